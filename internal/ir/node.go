@@ -1,0 +1,109 @@
+// Package ir is the graph: nodes with checked shapes and dtypes go in from
+// package op, and package plan reads them out. It also holds the few types all
+// others share: DType, Shape, Error and Host.
+package ir
+
+import "sync/atomic"
+
+// Op identifies a row of the op table (package op).
+type Op uint16
+
+// Attrs are the fixed parameters of one op application (axes, eps, slices …).
+// They are immutable once on a node.
+type Attrs interface {
+	// AppendKey appends bytes that are equal exactly if the attributes are.
+	AppendKey(b []byte) []byte
+}
+
+// Node is one op applied to its inputs, or a leaf that holds a value. Shape and
+// dtype were checked when it was built. A node is immutable but for its value,
+// and for Inputs being dropped once the value is known and no gradient needs them.
+type Node struct {
+	Op     Op
+	DType  DType
+	Output uint8 // which output of a many-output op this node is
+	Flags  Flags
+	Shape  Shape
+	Attrs  Attrs   // nil if the op has none
+	Const  float64 // value of an op.Const node
+	Pos    Pos     // where the op was called, zero without a host
+
+	inputs  [2]*Node // the usual case without a further allocation
+	more    []*Node  // all inputs when there are more than two
+	ninputs uint8
+
+	value atomic.Pointer[Value]
+
+	// Scratch of the planner, valid while its lock is held.
+	Mark  uint64
+	Index int32
+
+	// Pending is an upper bound of the unevaluated nodes below this one.
+	Pending int32
+}
+
+// Flags are small facts about a node.
+type Flags uint8
+
+const (
+	Tracked  Flags = 1 << iota // a gradient may be asked for: keep the recipe
+	Kept                       // store the value when a plan computes it on its way
+	Detached                   // gradients stop here
+)
+
+// NewNode returns a node; in is not retained when it holds one or two nodes.
+func NewNode(op Op, dtype DType, shape Shape, attrs Attrs, in ...*Node) *Node {
+	n := &Node{Op: op, DType: dtype, Shape: shape, Attrs: attrs}
+	n.setInputs(in)
+	return n
+}
+
+func (n *Node) setInputs(in []*Node) {
+	if len(in) <= len(n.inputs) {
+		copy(n.inputs[:], in)
+		n.ninputs = uint8(len(in))
+		return
+	}
+	n.more = in
+}
+
+// Inputs returns the nodes this one is computed from; the slice must not be written.
+func (n *Node) Inputs() []*Node {
+	if n.more != nil {
+		return n.more
+	}
+	return n.inputs[:n.ninputs]
+}
+
+// DropInputs forgets the recipe, so that the graph below can be collected.
+func (n *Node) DropInputs() {
+	n.inputs = [2]*Node{}
+	n.more = nil
+	n.ninputs = 0
+}
+
+// Value returns the stored value, or nil if the node has not been evaluated.
+func (n *Node) Value() *Value { return n.value.Load() }
+
+// SetValue stores the value.
+func (n *Node) SetValue(v *Value) { n.value.Store(v) }
+
+// Buffer is memory on a device; package plan and the devices know what is behind it.
+type Buffer interface {
+	Bytes() int
+}
+
+// Value is an evaluated (or pending) tensor: a strided view of a buffer.
+type Value struct {
+	Buffer  Buffer
+	DType   DType
+	Shape   Shape
+	Strides []int // in elements; nil means row-major
+	Offset  int   // in elements
+	Device  string
+
+	// Done is closed when the value is there or has failed; nil means it is there.
+	Done <-chan struct{}
+	// Err is set before Done is closed when the computation failed.
+	Err *Error
+}
