@@ -3,7 +3,10 @@
 // others share: DType, Shape, Error and Host.
 package ir
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Op identifies a row of the op table (package op).
 type Op uint16
@@ -38,7 +41,8 @@ type Node struct {
 	Mark  uint64
 	Index int32
 
-	// Pending is an upper bound of the unevaluated nodes below this one.
+	// Pending is a lower bound of the unevaluated nodes that this one needs,
+	// itself included: the longest chain of them when it was built.
 	Pending int32
 }
 
@@ -106,4 +110,56 @@ type Value struct {
 	Done <-chan struct{}
 	// Err is set before Done is closed when the computation failed.
 	Err *Error
+	// Task is what computes the value (package eval knows it); nil when the
+	// value was there from the start.
+	Task any
+}
+
+// Ready reports whether the value is there (or has failed), without waiting.
+func (v *Value) Ready() bool {
+	if v.Done == nil {
+		return true
+	}
+	select {
+	case <-v.Done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Built, when set, is called with each finished node: eager evaluation and the
+// note about graphs that only grow hang here.
+var Built atomic.Pointer[func(*Node)]
+
+// GrowthLimit is the length of a chain of unevaluated nodes at which Finish
+// calls Grown: such a chain nearly always means a loop without Eval.
+const GrowthLimit = 20000
+
+// Grown, when set, is called with a node whose Pending just reached a multiple
+// of GrowthLimit.
+var Grown atomic.Pointer[func(*Node)]
+
+// Finish completes a node once its builder has set all fields: it counts the
+// unevaluated nodes and calls the hooks. It returns n.
+func Finish(n *Node) *Node {
+	longest := int32(0)
+	for _, in := range n.Inputs() {
+		if in.value.Load() == nil && in.Pending > longest {
+			longest = in.Pending
+		}
+	}
+	if longest < math.MaxInt32 {
+		longest++
+	}
+	n.Pending = longest
+	if longest%GrowthLimit == 0 {
+		if f := Grown.Load(); f != nil {
+			(*f)(n)
+		}
+	}
+	if f := Built.Load(); f != nil {
+		(*f)(n)
+	}
+	return n
 }
