@@ -26,6 +26,7 @@ type Node struct {
 	DType  DType
 	Output uint8 // which output of a many-output op this node is
 	Flags  Flags
+	Via    Op // the call of the API that built it, if that is not Op itself
 	Shape  Shape
 	Attrs  Attrs   // nil if the op has none
 	Const  float64 // value of an op.Const node
@@ -60,6 +61,22 @@ func NewNode(op Op, dtype DType, shape Shape, attrs Attrs, in ...*Node) *Node {
 	n := &Node{Op: op, DType: dtype, Shape: shape, Attrs: attrs}
 	n.setInputs(in)
 	return n
+}
+
+// NewNode0, NewNode1 and NewNode2 are NewNode for none, one and two inputs:
+// they allocate the node and nothing else.
+func NewNode0(op Op, dtype DType, shape Shape, attrs Attrs) *Node {
+	return &Node{Op: op, DType: dtype, Shape: shape, Attrs: attrs}
+}
+
+// NewNode1 is NewNode for one input.
+func NewNode1(op Op, dtype DType, shape Shape, attrs Attrs, a *Node) *Node {
+	return &Node{Op: op, DType: dtype, Shape: shape, Attrs: attrs, inputs: [2]*Node{a}, ninputs: 1, Flags: a.Flags & Tracked}
+}
+
+// NewNode2 is NewNode for two inputs.
+func NewNode2(op Op, dtype DType, shape Shape, attrs Attrs, a, b *Node) *Node {
+	return &Node{Op: op, DType: dtype, Shape: shape, Attrs: attrs, inputs: [2]*Node{a, b}, ninputs: 2, Flags: (a.Flags | b.Flags) & Tracked}
 }
 
 func (n *Node) setInputs(in []*Node) {
