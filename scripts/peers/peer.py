@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""One peer library as a timing server for `make bench-peers`.
+
+usage: peer.py numpy|pytorch|mlx
+
+It prints one JSON line that names its version and the variants of each work it
+can do, then answers one request per line on standard input:
+
+    {"work": "gemm_1024", "variant": "eager", "min_us": 2000}
+    {"us": 4170.3}
+
+A sample repeats the work until min_us have passed and answers the mean time of
+one run in microseconds. The caller interleaves the samples of all peers.
+"""
+import importlib
+import json
+import sys
+import time
+
+SEED = 1
+
+
+def time_runs(run, min_us):
+    """Mean microseconds of one run over at least min_us."""
+    runs = 1
+    while True:
+        start = time.perf_counter()
+        for _ in range(runs):
+            run()
+        us = (time.perf_counter() - start) * 1e6
+        if us >= min_us:
+            return us / runs
+        runs = max(runs + 1, int(runs * min_us / max(us, 1.0) * 1.2))
+
+
+def serve(name, version, works):
+    """works: {work: {variant: function without arguments}}"""
+    variants = {work: sorted(forms) for work, forms in works.items()}
+    print(json.dumps({"peer": name, "version": version, "works": variants}), flush=True)
+    warm = set()
+    for line in sys.stdin:
+        request = json.loads(line)
+        key = request["work"], request["variant"]
+        try:
+            run = works[key[0]][key[1]]
+            if key not in warm:
+                for _ in range(3):
+                    run()
+                warm.add(key)
+            answer = {"us": time_runs(run, request["min_us"])}
+        except Exception as e:  # the caller reports it and goes on with the others
+            answer = {"error": f"{type(e).__name__}: {e}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in ("numpy", "pytorch", "mlx"):
+        sys.exit(__doc__)
+    peer = importlib.import_module("works_" + sys.argv[1])
+    serve(sys.argv[1], peer.version(), peer.works())
