@@ -1,0 +1,27 @@
+package symbols
+
+import (
+	"sync"
+
+	"loris/interp/symbols/archive"
+)
+
+var docCache sync.Map // path -> map[string]string
+
+// Doc returns the doc comment of a symbol of a package: "" is the package
+// itself, "Builder" a symbol, "Builder.Len" a method or field of a type.
+func Doc(path, name string) string {
+	if m, ok := docCache.Load(path); ok {
+		return m.(map[string]string)[name]
+	}
+	e, ok := packages[path]
+	if !ok {
+		return ""
+	}
+	data, err := e.from.base.Read(archive.Doc, path, nil)
+	if err != nil {
+		return ""
+	}
+	m, _ := docCache.LoadOrStore(path, archive.DecodeDoc(data))
+	return m.(map[string]string)[name]
+}

@@ -1,0 +1,8 @@
+package std
+
+import _ "embed"
+
+// Delta holds what differs from the base platform.
+//
+//go:embed std_darwin_amd64.bin
+var Delta string

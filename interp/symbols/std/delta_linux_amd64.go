@@ -1,0 +1,4 @@
+package std
+
+// Delta is empty: this platform is the base.
+const Delta = ""
