@@ -94,6 +94,9 @@ func (w *Worker) Scratch(n int) arena.Block {
 	return w.scratch
 }
 
+// Arena returns where the worker's scratch memory comes from.
+func (w *Worker) Arena() *arena.Arena { return w.mem }
+
 // Panic is what Run panics with when a chunk panicked: the value and the
 // stack of the worker that met it.
 type Panic struct {

@@ -1,0 +1,150 @@
+package main
+
+import "fmt"
+
+// gemmNEON writes the NEON 7x12 micro-kernel and the dot kernel. Seven rows of
+// A, four columns each, stay in registers beside 21 accumulators; the products
+// are multiply-adds by element, which Go's assembler lacks.
+func gemmNEON() string {
+	t := newText()
+	gemmKernelNEON(t)
+	dotNEON(t)
+	return t.String()
+}
+
+// fmlaElement encodes FMLA Vd.4S, Vn.4S, Vm.S[i].
+func fmlaElement(d, n, m, i int) uint32 {
+	return 0x4F801000 | uint32(i&1)<<21 | uint32(m)<<16 | uint32(i>>1)<<11 | uint32(n)<<5 | uint32(d)
+}
+
+func gemmKernelNEON(t *text) {
+	const rows, cols = 7, 3
+	t.fn("kernelNEON", "(t *tile)", 8)
+	t.ps("MOVD t+0(FP), R0; MOVD 32(R0), R1; MOVD 40(R0), R2; ADD $48, R0, R3")
+	for m := 1; m < rows; m++ {
+		t.p("CMP  $%d, R1", m)
+		t.p("BEQ  rows%d", m)
+	}
+	for m := rows; m > 0; m-- {
+		acc := func(r, c int) int { return r*cols + c }
+		a := func(r int) int { return 21 + r }
+		const b = 28
+		// pointers puts the addresses of the rows at R4 into R4, R5, …
+		pointers := func(ld string) {
+			for r := 1; r < m; r++ {
+				t.p("ADD  %s, R%d, R%d", ld, 3+r, 4+r)
+			}
+		}
+		t.label(fmt.Sprintf("rows%d", m))
+		t.ps("MOVD 16(R0), R4; MOVD 24(R0), R11")
+		t.p("CBZ  R4, zero%d", m)
+		pointers("R11")
+		for r := range m {
+			t.p("VLD1 (R%d), [V%d.S4, V%d.S4, V%d.S4]", 4+r, acc(r, 0), acc(r, 1), acc(r, 2))
+		}
+		t.p("B    segment%d", m)
+		t.label(fmt.Sprintf("zero%d", m))
+		for i := range m * cols {
+			t.p("VEOR V%d.B16, V%d.B16, V%d.B16", i, i, i)
+		}
+		t.label(fmt.Sprintf("segment%d", m))
+		t.ps("MOVD (R3), R4; MOVD 8(R3), R11; MOVD 16(R3), R12; MOVD 24(R3), R13; MOVD 32(R3), R14")
+		pointers("R11")
+		t.p("SUBS $4, R14, R14")
+		t.p("BLT  tail%d", m)
+		t.label(fmt.Sprintf("four%d", m))
+		for r := range m {
+			t.p("VLD1.P 16(R%d), [V%d.S4]", 4+r, a(r))
+		}
+		for u := range 4 {
+			t.p("VLD1 (R12), [V%d.S4, V%d.S4, V%d.S4]", b, b+1, b+2)
+			t.p("ADD  R13, R12, R12")
+			for c := range cols {
+				for r := range m {
+					t.p("WORD $0x%08x // fmla v%d.4s, v%d.4s, v%d.s[%d]", fmlaElement(acc(r, c), b+c, a(r), u), acc(r, c), b+c, a(r), u)
+				}
+			}
+		}
+		t.p("SUBS $4, R14, R14")
+		t.p("BGE  four%d", m)
+		t.label(fmt.Sprintf("tail%d", m))
+		t.p("ADDS $4, R14, R14")
+		t.p("BEQ  next%d", m)
+		t.label(fmt.Sprintf("one%d", m))
+		t.p("VLD1 (R12), [V%d.S4, V%d.S4, V%d.S4]", b, b+1, b+2)
+		t.p("ADD  R13, R12, R12")
+		for r := range m {
+			t.p("VLD1R.P 4(R%d), [V%d.S4]", 4+r, a(r))
+			for c := range cols {
+				t.p("VFMLA V%d.S4, V%d.S4, V%d.S4", a(r), b+c, acc(r, c))
+			}
+		}
+		t.p("SUBS $1, R14, R14")
+		t.p("BNE  one%d", m)
+		t.label(fmt.Sprintf("next%d", m))
+		t.p("ADD  $40, R3, R3")
+		t.p("SUBS $1, R2, R2")
+		t.p("BNE  segment%d", m)
+		t.ps("MOVD (R0), R4; MOVD 8(R0), R11")
+		pointers("R11")
+		for r := range m {
+			t.p("VST1 [V%d.S4, V%d.S4, V%d.S4], (R%d)", acc(r, 0), acc(r, 1), acc(r, 2), 4+r)
+		}
+		t.p("RET")
+	}
+}
+
+// dotNEON writes the dot kernel of dotX86 for one to three rows and one, two or four columns.
+func dotNEON(t *text) {
+	const rows, cols = 3, 4
+	t.fn("dotNEON", "(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)", 64)
+	t.ps("MOVD out+0(FP), R0; MOVD x+8(FP), R1; MOVD ldx+16(FP), R2; MOVD y+24(FP), R4; MOVD ldy+32(FP), R8; MOVD k+40(FP), R9; MOVD rows+48(FP), R10; MOVD cols+56(FP), R11")
+	type shape struct{ r, c int }
+	var shapes []shape
+	for r := rows; r > 0; r-- {
+		for c := cols; c > 0; c /= 2 {
+			shapes = append(shapes, shape{r, c})
+		}
+	}
+	for _, s := range shapes[1:] {
+		next := t.fresh("not")
+		t.p("CMP  $%d, R10", s.r)
+		t.p("BNE  %s", next)
+		t.p("CMP  $%d, R11", s.c)
+		t.p("BEQ  dot%dx%d", s.r, s.c)
+		t.label(next)
+	}
+	for _, s := range shapes {
+		t.label(fmt.Sprintf("dot%dx%d", s.r, s.c))
+		xs := []string{"R1", "R12", "R13"}
+		for r := 1; r < s.r; r++ {
+			t.p("ADD  R2, %s, %s", xs[r-1], xs[r])
+		}
+		for c := 1; c < s.c; c++ {
+			t.p("ADD  R8, R%d, R%d", 3+c, 4+c)
+		}
+		n := s.r * s.c
+		for i := range n {
+			t.p("VEOR V%d.B16, V%d.B16, V%d.B16", i, i, i)
+		}
+		loop := t.fresh("loop")
+		t.label(loop)
+		for r := range s.r {
+			t.p("VLD1.P 16(%s), [V%d.S4]", xs[r], 16+r)
+		}
+		for c := range s.c {
+			t.p("VLD1.P 16(R%d), [V%d.S4]", 4+c, 20+c)
+			for r := range s.r {
+				t.p("VFMLA V%d.S4, V%d.S4, V%d.S4", 16+r, 20+c, r*s.c+c)
+			}
+		}
+		t.p("SUBS $4, R9, R9")
+		t.p("BNE  %s", loop)
+		for i := range n {
+			t.p("WORD $0x%08x // faddp v%d.4s, v%d.4s, v%d.4s", 0x6E20D400|uint32(i)<<16|uint32(i)<<5|uint32(i), i, i, i)
+			t.p("WORD $0x%08x // faddp s%d, v%d.2s", 0x7E30D800|uint32(i)<<5|uint32(i), i, i)
+			t.p("FMOVS F%d, %d(R0)", i, 4*(i/s.c*cols+i%s.c))
+		}
+		t.p("RET")
+	}
+}

@@ -1,0 +1,228 @@
+package main
+
+import "fmt"
+
+// x86Vec is a vector width of amd64.
+type x86Vec struct {
+	reg   string // Z or Y
+	bytes int
+	xor   string
+}
+
+var (
+	zmm = x86Vec{"Z", 64, "VPXORQ"}
+	ymm = x86Vec{"Y", 32, "VXORPS"}
+)
+
+// gemmX86 writes the AVX-512 14x32 and the AVX2 6x16 micro-kernel.
+func gemmX86() string {
+	t := newText()
+	gemmKernelX86(t, "kernelAVX512", zmm, 14, 28)
+	gemmKernelX86(t, "kernelAVX2", ymm, 6, 12)
+	dotX86(t, "dotAVX512", zmm, 3, 8)
+	dotX86(t, "dotAVX2", ymm, 3, 4)
+	return t.String()
+}
+
+// indexed returns the scale part that addresses row i (0 to 4) past a base,
+// where ld holds one row and ld3 three.
+func indexed(i int, ld, ld3 string) string {
+	return [...]string{"", "(" + ld + "*1)", "(" + ld + "*2)", "(" + ld3 + "*1)", "(" + ld + "*4)"}[i]
+}
+
+// rowAddress names row i of an operand whose rows 0, 5 and 10 are in base.
+func rowAddress(i, off int, base [3]string, ld, ld3 string) string {
+	return fmt.Sprintf("%d(%s)%s", off, base[i/5], indexed(i%5, ld, ld3))
+}
+
+// gemmKernelX86 writes a kernel with two vectors of columns for every number of
+// rows up to rows. free is the first register after the accumulators: two for
+// B, two for A. Few rows use several sets of accumulators, which hides the
+// latency of the multiply-add.
+func gemmKernelX86(t *text, name string, v x86Vec, rows, free int) {
+	t.fn(name, "(t *tile)", 8)
+	t.ps("MOVQ t+0(FP), AX; MOVQ 32(AX), CX; MOVQ 40(AX), DX; LEAQ 48(AX), BX")
+	for m := 1; m < rows; m++ {
+		t.p("CMPQ CX, $%d", m)
+		t.p("JEQ  rows%d", m)
+	}
+	base := [3]string{"R8", "R9", "R10"}
+	three := func(m int, ld, ld3 string) {
+		t.p("LEAQ (%s)(%s*2), %s", ld, ld, ld3)
+		if m > 5 {
+			t.ps(fmt.Sprintf("LEAQ (R8)(%s*4), R9; ADDQ %s, R9", ld, ld))
+		}
+		if m > 10 {
+			t.ps(fmt.Sprintf("LEAQ (R9)(%s*4), R10; ADDQ %s, R10", ld, ld))
+		}
+	}
+	for m := rows; m > 0; m-- {
+		sets := 1
+		for sets < 4 && 2*m*sets*2 <= free && 2*m*sets < 8 {
+			sets *= 2
+		}
+		acc := func(set, row, col int) int { return (set*m+row)*2 + col }
+		t.label(fmt.Sprintf("rows%d", m))
+		t.ps("MOVQ 16(AX), R8; MOVQ 24(AX), R11")
+		for i := 2 * m; i < 2*m*sets; i++ {
+			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
+		}
+		t.p("TESTQ R8, R8")
+		t.p("JEQ  zero%d", m)
+		three(m, "R11", "R12")
+		for r := range m {
+			for c := range 2 {
+				t.p("VMOVUPS %s, %s%d", rowAddress(r, v.bytes*c, base, "R11", "R12"), v.reg, acc(0, r, c))
+			}
+		}
+		t.p("JMP  segment%d", m)
+		t.label(fmt.Sprintf("zero%d", m))
+		for i := range 2 * m {
+			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
+		}
+		t.label(fmt.Sprintf("segment%d", m))
+		t.ps("MOVQ (BX), R8; MOVQ 8(BX), R11; MOVQ 16(BX), SI; MOVQ 24(BX), DI; MOVQ 32(BX), CX; LEAQ (DI)(DI*2), R13")
+		three(m, "R11", "R12")
+		step := func(u int) {
+			b := "(SI)" + indexed(u, "DI", "R13")
+			t.p("VMOVUPS %s, %s%d", b, v.reg, free)
+			t.p("VMOVUPS %d%s, %s%d", v.bytes, b, v.reg, free+1)
+			for r := range m {
+				a := free + 2 + r&1
+				t.p("VBROADCASTSS %s, %s%d", rowAddress(r, 4*u, base, "R11", "R12"), v.reg, a)
+				t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, free, v.reg, acc(u%sets, r, 0))
+				t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, free+1, v.reg, acc(u%sets, r, 1))
+			}
+		}
+		next := func(bytes int) {
+			for i := 0; i < m; i += 5 {
+				t.p("ADDQ $%d, %s", bytes, base[i/5])
+			}
+		}
+		t.p("SUBQ $4, CX")
+		t.p("JLT  tail%d", m)
+		t.label(fmt.Sprintf("four%d", m))
+		for u := range 4 {
+			step(u)
+		}
+		next(16)
+		t.p("LEAQ (SI)(DI*4), SI")
+		t.p("SUBQ $4, CX")
+		t.p("JGE  four%d", m)
+		t.label(fmt.Sprintf("tail%d", m))
+		t.p("ADDQ $4, CX")
+		t.p("JEQ  next%d", m)
+		t.label(fmt.Sprintf("one%d", m))
+		step(0)
+		next(4)
+		t.p("ADDQ DI, SI")
+		t.p("DECQ CX")
+		t.p("JNE  one%d", m)
+		t.label(fmt.Sprintf("next%d", m))
+		t.p("ADDQ $40, BX")
+		t.p("DECQ DX")
+		t.p("JNE  segment%d", m)
+		for n := sets; n > 1; n /= 2 {
+			for i := range m * n {
+				t.p("VADDPS %s%d, %s%d, %s%d", v.reg, i+m*n, v.reg, i, v.reg, i)
+			}
+		}
+		t.ps("MOVQ (AX), R8; MOVQ 8(AX), R11")
+		three(m, "R11", "R12")
+		for r := range m {
+			for c := range 2 {
+				t.p("VMOVUPS %s%d, %s", v.reg, acc(0, r, c), rowAddress(r, v.bytes*c, base, "R11", "R12"))
+			}
+		}
+		t.p("VZEROUPPER")
+		t.p("RET")
+	}
+}
+
+// dotX86 writes the dot-product kernel: sums of k products of up to rows rows of
+// x with up to cols rows of y, all contiguous along k; k is a multiple of the
+// vector's lanes. The sums of row r and column c go to out[cols*r+c].
+func dotX86(t *text, name string, v x86Vec, rows, cols int) {
+	t.fn(name, "(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)", 64)
+	t.ps("MOVQ out+0(FP), DI; MOVQ x+8(FP), SI; MOVQ ldx+16(FP), R11; MOVQ y+24(FP), R8; MOVQ ldy+32(FP), R12; MOVQ k+40(FP), CX; MOVQ rows+48(FP), AX; MOVQ cols+56(FP), BX")
+	t.ps("LEAQ (R12)(R12*2), R13; LEAQ (R8)(R12*4), R9; ADDQ R12, R9")
+	type shape struct{ r, c int }
+	var shapes []shape
+	for r := rows; r > 0; r-- {
+		for c := cols; c > 0; c /= 2 {
+			shapes = append(shapes, shape{r, c})
+		}
+	}
+	for _, s := range shapes[1:] {
+		next := t.fresh("not")
+		t.p("CMPQ AX, $%d", s.r)
+		t.p("JNE  %s", next)
+		t.p("CMPQ BX, $%d", s.c)
+		t.p("JEQ  dot%s%dx%d", v.reg, s.r, s.c)
+		t.label(next)
+	}
+	for _, s := range shapes {
+		t.label(fmt.Sprintf("dot%s%dx%d", v.reg, s.r, s.c))
+		loop := t.fresh("loop")
+		n := s.r * s.c
+		for i := range n {
+			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
+		}
+		t.label(loop)
+		for r := range s.r {
+			t.p("VMOVUPS (SI)%s, %s%d", indexed(r, "R11", "R11"), v.reg, n+r)
+		}
+		tmp := n + s.r
+		for c := range s.c {
+			t.p("VMOVUPS %s, %s%d", rowAddress(c, 0, [3]string{"R8", "R9"}, "R12", "R13"), v.reg, tmp)
+			for r := range s.r {
+				t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, n+r, v.reg, tmp, v.reg, r*s.c+c)
+			}
+		}
+		t.ps(fmt.Sprintf("ADDQ $%d, SI; ADDQ $%d, R8; ADDQ $%d, R9; SUBQ $%d, CX", v.bytes, v.bytes, v.bytes, v.bytes/4))
+		t.p("JNE  %s", loop)
+		for r := range s.r {
+			sumColumns(t, v, r*s.c, s.c, 4*r*cols)
+		}
+		t.p("VZEROUPPER")
+		t.p("RET")
+	}
+}
+
+// sumColumns adds up the lanes of n accumulators from first on (n = 1, 2, 4 or 8)
+// and stores the n sums at off(DI). It works in Y0 to Y7, which earlier rows no longer need.
+func sumColumns(t *text, v x86Vec, first, n, off int) {
+	for j := range n {
+		if v.reg == "Z" {
+			t.p("VEXTRACTF64X4 $1, Z%d, Y24", first+j)
+			t.p("VADDPS Y24, Y%d, Y%d", first+j, j)
+		} else if first > 0 {
+			t.p("VMOVAPS Y%d, Y%d", first+j, j)
+		}
+	}
+	hadd := func(a, b int) { t.p("VHADDPS Y%d, Y%d, Y%d", b, a, a) }
+	switch n {
+	case 8:
+		for _, h := range [][2]int{{0, 1}, {2, 3}, {4, 5}, {6, 7}, {0, 2}, {4, 6}} {
+			hadd(h[0], h[1])
+		}
+		t.p("VPERM2F128 $0x20, Y4, Y0, Y1")
+		t.p("VPERM2F128 $0x31, Y4, Y0, Y2")
+		t.p("VADDPS Y2, Y1, Y0")
+		t.p("VMOVUPS Y0, %d(DI)", off)
+		return
+	case 4:
+		hadd(0, 1)
+		hadd(2, 3)
+		hadd(0, 2)
+	case 2:
+		hadd(0, 1)
+		hadd(0, 0)
+	case 1:
+		hadd(0, 0)
+		hadd(0, 0)
+	}
+	t.p("VEXTRACTF128 $1, Y0, X1")
+	t.p("VADDPS X1, X0, X0")
+	t.p("%s X0, %d(DI)", map[int]string{4: "VMOVUPS", 2: "VMOVLPS", 1: "VMOVSS"}[n], off)
+}

@@ -1,0 +1,341 @@
+package gemm
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"loris/internal/cpu/pool"
+)
+
+// multiplyChunk computes one chunk of C of the present item.
+func (c *Call) multiplyChunk(chunk int, w *pool.Worker) {
+	c.blockOf(c.item, chunk, w, &c.packs)
+}
+
+// blockOf computes a chunk of C of any item.
+func (c *Call) blockOf(item, chunk int, w *pool.Worker, packs *[MaxTerms]PackedB) {
+	pl := &c.plan
+	row, col := chunk/pl.colParts, chunk%pl.colParts
+	m := c.begin(item, packs, w)
+	m.block(cut(c.M, pl.rowParts, row), cut(c.M, pl.rowParts, row+1),
+		cut(pl.panels, pl.colParts, col), cut(pl.panels, pl.colParts, col+1))
+	m.end()
+}
+
+// multiplication is one chunk in progress on one worker.
+type multiplication struct {
+	call     *Call
+	item     int
+	off      Offsets
+	packs    *[MaxTerms]PackedB
+	copies   unsafe.Pointer // copied rows of A
+	tail     unsafe.Pointer // the last panel of each segment read in place
+	edge     unsafe.Pointer // a whole tile, for parts of C narrower than that
+	rowStart [2 * MaxTerms]unsafe.Pointer
+	rowBytes [2 * MaxTerms]uintptr
+	tile     tile
+}
+
+var multiplications = sync.Pool{New: func() any { return new(multiplication) }}
+
+// begin lays out the worker's scratch memory: copies of A, tail panels, the edge tile.
+func (c *Call) begin(item int, packs *[MaxTerms]PackedB, w *pool.Worker) *multiplication {
+	k, pl := c.kern, &c.plan
+	base := w.Scratch(pl.scratchA + pl.scratchTail + 4*k.mr*k.nr).Pointer()
+	m := multiplications.Get().(*multiplication)
+	m.call, m.item, m.packs = c, item, packs
+	m.copies, m.tail = base, unsafe.Add(base, pl.scratchA)
+	m.edge = unsafe.Add(base, pl.scratchA+pl.scratchTail)
+	if len(c.Batch) > 0 {
+		m.off = c.Batch[item]
+	}
+	return m
+}
+
+// end forgets all addresses: memory outside the heap may go away before the collector looks.
+func (m *multiplication) end() {
+	*m = multiplication{}
+	multiplications.Put(m)
+}
+
+// block computes rows i0 to i1 of the panels p0 to p1.
+func (m *multiplication) block(i0, i1, p0, p1 int) {
+	c := m.call
+	nr := c.kern.nr
+	j0, j1 := p0*nr, min(c.N, p1*nr)
+	for i := i0; i < i1; {
+		// Blocks of equal height.
+		left := i1 - i
+		blocks := (left + c.plan.mc - 1) / c.plan.mc
+		rows := (left + blocks - 1) / blocks
+		preset := m.needsPreset() || len(c.plan.groups) == 0
+		if preset {
+			m.start(i, i+rows, j0, j1)
+		}
+		for g := range c.plan.groups {
+			m.copyRows(c.plan.groups[g], i, i+rows)
+			for p := p0; p < p1; p++ {
+				m.column(g, i, rows, p, preset)
+			}
+		}
+		if c.Epilogue != nil {
+			c.Epilogue(m.item, i, i+rows, j0, j1)
+		}
+		i += rows
+	}
+}
+
+// needsPreset reports whether C must be set before the first group, because
+// more than one thing is added to the product or C is not contiguous.
+func (m *multiplication) needsPreset() bool {
+	c := m.call
+	things := 0
+	if c.Beta != 0 {
+		things++
+		if c.Beta != 1 {
+			things++
+		}
+	}
+	if c.Bias != nil {
+		things++
+	}
+	if c.Residual.Data != nil {
+		things++
+		if c.Residual.ColStride != 1 {
+			things++
+		}
+	}
+	return things > 1 || things > 0 && c.C.ColStride != 1
+}
+
+// start sets a part of C to what the products are added to.
+func (m *multiplication) start(i0, i1, j0, j1 int) {
+	c := m.call
+	step := 4 * c.C.ColStride
+	for i := i0; i < i1; i++ {
+		p := unsafe.Add(c.C.at(i, j0), 4*m.off.C)
+		for j := j0; j < j1; j++ {
+			var v float32
+			if c.Beta != 0 {
+				v = c.Beta * *(*float32)(p)
+			}
+			if c.Bias != nil {
+				v += *at(c.Bias, uintptr(4*j))
+			}
+			if c.Residual.Data != nil {
+				v += *(*float32)(unsafe.Add(c.Residual.at(i, j), 4*m.off.R))
+			}
+			*(*float32)(p) = v
+			if j+1 < j1 {
+				p = unsafe.Add(p, step)
+			}
+		}
+	}
+}
+
+// copyRows makes the rows of A contiguous, scaled and free of set conflicts
+// where the plan asks for it, and notes where each segment's rows lie.
+func (m *multiplication) copyRows(g group, i0, i1 int) {
+	c := m.call
+	to := m.copies
+	for s, q := range g {
+		t := &c.Terms[q.term]
+		src := Matrix{unsafe.Add(t.A.Data, 4*m.off.A[q.term]), t.A.RowStride, t.A.ColStride}
+		if !c.plan.copyA[q.term] {
+			m.rowStart[s], m.rowBytes[s] = src.at(i0, q.k0), uintptr(4*src.RowStride)
+			continue
+		}
+		ld := packedStride(q.k1 - q.k0)
+		d := unsafe.Slice((*float32)(to), (i1-i0)*ld)
+		if src.ColStride == 1 {
+			for i := i0; i < i1; i++ {
+				copy(d[(i-i0)*ld:], unsafe.Slice((*float32)(src.at(i, q.k0)), q.k1-q.k0))
+			}
+		} else {
+			transpose(d, ld, src, i0, i1, q.k0, q.k1)
+		}
+		if alpha := t.alpha(); alpha != 1 {
+			for i := range i1 - i0 {
+				row := d[i*ld:][:q.k1-q.k0]
+				for j := range row {
+					row[j] *= alpha
+				}
+			}
+		}
+		m.rowStart[s], m.rowBytes[s] = to, uintptr(4*ld)
+		if s+1 < len(g) {
+			to = unsafe.Add(to, 4*(i1-i0)*ld)
+		}
+	}
+}
+
+// column runs the micro-kernel down the rows i to i+rows of one panel.
+func (m *multiplication) column(g, i, rows, p int, preset bool) {
+	c, t := m.call, &m.tile
+	nr, j := c.kern.nr, p*c.kern.nr
+	m.panels(c.plan.groups[g], p)
+	cols := min(nr, c.N-j)
+	whole := cols == nr && c.C.ColStride == 1
+	blocks := (rows + c.kern.mr - 1) / c.kern.mr
+	for b := range blocks {
+		r0, r1 := cut(rows, blocks, b), cut(rows, blocks, b+1)
+		t.rows = r1 - r0
+		for s := range t.segments {
+			t.segment[s].a = unsafe.Add(m.rowStart[s], uintptr(r0)*m.rowBytes[s])
+		}
+		to := unsafe.Add(c.C.at(i+r0, j), 4*m.off.C)
+		from, step := m.initial(g, i+r0, j, to, preset)
+		if whole {
+			t.c, t.ldc, t.init, t.ldinit = to, uintptr(4*c.C.RowStride), from, uintptr(4*step)
+			c.kern.run(t)
+			continue
+		}
+		m.edgeTile(to, from, step, cols)
+	}
+}
+
+// panels notes where the segments of a group find their panel p of B.
+func (m *multiplication) panels(g group, p int) {
+	c, t := m.call, &m.tile
+	nr := c.kern.nr
+	tail := m.tail
+	t.segments = len(g)
+	for s, q := range g {
+		term := &c.Terms[q.term]
+		kc := q.k1 - q.k0
+		seg := &t.segment[s]
+		seg.lda, seg.k, seg.ldb = m.rowBytes[s], kc, uintptr(4*nr)
+		switch {
+		case term.Packed != nil:
+			seg.b = term.Packed.panel(q.k0, kc, p)
+		case !c.plan.direct[q.term]:
+			seg.b = m.packs[q.term].panel(q.k0, kc, p)
+		default:
+			b := Matrix{unsafe.Add(term.B.Data, 4*m.off.B[q.term]), term.B.RowStride, 1}
+			if (p+1)*nr <= c.N {
+				seg.b, seg.ldb = b.at(q.k0, p*nr), uintptr(4*b.RowStride)
+				break
+			}
+			packPanel(tail, nr, b, q.k0, q.k1, p*nr, c.N)
+			seg.b = tail
+			if s+1 < len(g) {
+				tail = unsafe.Add(tail, 4*kc*nr)
+			}
+		}
+	}
+}
+
+// initial returns what the tile at (i, j) starts from and its row stride in elements.
+func (m *multiplication) initial(g, i, j int, c0 unsafe.Pointer, preset bool) (unsafe.Pointer, int) {
+	c := m.call
+	switch {
+	case g > 0 || preset || c.Beta == 1:
+		return c0, c.C.RowStride
+	case c.Bias != nil:
+		return unsafe.Add(c.Bias, 4*j), 0
+	case c.Residual.Data != nil:
+		return unsafe.Add(c.Residual.at(i, j), 4*m.off.R), c.Residual.RowStride
+	}
+	return nil, 0
+}
+
+// edgeTile computes a tile in scratch memory and copies the columns that C has.
+func (m *multiplication) edgeTile(to, from unsafe.Pointer, step, cols int) {
+	c, t := m.call, &m.tile
+	nr := c.kern.nr
+	t.c, t.ldc, t.init = m.edge, uintptr(4*nr), nil
+	edge := unsafe.Slice((*float32)(m.edge), t.rows*nr)
+	if from != nil {
+		t.init, t.ldinit = m.edge, t.ldc
+		width := 1 // bias and residual are contiguous
+		if from == to {
+			width = c.C.ColStride
+		}
+		for r := range t.rows {
+			for j := range cols {
+				edge[r*nr+j] = *(*float32)(unsafe.Add(from, 4*(r*step+j*width)))
+			}
+			clear(edge[r*nr+cols:][:nr-cols])
+		}
+	}
+	c.kern.run(t)
+	for r := range t.rows {
+		row := edge[r*nr:][:cols]
+		if c.C.ColStride == 1 {
+			copy(unsafe.Slice((*float32)(unsafe.Add(to, 4*r*c.C.RowStride)), cols), row)
+			continue
+		}
+		for j, v := range row {
+			*(*float32)(unsafe.Add(to, 4*(r*c.C.RowStride+j*c.C.ColStride))) = v
+		}
+	}
+}
+
+// packAll packs the right factors that are neither packed nor read in place.
+func (c *Call) packAll(p *pool.Pool, stop *atomic.Bool) bool {
+	for i := range c.Terms {
+		t := &c.Terms[i]
+		if t.Packed != nil || c.plan.direct[i] || t.K == 0 {
+			continue
+		}
+		q := &c.packs[i]
+		*q = PackedB{K: t.K, N: c.N, kern: c.kern}
+		if err := q.alloc(p.Arena()); err != nil {
+			panic(err)
+		}
+		panels := q.blocks * c.plan.panels
+		c.packing.term, c.packing.group = i, max(1, panels/(8*p.Threads()))
+		chunks := (panels + c.packing.group - 1) / c.packing.group
+		if !p.Run(chunks, float64(t.K*c.N)/2, stop, c.jobs.pack) {
+			return false
+		}
+	}
+	return true
+}
+
+// packChunk packs some panels of the term in c.packing.
+func (c *Call) packChunk(chunk int, _ *pool.Worker) {
+	i, group := c.packing.term, c.packing.group
+	q := &c.packs[i]
+	b := c.Terms[i].B
+	if len(c.Batch) > 0 {
+		b.Data = unsafe.Add(b.Data, 4*c.Batch[c.item].B[i])
+	}
+	for n := chunk * group; n < min(q.blocks*c.plan.panels, (chunk+1)*group); n++ {
+		q.packOne(b, n)
+	}
+}
+
+func (c *Call) freePacks() {
+	for i := range c.packs {
+		c.packs[i].Free()
+	}
+}
+
+// itemChunk computes one whole item of a batch on one worker.
+func (c *Call) itemChunk(item int, w *pool.Worker) {
+	var packs [MaxTerms]PackedB
+	for i := range c.Terms {
+		t := &c.Terms[i]
+		if t.Packed != nil || c.plan.direct[i] || t.K == 0 {
+			continue
+		}
+		q := &packs[i]
+		*q = PackedB{K: t.K, N: c.N, kern: c.kern}
+		if err := q.alloc(w.Arena()); err != nil {
+			panic(err)
+		}
+		b := t.B
+		b.Data = unsafe.Add(b.Data, 4*c.Batch[item].B[i])
+		for n := range q.blocks * c.plan.panels {
+			q.packOne(b, n)
+		}
+	}
+	for chunk := range c.plan.chunks {
+		c.blockOf(item, chunk, w, &packs)
+	}
+	for i := range packs {
+		packs[i].Free()
+	}
+}

@@ -1,0 +1,262 @@
+package gemm
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+
+	"loris/internal/cpu/feature"
+	"loris/internal/cpu/pool"
+)
+
+// Term is one product alpha·A·B of an M×K and a K×N matrix.
+type Term struct {
+	A      Matrix
+	B      Matrix   // unused where Packed is set
+	Packed *PackedB // made by Pack from a K×N factor
+	K      int
+	Alpha  float32 // 0 means 1
+}
+
+// Offsets moves the matrices of one item of a batch, in elements.
+type Offsets struct {
+	A, B [MaxTerms]int
+	C    int
+	R    int // residual
+}
+
+// Call is C = Beta·C + Bias + Residual + Σ Alpha·A·B. All but the addresses
+// (Data, Packed, Bias), Beta and the offsets is fixed at the first Run. C may
+// not overlap A or B. A Call is used by one goroutine at a time.
+type Call struct {
+	M, N     int
+	C        Matrix
+	Terms    []Term
+	Beta     float32        // 0: what C held is not read, even NaN
+	Bias     unsafe.Pointer // N contiguous float32, or nil
+	Residual Matrix         // M×N, or Data nil; may be C itself
+
+	// Epilogue, if set, is called once for every finished part of C, rows i0 to i1
+	// and columns j0 to j1, while the part is still in a cache. It must be safe for
+	// concurrent use. item is the index in the batch.
+	Epilogue func(item, i0, i1, j0, j1 int)
+
+	// Batch lists the items of a batched product; empty means one, without offsets.
+	// Packed factors are shared by all items.
+	Batch []Offsets
+
+	kern    *kernel
+	plan    plan
+	packs   [MaxTerms]PackedB // right factors packed for one run
+	packing struct{ term, group int }
+	item    int
+	ready   bool
+	jobs    struct{ pack, multiply, items pool.Func }
+}
+
+// plan is what follows from the shape.
+type plan struct {
+	groups      []group
+	direct      [MaxTerms]bool // B is read in place
+	copyA       [MaxTerms]bool // rows of A are copied
+	mc          int            // rows of a block
+	rowParts    int
+	colParts    int
+	panels      int
+	scratchA    int // bytes of copied rows
+	scratchTail int // bytes of tail panels
+	chunks      int
+	cost        float64 // nanoseconds
+}
+
+// group is a set of segments that one kernel call runs through.
+type group []part
+
+// part is the range of k of a term that makes a segment.
+type part struct{ term, k0, k1 int }
+
+// flopPerNano is a guess of one thread's speed, for cost estimates only.
+func (k *kernel) flopPerNano() float64 { return float64(6 * k.lanes) }
+
+// Run computes C and returns true; if stop becomes true it gives up between
+// blocks and returns false, with C undefined. It panics if the arena is out of
+// memory (with the arena's error) or if the shapes are inconsistent.
+func (c *Call) Run(p *pool.Pool, stop *atomic.Bool) bool {
+	if c.M == 0 || c.N == 0 {
+		return true
+	}
+	if !c.ready {
+		c.prepare(p)
+	}
+	finished := c.run(p, stop)
+	runtime.KeepAlive(c)
+	return finished
+}
+
+func (c *Call) run(p *pool.Pool, stop *atomic.Bool) bool {
+	items := max(1, len(c.Batch))
+	if items >= 2*p.Threads() || items > 1 && c.plan.cost < 1e5 {
+		// Whole items are the chunks; packing, if any, is done by the worker itself.
+		return p.Run(items, c.plan.cost*float64(items), stop, c.jobs.items)
+	}
+	for c.item = range items {
+		if !c.packAll(p, stop) {
+			c.freePacks()
+			return false
+		}
+		done := p.Run(c.plan.chunks, c.plan.cost, stop, c.jobs.multiply)
+		c.freePacks()
+		if !done {
+			return false
+		}
+	}
+	return true
+}
+
+// prepare checks the call and plans it for the pool.
+func (c *Call) prepare(p *pool.Pool) {
+	c.check()
+	if c.kern == nil {
+		c.kern = active
+	}
+	for _, t := range c.Terms {
+		if t.Packed != nil {
+			c.kern = t.Packed.kern
+		}
+	}
+	c.plan = c.makePlan(p.Threads())
+	c.jobs.multiply = c.multiplyChunk
+	c.jobs.pack = c.packChunk
+	c.jobs.items = c.itemChunk
+	c.ready = true
+}
+
+func (c *Call) check() {
+	if len(c.Terms) > MaxTerms {
+		panic(fmt.Sprintf("gemm: %d terms; at most %d", len(c.Terms), MaxTerms))
+	}
+	if c.M < 0 || c.N < 0 {
+		panic(fmt.Sprintf("gemm: negative size %dx%d", c.M, c.N))
+	}
+	for i, t := range c.Terms {
+		if t.K < 0 || t.Packed != nil && (t.Packed.K != t.K || t.Packed.N != c.N) {
+			panic(fmt.Sprintf("gemm: term %d does not fit: K=%d N=%d", i, t.K, c.N))
+		}
+	}
+}
+
+// alpha returns the factor of a term.
+func (t *Term) alpha() float32 {
+	if t.Alpha == 0 {
+		return 1
+	}
+	return t.Alpha
+}
+
+func (c *Call) makePlan(threads int) plan {
+	k := c.kern
+	pl := plan{panels: (c.N + k.nr - 1) / k.nr}
+	var flop float64
+	for i := range c.Terms {
+		t := &c.Terms[i]
+		flop += 2 * float64(c.M) * float64(c.N) * float64(t.K)
+		pl.direct[i] = t.Packed == nil && t.B.ColStride == 1 && (c.M <= 4*k.mr || t.K <= 32)
+		pl.copyA[i] = t.A.ColStride != 1 || t.alpha() != 1 || sharesSets(t.A.RowStride, min(c.M, k.mr))
+		pl.addTerm(i, t, k)
+	}
+	pl.cost = flop/k.flopPerNano() + float64(c.M*c.N)/2
+	longest := 0
+	for _, g := range pl.groups {
+		sum := 0
+		for _, q := range g {
+			if pl.copyA[q.term] {
+				sum += packedStride(q.k1 - q.k0)
+			}
+		}
+		longest = max(longest, sum)
+	}
+	// A block of A takes half of L2 at most.
+	kc := 64
+	for _, g := range pl.groups {
+		n := 0
+		for _, q := range g {
+			n += q.k1 - q.k0
+		}
+		kc = max(kc, n)
+	}
+	pl.mc = min(c.M, max(k.mr, feature.Cache().L2/2/(4*kc)/k.mr*k.mr))
+	pl.split(c, threads, flop)
+	pl.scratchA = 4 * pl.mc * longest
+	pl.scratchTail = 4 * kc * k.nr
+	return pl
+}
+
+// addTerm cuts a term along k; short terms join the group before them.
+func (pl *plan) addTerm(i int, t *Term, k *kernel) {
+	n := kBlocks(t.K, k)
+	if t.Packed != nil {
+		n = t.Packed.blocks
+	}
+	for b := range n {
+		q := part{i, cut(t.K, n, b), cut(t.K, n, b+1)}
+		if q.k0 == q.k1 {
+			continue
+		}
+		l := len(pl.groups)
+		if l > 0 && n == 1 && (t.K <= 64 || len(pl.groups[l-1]) == 1 && pl.groups[l-1].length() <= 64) && len(pl.groups[l-1]) < len(tile{}.segment) {
+			pl.groups[l-1] = append(pl.groups[l-1], q)
+			continue
+		}
+		pl.groups = append(pl.groups, group{q})
+	}
+}
+
+func (g group) length() (n int) {
+	for _, q := range g {
+		n += q.k1 - q.k0
+	}
+	return n
+}
+
+// sharesSets reports whether rows of the given stride would fall into the same
+// few sets of L1, where they throw each other out.
+func sharesSets(stride, rows int) bool {
+	bytes := 4 * stride
+	if bytes < 0 {
+		bytes = -bytes
+	}
+	if bytes == 0 {
+		return false
+	}
+	places := 4096 / (bytes & -bytes)
+	return places == 0 && rows > 4 || places > 0 && rows/places >= 8
+}
+
+// packedStride is the row stride of copied rows: an odd number of cache lines.
+func packedStride(kc int) int { return ((kc+15)/16 | 1) * 16 }
+
+// split cuts C into chunks of similar work, small enough to be stopped between
+// and to be balanced, large enough to be worth handing out.
+func (pl *plan) split(c *Call, threads int, flop float64) {
+	const (
+		least = 4e5 // operations of a chunk, about 4 µs
+		most  = 2e8 // about 2 ms
+	)
+	want := int(min(flop/least, max(flop/most, float64(4*threads))))
+	want = max(1, want)
+	blocks := (c.M + pl.mc - 1) / pl.mc
+	anyCopy := false
+	for i := range c.Terms {
+		anyCopy = anyCopy || pl.copyA[i]
+	}
+	if anyCopy && c.M >= 2*threads*c.kern.mr && blocks < want {
+		// By rows, so that no row of A is copied twice.
+		blocks = min(want, c.M/c.kern.mr)
+		pl.mc = (c.M + blocks - 1) / blocks
+		blocks = (c.M + pl.mc - 1) / pl.mc
+	}
+	pl.rowParts = blocks
+	pl.colParts = min(pl.panels, max(1, (want+blocks-1)/blocks))
+	pl.chunks = pl.rowParts * pl.colParts
+}

@@ -1,0 +1,26 @@
+//go:build !noasm
+
+package gemm
+
+import (
+	"unsafe"
+
+	"loris/internal/cpu/feature"
+)
+
+//go:noescape
+func kernelAVX512(t *tile)
+
+//go:noescape
+func kernelAVX2(t *tile)
+
+//go:noescape
+func dotAVX512(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)
+
+//go:noescape
+func dotAVX2(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)
+
+var kernels = map[feature.Level]*kernel{
+	feature.AVX512: {"avx512 14x32", 14, 32, kernelAVX512, dotAVX512, 16, 8},
+	feature.AVX2:   {"avx2 6x16", 6, 16, kernelAVX2, dotAVX2, 8, 4},
+}

@@ -1,0 +1,19 @@
+//go:build !noasm
+
+package gemm
+
+import (
+	"unsafe"
+
+	"loris/internal/cpu/feature"
+)
+
+//go:noescape
+func kernelNEON(t *tile)
+
+//go:noescape
+func dotNEON(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)
+
+var kernels = map[feature.Level]*kernel{
+	feature.NEON: {"neon 7x12", 7, 12, kernelNEON, dotNEON, 4, 4},
+}

@@ -1,0 +1,157 @@
+package gemm
+
+import (
+	"runtime"
+	"unsafe"
+
+	"loris/internal/cpu/arena"
+	"loris/internal/cpu/feature"
+	"loris/internal/cpu/pool"
+)
+
+// Matrix addresses float32 elements: element (i, j) lies at Data + i·RowStride +
+// j·ColStride, both counted in elements; they may be zero or negative.
+type Matrix struct {
+	Data      unsafe.Pointer
+	RowStride int
+	ColStride int
+}
+
+// Slice returns the matrix of rows of n contiguous elements in s.
+func Slice(s []float32, n int) Matrix { return Matrix{unsafe.Pointer(unsafe.SliceData(s)), n, 1} }
+
+// T returns the transpose, without copying.
+func (m Matrix) T() Matrix { return Matrix{m.Data, m.ColStride, m.RowStride} }
+
+// at returns the address of element (i, j).
+func (m Matrix) at(i, j int) unsafe.Pointer {
+	return unsafe.Add(m.Data, 4*(i*m.RowStride+j*m.ColStride))
+}
+
+// PackedB is a right factor K×N in the order the micro-kernel reads it: blocks
+// along k, each cut into panels of nr columns; the last panel is padded with zeros.
+type PackedB struct {
+	K, N   int
+	kern   *kernel
+	blocks int // along k
+	mem    arena.Block
+	arena  *arena.Arena
+}
+
+// Pack copies B, K rows by N columns, using all threads of the pool and memory
+// of its arena. The error is the arena's.
+func Pack(p *pool.Pool, b Matrix, k, n int) (*PackedB, error) {
+	q := &PackedB{K: k, N: n, kern: active}
+	if err := q.alloc(p.Arena()); err != nil {
+		return nil, err
+	}
+	q.fill(p, b)
+	return q, nil
+}
+
+// PackedBytes returns the memory that Pack of a K×N factor takes.
+func PackedBytes(k, n int) int {
+	q := PackedB{K: k, N: n, kern: active}
+	return q.bytes()
+}
+
+// Repack copies new values of the same shape into q, for weights that have changed.
+func (q *PackedB) Repack(p *pool.Pool, b Matrix) { q.fill(p, b) }
+
+// Free gives the memory back. q must not be used afterwards.
+func (q *PackedB) Free() {
+	if q.arena != nil {
+		q.arena.Free(q.mem)
+		*q = PackedB{}
+	}
+}
+
+func (q *PackedB) bytes() int { return 4 * q.K * q.panels() * q.kern.nr }
+
+func (q *PackedB) panels() int { return (q.N + q.kern.nr - 1) / q.kern.nr }
+
+func (q *PackedB) alloc(a *arena.Arena) (err error) {
+	q.blocks = kBlocks(q.K, q.kern)
+	q.arena = a
+	q.mem, err = a.Alloc(q.bytes())
+	return err
+}
+
+// kBlocks cuts K so that a panel of B stays near two L1 caches, where a column of
+// micro-kernel calls finds it; a quarter more is taken rather than another pass over C.
+func kBlocks(k int, kern *kernel) int {
+	limit := max(64, min(1024, 2*feature.Cache().L1/(4*kern.nr)))
+	if k <= limit+limit/4 {
+		return 1
+	}
+	return (k + limit - 1) / limit
+}
+
+// cut returns the start of part i of n equal parts of length.
+func cut(length, n, i int) int { return length * i / n }
+
+// panel returns columns nr·j… of the k range that starts at k0 and is kc long.
+func (q *PackedB) panel(k0, kc, j int) unsafe.Pointer {
+	return unsafe.Add(q.mem.Pointer(), 4*q.kern.nr*(k0*q.panels()+kc*j))
+}
+
+func (q *PackedB) fill(p *pool.Pool, b Matrix) {
+	panels := q.panels()
+	n := q.blocks * panels
+	if n == 0 {
+		return
+	}
+	group := max(1, n/(8*p.Threads()))
+	p.Run((n+group-1)/group, float64(q.K*q.N)/2, nil, func(chunk int, _ *pool.Worker) {
+		for i := chunk * group; i < min(n, (chunk+1)*group); i++ {
+			q.packOne(b, i)
+		}
+	})
+	runtime.KeepAlive(b.Data)
+}
+
+// packOne fills panel i, counted through all blocks.
+func (q *PackedB) packOne(b Matrix, i int) {
+	block, j := i/q.panels(), i%q.panels()
+	k0, k1 := cut(q.K, q.blocks, block), cut(q.K, q.blocks, block+1)
+	packPanel(q.panel(k0, k1-k0, j), q.kern.nr, b, k0, k1, j*q.kern.nr, min(q.N, (j+1)*q.kern.nr))
+}
+
+// packPanel copies rows k0…k1 and columns j0…j1 of b to rows of nr elements, padded with zeros.
+func packPanel(dst unsafe.Pointer, nr int, b Matrix, k0, k1, j0, j1 int) {
+	cols := j1 - j0
+	d := unsafe.Slice((*float32)(dst), (k1-k0)*nr)
+	switch {
+	case b.ColStride == 1:
+		for k := k0; k < k1; k++ {
+			row := d[(k-k0)*nr:][:nr]
+			copy(row, unsafe.Slice((*float32)(b.at(k, j0)), cols))
+			clear(row[cols:])
+		}
+	default:
+		if cols < nr {
+			clear(d)
+		}
+		transpose(d, nr, b, k0, k1, j0, j1)
+	}
+}
+
+// transpose copies element (k, j) of b to d[(k-k0)·ld + j-j0]. It walks four
+// columns at once, so that both sides are read and written in runs.
+func transpose(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) {
+	step := uintptr(4 * b.RowStride)
+	j := j0
+	for ; j+4 <= j1; j += 4 {
+		p0, p1, p2, p3 := b.at(k0, j), b.at(k0, j+1), b.at(k0, j+2), b.at(k0, j+3)
+		for i, o := uintptr(0), j-j0; i < uintptr(k1-k0); i, o = i+1, o+ld {
+			q := (*[4]float32)(d[o:])
+			q[0], q[1], q[2], q[3] = *at(p0, i*step), *at(p1, i*step), *at(p2, i*step), *at(p3, i*step)
+		}
+	}
+	for ; j < j1; j++ {
+		p := b.at(k0, j)
+		for i, o := uintptr(0), j-j0; i < uintptr(k1-k0); i, o = i+1, o+ld {
+			d[o] = *at(p, i*step)
+		}
+	}
+}
