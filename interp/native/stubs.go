@@ -1,0 +1,50 @@
+package native
+
+import (
+	"reflect"
+	"runtime"
+	"sync"
+	"unsafe"
+)
+
+//go:generate sh genstubs.sh
+
+const poolSize = 16384
+
+// slots holds the func value that each entry point of the pool runs. The
+// assembly reads it.
+var slots [poolSize]unsafe.Pointer
+
+var stubs struct {
+	sync.Mutex
+	used int
+}
+
+func poolAddress() uintptr
+
+func entrySize() uintptr {
+	if runtime.GOARCH == "arm64" {
+		return 8
+	}
+	return 11
+}
+
+// newStub returns the code address of an entry point that runs fn, a func
+// value, and the slot that may later be pointed to another.
+func newStub(fn unsafe.Pointer) (pc uintptr, slot *unsafe.Pointer) {
+	stubs.Lock()
+	defer stubs.Unlock()
+	if stubs.used == poolSize {
+		panic("interp: too many methods were defined in this session; restart the kernel")
+	}
+	i := stubs.used
+	stubs.used++
+	slots[i] = fn
+	return poolAddress() + uintptr(i)*entrySize(), &slots[i]
+}
+
+// funcPointer returns the closure pointer of a func value.
+func funcPointer(v reflect.Value) unsafe.Pointer {
+	x := v.Interface()
+	return (*[2]unsafe.Pointer)(unsafe.Pointer(&x))[1]
+}
