@@ -84,8 +84,8 @@ func (u *Types) bindMethods(m *made) {
 		table[i] = method{
 			name: nameOff(name, sel.Obj().Exported()),
 			mtyp: typeOff(Of(reflect.FuncOf(in, out, sig.Variadic()))),
-			ifn:  addReflectOff(unsafe.Pointer(ifn)),
-			tfn:  addReflectOff(unsafe.Pointer(tfn)),
+			ifn:  addReflectOff(ifn),
+			tfn:  addReflectOff(tfn),
 		}
 	}
 	copy(m.table, table)

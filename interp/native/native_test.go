@@ -18,7 +18,7 @@ func TestMirrors(t *testing.T) {
 
 func TestEntryPoints(t *testing.T) {
 	calls := make([]int, 3)
-	var pcs []uintptr
+	var pcs []unsafe.Pointer
 	for i := range calls {
 		f := func() { calls[i]++ }
 		pc, _ := newStub(*(*unsafe.Pointer)(unsafe.Pointer(&f)))
@@ -28,7 +28,7 @@ func TestEntryPoints(t *testing.T) {
 		p := &pcs[i]
 		(*(*func())(unsafe.Pointer(&p)))()
 	}
-	last := poolAddress() + (poolSize-1)*entrySize()
+	last := unsafe.Add(poolAddress(), (poolSize-1)*entrySize())
 	f := func() { calls[0] += 10 }
 	slots[poolSize-1] = *(*unsafe.Pointer)(unsafe.Pointer(&f))
 	p := &last

@@ -20,7 +20,7 @@ var stubs struct {
 	used int
 }
 
-func poolAddress() uintptr
+func poolAddress() unsafe.Pointer
 
 func entrySize() uintptr {
 	if runtime.GOARCH == "arm64" {
@@ -31,7 +31,7 @@ func entrySize() uintptr {
 
 // newStub returns the code address of an entry point that runs fn, a func
 // value, and the slot that may later be pointed to another.
-func newStub(fn unsafe.Pointer) (pc uintptr, slot *unsafe.Pointer) {
+func newStub(fn unsafe.Pointer) (pc unsafe.Pointer, slot *unsafe.Pointer) {
 	stubs.Lock()
 	defer stubs.Unlock()
 	if stubs.used == poolSize {
@@ -40,7 +40,7 @@ func newStub(fn unsafe.Pointer) (pc uintptr, slot *unsafe.Pointer) {
 	i := stubs.used
 	stubs.used++
 	slots[i] = fn
-	return poolAddress() + uintptr(i)*entrySize(), &slots[i]
+	return unsafe.Add(poolAddress(), uintptr(i)*entrySize()), &slots[i]
 }
 
 // funcPointer returns the closure pointer of a func value.
