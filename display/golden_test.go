@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 )
 
@@ -39,3 +40,27 @@ func TestGraphsMatchTheirGoldenFiles(t *testing.T) {
 	golden(t, "graph80.html", Page(layersGraph(80)))
 	golden(t, "graph1000.html", Page(layersGraph(1000)))
 }
+
+func TestPartsMatchTheirGoldenFiles(t *testing.T) {
+	golden(t, "table.html", Page(sampleTable()))
+	golden(t, "table.txt", sampleTable().Text()+"\n")
+	var charts []Part
+	for _, c := range sampleCharts() {
+		charts = append(charts, c)
+	}
+	golden(t, "charts.html", Page(charts...))
+	golden(t, "charts.txt", Stack("charts", charts...).Text()+"\n")
+	vega, err := MarshalJSON(sampleCharts()[0].VegaLite())
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "chart.vl.json", indentJSON(vega)+"\n")
+	golden(t, "timeline.html", Page(sampleTimeline()))
+	golden(t, "progress.html", Page(sampleProgress()...))
+	golden(t, "progress.txt", Stack("", sampleProgress()...).Text()+"\n")
+	tensor := Row(Facts{{"shape", "[16 24]"}, {"dtype", "f32"}, {"device", "cpu"}, {"min / max / mean", "-1 / 1 / 0.02"}, {"NaN", "1"}}, sampleHistogram(), sampleHeatMap())
+	// The encoded picture may change with the compressor of a Go version.
+	golden(t, "tensor.html", pngData.ReplaceAllString(Page(tensor), "(picture)"))
+}
+
+var pngData = regexp.MustCompile(`data:image/png;base64,[A-Za-z0-9+/=]+`)

@@ -75,7 +75,7 @@ const graphCSS = `.loris .l-graph text{font-size:12px}.loris .l-graph .s{font-si
 	`.loris .l-graph .el{font-size:10px;fill:var(--l-dim);paint-order:stroke;stroke:var(--l-bg);stroke-width:3px;stroke-linejoin:round}` +
 	`.loris .l-graph .n rect:first-of-type{fill:color-mix(in srgb,var(--k) var(--l-tint),var(--l-bg));stroke:var(--k);stroke-width:1.2}` +
 	`.loris .l-graph .n:hover rect:first-of-type{stroke-width:2.4}.loris .l-graph .n.dash rect:first-of-type{stroke-dasharray:4 3}` +
-	`.loris .l-graph .gr rect{fill:color-mix(in srgb,var(--k) 7%,transparent);stroke:var(--k);stroke-width:1.2;stroke-dasharray:6 4}.loris .l-graph .gr text{font-size:11px;font-weight:600;fill:var(--k)}`
+	`.loris .l-graph .gr rect{fill:color-mix(in srgb,var(--k) 7%,transparent);stroke:var(--k);stroke-width:1.2;stroke-dasharray:6 4}.loris .l-graph .gr text{font-size:11px;font-weight:600;fill:var(--k);paint-order:stroke;stroke:var(--l-bg);stroke-width:3px}`
 
 // SVG returns the picture as one inline <svg> element, which takes its colours
 // from the page's style sheet; see [Page].
@@ -252,6 +252,9 @@ func (v *graphView) draw() string {
 	for i := range v.edges {
 		v.drawEdge(w, i)
 	}
+	for i, gr := range v.g.Groups {
+		v.drawGroupTitle(w, gr, v.layout.Groups[i])
+	}
 	for i, n := range v.g.Nodes {
 		v.drawNode(w, n, v.layout.Nodes[i])
 	}
@@ -314,6 +317,15 @@ func (v *graphView) drawGroup(w *svgWriter, gr GraphGroup, r layered.Rect) {
 	}
 	w.WriteString(`<g class="gr" style="--k:` + v.colour(cmpOr(gr.Kind, "fused")) + `">` + tooltip(gr.Tooltip))
 	w.rect(r.X, r.Y, r.W, r.H, `rx="8" fill="none" stroke="#888"`, "")
+	w.WriteString(`</g>`)
+}
+
+// drawGroupTitle comes after the edges, which may pass below the title.
+func (v *graphView) drawGroupTitle(w *svgWriter, gr GraphGroup, r layered.Rect) {
+	if r.W == 0 || gr.Label == "" {
+		return
+	}
+	w.WriteString(`<g class="gr" style="--k:` + v.colour(cmpOr(gr.Kind, "fused")) + `">`)
 	w.text(r.X+9, r.Y+15, "", shorten(gr.Label, 48))
 	w.WriteString(`</g>`)
 }

@@ -2,8 +2,10 @@ package display
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
+	"time"
 )
 
 // loraGraph is a graph of five nodes, before and after fusion.
@@ -102,4 +104,85 @@ func layersGraph(n int) *Graph {
 		}
 	}
 	return g
+}
+
+func sampleTable() *Table {
+	t := &Table{Title: "steps <per kernel>", Columns: []Column{{Name: "kernel"}, {Name: "ops", Tooltip: "operations fused"}, {Name: "median", Bar: true}, {Name: "GFLOP/s", Bar: true}, {Name: "of peak"}, {Name: "live"}, {Name: "note"}},
+		Note: "times are medians of 30 samples"}
+	t.Add("gemm_64x512x512", 1, 112*time.Microsecond+300, 298.4, "91 %", Bytes(1<<20), "packed")
+	t.Add("lora_down", 3, 9*time.Microsecond+120, 57.25, "17 %", Bytes(2048), nil)
+	t.Add(Cell{Value: "chain6 <script>alert(1)</script>", Tooltip: `"quoted" & escaped`, Strong: true}, 12345, 18600*time.Nanosecond, 3.0, "1 %", Bytes(131072), "a\nb")
+	t.Add("нан 日本", 7, time.Duration(840), math.NaN(), "", Bytes(0), true)
+	t.Add("inf", -7, 2*time.Millisecond, math.Inf(-1), "", Bytes(-5), 0.00001)
+	t.Foot = []any{"total", 12349, 2140 * time.Microsecond, 358.65, "", Bytes(1<<20 + 2048)}
+	return t
+}
+
+func sampleCharts() []*Chart {
+	n := 60
+	loss, smooth, low, high := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range n {
+		smooth[i] = 2.4*math.Exp(-float64(i)/18) + 0.2
+		loss[i] = smooth[i] * (1 + 0.15*r.NormFloat64())
+		low[i], high[i] = smooth[i]*0.85, smooth[i]*1.15
+	}
+	loss[20], loss[21] = math.NaN(), math.Inf(1)
+	xs, ys := make([]float64, 80), make([]float64, 80)
+	for i := range xs {
+		xs[i] = math.Pow(10, 1+4*r.Float64())
+		ys[i] = xs[i] * 0.02 * math.Exp(0.3*r.NormFloat64())
+	}
+	return []*Chart{
+		{Title: "training", XLabel: "step", YLabel: "loss", Series: []Series{{Name: "loss", Y: loss}, {Name: "smoothed <ema>", Y: smooth, Low: low, High: high}}},
+		{Title: "lazy against eager", YLabel: "µs", Categories: []string{"forward", "train step", "chain of ten ops", "AdamW"}, Measured: true,
+			Series: []Series{{Name: "lazy", Mark: Bar, Y: []float64{120, 410, 19, 31}, Low: []float64{117, 400, 18, 30}, High: []float64{125, 430, 22, 33}}, {Name: "eager", Mark: Bar, Y: []float64{131, 470, 44, 140}}}},
+		{Title: "elements and time", XLabel: "elements", YLabel: "ns", LogX: true, LogY: true, Series: []Series{{Mark: Scatter, X: xs, Y: ys}}},
+		{Title: "nothing finite", Series: []Series{{Name: "y", Y: []float64{math.NaN(), math.Inf(1)}}}},
+	}
+}
+
+func sampleTimeline() *Timeline {
+	t := &Timeline{Title: "one training step"}
+	at := time.Duration(0)
+	for i, name := range []string{"gemm", "lora_down", "chain", "gemm", "softmax", "gemm_backward", "adamw"} {
+		d := time.Duration(20+37*i%90) * time.Microsecond
+		t.Spans = append(t.Spans, Span{Lane: "cpu worker 0", Name: name, Start: at, Duration: d, Args: map[string]any{"gflops": 12.5, "nan": math.NaN()}})
+		t.Spans = append(t.Spans, Span{Lane: "cpu worker 1", Name: name, Start: at + 3*time.Microsecond, Duration: d - 5*time.Microsecond})
+		at += d
+	}
+	t.Spans = append(t.Spans, Span{Lane: "build", Name: "graph <&>", Start: 0, Duration: at / 8, Tooltip: "cell 3"}, Span{Lane: "build", Name: "plan", Start: at / 16, Duration: at / 6})
+	return t
+}
+
+func sampleHeatMap() *HeatMap {
+	h := &HeatMap{Title: "W[16 24]"}
+	for y := range 16 {
+		row := make([]float64, 24)
+		for x := range row {
+			row[x] = math.Sin(float64(x)/4) * math.Cos(float64(y)/3)
+		}
+		h.Values = append(h.Values, row)
+	}
+	h.Values[3][5], h.Values[4][6] = math.NaN(), math.Inf(1)
+	return h
+}
+
+func sampleHistogram() *Histogram {
+	r := rand.New(rand.NewPCG(5, 6))
+	values := make([]float64, 5000)
+	for i := range values {
+		values[i] = r.NormFloat64()*0.02 + 0.004
+	}
+	values[7] = math.NaN()
+	return NewHistogram(values, 0)
+}
+
+func sampleProgress() []Part {
+	return []Part{
+		&progressState{label: "training", unit: "it", total: 300, done: 112, elapsed: 12 * time.Second, rate: 9.4, note: "loss 0.4312"},
+		&progressState{label: "training", unit: "it", total: 300, done: 300, elapsed: 32 * time.Second, rate: 9.4, note: "loss 0.1201", final: true},
+		&progressState{label: "loading", unit: "MB", done: 5120, elapsed: 4 * time.Second, rate: 0.25},
+		&progressState{label: "training", unit: "it", total: 300, done: 40, elapsed: 4 * time.Second, final: true, err: "loss is NaN at step 40"},
+	}
 }

@@ -97,12 +97,12 @@ func (t *Table) HTML() string {
 		if i == g.cutAt {
 			fmt.Fprintf(&w, `<tr class="l-more"><td colspan="%d">… %d more rows …</td></tr>`, len(t.Columns), g.cut)
 		}
-		t.writeRow(&w, g, row)
+		t.writeRow(&w, g, row, true)
 	}
 	w.WriteString(`</tbody>`)
 	if g.foot != nil {
 		w.WriteString(`<tfoot>`)
-		t.writeRow(&w, g, g.foot)
+		t.writeRow(&w, g, g.foot, false)
 		w.WriteString(`</tfoot>`)
 	}
 	w.WriteString(`</table></div>`)
@@ -112,10 +112,10 @@ func (t *Table) HTML() string {
 	return w.String()
 }
 
-func (t *Table) writeRow(w *strings.Builder, g grid, row []gridCell) {
+func (t *Table) writeRow(w *strings.Builder, g grid, row []gridCell, bars bool) {
 	w.WriteString(`<tr>`)
 	for i, c := range row {
-		bar := t.Columns[i].Bar && g.largest[i] > 0 && c.number > 0
+		bar := bars && t.Columns[i].Bar && g.largest[i] > 0 && c.number > 0
 		w.WriteString(`<td` + class(g.right[i], bar))
 		if bar {
 			fmt.Fprintf(w, ` style="--w:%s%%"`, strconv.FormatFloat(100*c.number/g.largest[i], 'f', 1, 64))

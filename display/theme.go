@@ -160,6 +160,34 @@ const toggleCSS = `.loris .l-sw{display:inline-flex;border:1px solid var(--l-lin
 	`.loris .l-sw:has(input:checked) span:last-child,.loris .l-sw:has(input:not(:checked)) span:nth-child(2){background:var(--l-0);color:var(--l-bg)}` +
 	`.loris .l-tg:has(>.l-sw>input:checked)>.l-a,.loris .l-tg:has(>.l-sw>input:not(:checked))>.l-b{display:none}`
 
+// Output is a part with what machines read beside what people see.
+type Output struct {
+	Part
+	// Result is what a replay compares; see [Result].
+	Result Result
+	// Metadata is kept in the output's metadata, for example provenance.
+	Metadata map[string]any
+	// Extra holds further MIME types, such as image/svg+xml.
+	Extra map[string]any
+}
+
+// MIME implements [Rich].
+func (o Output) MIME() map[string]any {
+	m := render(o.Part)
+	for mime, content := range o.Extra {
+		m[mime] = content
+	}
+	if r := o.Result.JSON(); len(r) > 0 {
+		m[MIMEResult] = r
+	}
+	return m
+}
+
+// MIMEMetadata implements [RichMetadata].
+func (o Output) MIMEMetadata() map[string]any { return o.Metadata }
+
+func (o Output) String() string { return o.Text() }
+
 // note is a line of small grey text.
 type note string
 

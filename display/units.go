@@ -46,10 +46,12 @@ func FormatDuration(d time.Duration) string {
 // significant prints three significant digits, zeros kept.
 func significant(f float64) string {
 	decimals := 2
-	if f > 0 {
-		decimals = 2 - int(math.Floor(math.Log10(f*1.0000001)))
+	if f >= 99.95 {
+		decimals = 0
+	} else if f >= 9.995 {
+		decimals = 1
 	}
-	return strconv.FormatFloat(f, 'f', min(max(decimals, 0), 2), 64)
+	return strconv.FormatFloat(f, 'f', decimals, 64)
 }
 
 // clock prints m:ss or h:mm:ss.

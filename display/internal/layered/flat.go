@@ -1,6 +1,9 @@
 package layered
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 type pin int
 
@@ -294,7 +297,13 @@ func (f *flat) path(e int, origin Point) []Point {
 			add(box.x, f.layerTop[box.rank])
 			add(box.x, f.layerBottom[box.rank])
 		case i == 0:
-			x := box.x + f.segmentOf(v, edge.way[1], e).upPort
+			s := f.segmentOf(v, edge.way[1], e)
+			x := box.x + s.upPort
+			// A step of a few pixels looks like a mistake: leave the box
+			// where the way goes on.
+			if next := f.vertices[s.down].x + s.downPort; !box.fixedPorts && math.Abs(next-x) <= min(16, box.w/2-6) {
+				x = next
+			}
 			add(x, box.y+box.h/2)
 			add(x, f.layerBottom[box.rank])
 		default:

@@ -34,7 +34,55 @@ func (f *flat) place() {
 			f.placeLayer(r, true, true)
 		}
 	}
+	f.straighten()
 	f.moveToOrigin()
+}
+
+// straighten gives runs of waypoints of one edge a common x where their
+// neighbours leave room: least squares spreads a bend over many layers, which
+// looks like a wiggle.
+func (f *flat) straighten() {
+	for i := range f.edges {
+		way := f.edges[i].way
+		for j := 1; j < len(way)-1; {
+			low, high := math.Inf(-1), math.Inf(1)
+			sum, n := 0.0, 0
+			for j+n < len(way)-1 {
+				l, h := f.room(way[j+n])
+				if max(low, l) > min(high, h) {
+					break
+				}
+				low, high = max(low, l), min(high, h)
+				sum += f.vertices[way[j+n]].x
+				n++
+			}
+			if n == 0 { // rounding left no room at all
+				j++
+				continue
+			}
+			x := min(max(sum/float64(n), low), high)
+			for _, v := range way[j : j+n] {
+				f.vertices[v].x = x
+			}
+			j += n
+		}
+	}
+}
+
+// room is the interval in which a vertex can move.
+func (f *flat) room(v int) (low, high float64) {
+	low, high = math.Inf(-1), math.Inf(1)
+	box := f.vertices[v]
+	layer := f.layers[box.rank]
+	if box.order > 0 {
+		left := layer[box.order-1]
+		low = f.vertices[left].x + f.distance(left, v)
+	}
+	if box.order < len(layer)-1 {
+		right := layer[box.order+1]
+		high = f.vertices[right].x - f.distance(v, right)
+	}
+	return low, high
 }
 
 // distance is the least distance of the centres of two neighbours.
