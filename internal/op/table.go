@@ -66,8 +66,9 @@ type Row struct {
 	// Cost returns the arithmetic and the least memory traffic of n.
 	Cost func(n *ir.Node) (flops, bytes float64)
 
-	Doc     string // what it computes, with shapes
-	Example string // an expression that compiles in a cell
+	Function bool   // called as lt.Name(…), not as a method
+	Doc      string // what it computes, with shapes
+	Example  string // an expression that compiles in a cell
 }
 
 // Table has the row of every op.
@@ -81,8 +82,8 @@ func NameOf(id ir.Op) string {
 	return "op(" + strconv.Itoa(int(id)) + ")"
 }
 
-// add enters rows into the table, with the defaults of a kind.
-func add(kind Kind, rows ...Row) {
+// addRows enters rows into the table, with the defaults of a kind.
+func addRows(kind Kind, rows ...Row) {
 	for _, r := range rows {
 		r.Kind = kind
 		if r.NumOutputs == 0 {
