@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"encoding/binary"
+
+	"loris/internal/ir"
+	"loris/internal/op"
+)
+
+// terms are the attributes of a sum of products: the factor of the second one.
+type terms struct{ alpha Ref }
+
+// AppendKey implements ir.Attrs.
+func (t terms) AppendKey(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(append(b, byte(t.alpha.Kind)), uint32(t.alpha.Index))
+}
+
+// products turns sums of two matrix products into one op, and those of the
+// form x@W + s·(z@A)@B into a LoRA linear: the sum is made while the product is
+// still in registers. The scale may stand on either side of B.
+func products(g *graph) *graph {
+	uses := g.uses()
+	var old []int32 // number in g of each value of the new graph
+	at := int32(-1)
+	return rewrite(g, func(b *graph, v value) int32 {
+		at++
+		m := matcher{b: b, uses: uses, old: old}
+		if v.op == op.Add && v.dtype == ir.F32 {
+			for k := range 2 {
+				if w, ok := m.sum(v, v.in[k], v.in[1-k]); ok {
+					v = w
+					break
+				}
+			}
+		}
+		old = append(old, at)
+		return b.add(v)
+	})
+}
+
+// matcher looks at the values built so far.
+type matcher struct {
+	b    *graph
+	uses []int32
+	old  []int32
+}
+
+// once reports whether value i has one use.
+func (m *matcher) once(i int32) bool { return m.uses[m.old[i]] == 1 }
+
+// sum matches v = x@W + s·c@B.
+func (m *matcher) sum(v value, first, second int32) (value, bool) {
+	p := &m.b.vals[first]
+	if p.op != op.MatMul || !m.once(first) || !p.shape.Equal(v.shape) || !m.b.vals[second].shape.Equal(v.shape) {
+		return v, false
+	}
+	second, alpha := m.scaled(second)
+	q := &m.b.vals[second]
+	if q.op != op.MatMul || !m.once(second) {
+		return v, false
+	}
+	left, right := q.in[0], q.in[1]
+	if alpha.Kind == NoRef {
+		left, alpha = m.scaled(left)
+	}
+	v.attrs, v.flops = terms{alpha}, p.flops+q.flops+v.flops
+	if h := &m.b.vals[left]; h.op == op.MatMul && m.once(left) && h.shape[len(h.shape)-1] <= 256 {
+		v.op, v.flops = op.LoRALinear, v.flops+h.flops
+		v.in = []int32{p.in[0], p.in[1], h.in[0], h.in[1], right}
+		return v, true
+	}
+	v.op, v.in = op.Gemm, []int32{p.in[0], p.in[1], left, right}
+	return v, true
+}
+
+// scaled looks through a product with a constant that is used once.
+func (m *matcher) scaled(i int32) (int32, Ref) {
+	v := &m.b.vals[i]
+	if v.op == op.Mul && m.once(i) {
+		for k := range 2 {
+			c := &m.b.vals[v.in[k]]
+			if c.op == op.Const && c.shape.Size() == 1 && m.b.vals[v.in[1-k]].shape.Equal(v.shape) {
+				return v.in[1-k], Ref{ConstRef, c.leaf}
+			}
+		}
+	}
+	return i, Ref{}
+}
