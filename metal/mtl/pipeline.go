@@ -1,0 +1,304 @@
+package mtl
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"loris/metal/objc"
+)
+
+// Constant is the value of one function constant: bool, int32, uint32 or float32.
+type Constant struct {
+	Index int
+	Value any
+}
+
+// Pipeline is a kernel compiled for the device.
+type Pipeline struct {
+	Name         string
+	MaxThreads   int // per threadgroup; heavy kernels allow fewer than the device
+	Width        int // threads of a SIMD group
+	StaticMemory int // bytes of threadgroup memory
+	id           objc.ID
+}
+
+// Diagnostic is one message of Apple's compiler.
+type Diagnostic struct {
+	File         string
+	Line, Column int
+	Severity     string // error, warning, note
+	Message      string
+}
+
+// CompileError holds what Apple's compiler said about a source.
+type CompileError struct {
+	Entry       string
+	Diagnostics []Diagnostic
+	Text        string // the whole message
+}
+
+func (e *CompileError) Error() string {
+	for _, d := range e.Diagnostics {
+		if d.Severity == "error" {
+			return fmt.Sprintf("Metal kernel %s: %s:%d:%d: %s", e.Entry, d.File, d.Line, d.Column, d.Message)
+		}
+	}
+	return fmt.Sprintf("Metal kernel %s: %s", e.Entry, e.Text)
+}
+
+var diagnosticLine = regexp.MustCompile(`(?m)^([^:\n]+):(\d+):(\d+): (fatal error|error|warning|note): (.*)$`)
+
+func newCompileError(entry, text string) *CompileError {
+	e := &CompileError{Entry: entry, Text: strings.TrimSpace(text)}
+	for _, m := range diagnosticLine.FindAllStringSubmatch(text, -1) {
+		line, _ := strconv.Atoi(m[2])
+		column, _ := strconv.Atoi(m[3])
+		e.Diagnostics = append(e.Diagnostics, Diagnostic{m[1], line, column, strings.TrimPrefix(m[4], "fatal "), m[5]})
+	}
+	return e
+}
+
+// pipelineCache keeps libraries by the hash of their source and pipelines by source, entry and constants.
+type pipelineCache struct {
+	device    *Device
+	mu        *sync.Mutex
+	libraries map[[32]byte]*once[objc.ID]
+	pipelines map[string]*once[*Pipeline]
+	archive   *archive
+}
+
+// once is a result that the first caller makes and others wait for.
+type once[T any] struct {
+	sync.Once
+	value T
+	err   error
+}
+
+func newPipelineCache(d *Device) pipelineCache {
+	return pipelineCache{device: d, mu: new(sync.Mutex), libraries: map[[32]byte]*once[objc.ID]{}, pipelines: map[string]*once[*Pipeline]{}, archive: openArchive(d)}
+}
+
+// Pipeline compiles an entry function of a source, or returns the one compiled before. Failures are *CompileError.
+func (d *Device) Pipeline(source, entry string, constants ...Constant) (*Pipeline, error) {
+	hash := sha256.Sum256([]byte(source))
+	key := string(hash[:]) + entry + fmt.Sprint(constants)
+	c := &d.pipelines
+	c.mu.Lock()
+	p, ok := c.pipelines[key]
+	if !ok {
+		p = new(once[*Pipeline])
+		c.pipelines[key] = p
+	}
+	c.mu.Unlock()
+	p.Do(func() { p.value, p.err = c.compile(hash, source, entry, constants) })
+	return p.value, p.err
+}
+
+// Request names a pipeline to compile ahead of use.
+type Request struct {
+	Source, Entry string
+	Constants     []Constant
+}
+
+// Prepare compiles pipelines in the background. Errors come up when the pipeline is asked for.
+func (d *Device) Prepare(requests []Request) {
+	go func() {
+		for _, r := range requests {
+			_, _ = d.Pipeline(r.Source, r.Entry, r.Constants...)
+		}
+	}()
+}
+
+func (c *pipelineCache) library(hash [32]byte, source, entry string) (objc.ID, error) {
+	c.mu.Lock()
+	l, ok := c.libraries[hash]
+	if !ok {
+		l = new(once[objc.ID])
+		c.libraries[hash] = l
+	}
+	c.mu.Unlock()
+	l.Do(func() { l.value, l.err = c.compileLibrary(source, entry) })
+	return l.value, l.err
+}
+
+// compileLibrary uses safe math: results then do not depend on the compiler's rewrites.
+func (c *pipelineCache) compileLibrary(source, entry string) (id objc.ID, err error) {
+	objc.Pool(func() {
+		options := objc.NewObject("MTLCompileOptions")
+		defer options.Release()
+		if options.RespondsTo(setMathMode) { // macOS 15
+			setMathMode.Send(options, mathModeSafe)
+		} else {
+			setFastMathEnabled.Send(options, 0)
+		}
+		setLanguageVersion.Send(options, languageVersion31)
+		var failure objc.ID
+		id = objc.ID(newLibrary.Send(c.device.id, uintptr(objc.String(source)), uintptr(options), uintptr(unsafe.Pointer(&failure))))
+		if id == 0 {
+			err = newCompileError(entry, objc.ErrorText(failure))
+		}
+	})
+	return id, err
+}
+
+func (c *pipelineCache) compile(hash [32]byte, source, entry string, constants []Constant) (p *Pipeline, err error) {
+	library, err := c.library(hash, source, entry)
+	if err != nil {
+		return nil, err
+	}
+	objc.Pool(func() {
+		var function objc.ID
+		if function, err = specialised(library, entry, constants); err != nil {
+			return
+		}
+		defer function.Release()
+		var failure objc.ID
+		id := c.archive.pipeline(c.device.id, function)
+		if id == 0 {
+			id = objc.ID(newPipeline.Send(c.device.id, uintptr(function), uintptr(unsafe.Pointer(&failure))))
+		}
+		if id == 0 {
+			err = newCompileError(entry, objc.ErrorText(failure))
+			return
+		}
+		p = &Pipeline{Name: entry, id: id, MaxThreads: int(pipelineMaxThreads.Send(id)), Width: int(pipelineWidth.Send(id)), StaticMemory: int(pipelineStaticMemory.Send(id))}
+	})
+	return p, err
+}
+
+func specialised(library objc.ID, entry string, constants []Constant) (objc.ID, error) {
+	name := uintptr(objc.String(entry))
+	if len(constants) == 0 {
+		if f := objc.ID(newFunction.Send(library, name)); f != 0 {
+			return f, nil
+		}
+		return 0, newCompileError(entry, "the source has no such function")
+	}
+	values := objc.NewObject("MTLFunctionConstantValues")
+	defer values.Release()
+	for _, k := range constants {
+		word := new(uint32)
+		kind := uintptr(dataTypeUInt)
+		switch v := k.Value.(type) {
+		case bool:
+			kind = dataTypeBool
+			if v {
+				*word = 1
+			}
+		case int32:
+			kind, *word = dataTypeInt, uint32(v)
+		case uint32:
+			*word = v
+		case float32:
+			kind, *word = dataTypeFloat, *(*uint32)(unsafe.Pointer(&v))
+		default:
+			return 0, fmt.Errorf("function constant %d of %s: %T is not bool, int32, uint32 or float32", k.Index, entry, k.Value)
+		}
+		setConstantValue.Send(values, uintptr(unsafe.Pointer(word)), kind, uintptr(k.Index))
+	}
+	var failure objc.ID
+	f := objc.ID(newFunctionConstants.Send(library, name, uintptr(values), uintptr(unsafe.Pointer(&failure))))
+	if f == 0 {
+		return 0, newCompileError(entry, objc.ErrorText(failure))
+	}
+	return f, nil
+}
+
+func (c *pipelineCache) close() {
+	c.archive.save()
+	for _, p := range c.pipelines {
+		p.Do(func() {})
+		if p.value != nil {
+			p.value.id.Release()
+		}
+	}
+	for _, l := range c.libraries {
+		l.Do(func() {})
+		l.value.Release()
+	}
+	c.archive.close()
+}
+
+// archive is the optional binary archive on disk: machine code of pipelines compiled in earlier runs. Whatever goes
+// wrong with it, pipelines are compiled without.
+type archive struct {
+	id    objc.ID
+	path  string
+	mu    sync.Mutex
+	added bool
+}
+
+func openArchive(d *Device) *archive {
+	if d.options.CacheDir == "" {
+		return nil
+	}
+	identity := sha256.Sum256([]byte(d.Name + d.Architecture))
+	a := &archive{path: filepath.Join(d.options.CacheDir, "metal-"+hex.EncodeToString(identity[:8])+".archive")}
+	objc.Pool(func() {
+		descriptor := objc.NewObject("MTLBinaryArchiveDescriptor")
+		defer descriptor.Release()
+		var failure objc.ID
+		if _, err := os.Stat(a.path); err == nil {
+			archiveSetURL.Send(descriptor, uintptr(objc.FileURL(a.path)))
+		}
+		a.id = objc.ID(newBinaryArchive.Send(d.id, uintptr(descriptor), uintptr(unsafe.Pointer(&failure))))
+		if a.id == 0 { // damaged, or from another version of macOS: start afresh
+			os.Remove(a.path)
+			archiveSetURL.Send(descriptor, 0)
+			a.id = objc.ID(newBinaryArchive.Send(d.id, uintptr(descriptor), uintptr(unsafe.Pointer(&failure))))
+		}
+	})
+	if a.id == 0 {
+		return nil
+	}
+	return a
+}
+
+// pipeline makes a pipeline with the archive's help and adds it there; 0 if that fails.
+func (a *archive) pipeline(device, function objc.ID) objc.ID {
+	if a == nil {
+		return 0
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	descriptor := objc.NewObject("MTLComputePipelineDescriptor")
+	defer descriptor.Release()
+	setComputeFunction.Send(descriptor, uintptr(function))
+	setBinaryArchives.Send(descriptor, uintptr(objc.Array(a.id)))
+	var failure objc.ID
+	id := objc.ID(newPipelineDescriptor.Send(device, uintptr(descriptor), 0, 0, uintptr(unsafe.Pointer(&failure))))
+	if id != 0 && archiveAdd.Send(a.id, uintptr(descriptor), uintptr(unsafe.Pointer(&failure)))&0xff != 0 {
+		a.added = true
+	}
+	return id
+}
+
+func (a *archive) save() {
+	if a == nil || !a.added {
+		return
+	}
+	objc.Pool(func() {
+		if err := os.MkdirAll(filepath.Dir(a.path), 0o755); err != nil {
+			return
+		}
+		temporary := a.path + ".new"
+		var failure objc.ID
+		if archiveSerialize.Send(a.id, uintptr(objc.FileURL(temporary)), uintptr(unsafe.Pointer(&failure)))&0xff != 0 {
+			os.Rename(temporary, a.path)
+		}
+	})
+}
+
+func (a *archive) close() {
+	if a != nil {
+		a.id.Release()
+	}
+}
