@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +26,7 @@ func New(out worker.Output) (worker.Engine, error) {
 	if text := os.Getenv("SCRIPTED_FAIL"); text != "" {
 		return nil, errors.New(text)
 	}
+	debug.SetMaxStack(32 << 20) // "overflow" ends soon
 	return &engine{out: out, vars: map[string]string{}}, nil
 }
 
@@ -221,22 +224,12 @@ func (e *engine) Complete(r worker.CompleteRequest) worker.CompleteReply {
 		start--
 	}
 	reply := worker.CompleteReply{Start: start, End: r.Cursor}
-	for _, word := range slices.Sorted(mapKeys(commands)) {
+	for _, word := range slices.Sorted(maps.Keys(commands)) {
 		if strings.HasPrefix(word, string(runes[start:r.Cursor])) {
 			reply.Items = append(reply.Items, worker.CompletionItem{Text: word, Type: "function"})
 		}
 	}
 	return reply
-}
-
-func mapKeys[V any](m map[string]V) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 func (e *engine) Inspect(r worker.InspectRequest) worker.InspectReply {
@@ -261,7 +254,7 @@ func (e *engine) Variables() []worker.Variable {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	list := []worker.Variable{}
-	for _, name := range slices.Sorted(mapKeys(e.vars)) {
+	for _, name := range slices.Sorted(maps.Keys(e.vars)) {
 		list = append(list, worker.Variable{Name: name, Type: "string", Summary: e.vars[name]})
 	}
 	return list

@@ -1,0 +1,112 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+
+	"loris/kernel/wire"
+)
+
+// Process is a kernel that this program has started.
+type Process struct {
+	*Client
+	Connection *wire.Connection
+	cmd        *exec.Cmd
+	dir        string
+	exited     chan struct{}
+	exitErr    error
+}
+
+// Launch starts a kernel and connects to it. command gets the path of a
+// connection file in place of the argument "{connection_file}", as in
+// kernel.json. The kernel speaks through socket files in a private directory, so
+// no other user can reach it. ctx bounds the start only.
+func Launch(ctx context.Context, command *exec.Cmd) (*Process, error) {
+	dir, err := os.MkdirTemp("", "loris-") // mode 0700
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{cmd: command, dir: dir, exited: make(chan struct{})}
+	p.Connection = wire.NewConnection("ipc", filepath.Join(dir, "s"), uuid.NewString())
+	for i, ch := range wire.Channels {
+		p.Connection.Ports[ch] = i + 1
+	}
+	file := filepath.Join(dir, "connection.json")
+	if err := p.Connection.WritePorts(file); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	for i, a := range command.Args {
+		if a == "{connection_file}" {
+			command.Args[i] = file
+		}
+	}
+	if command.Env == nil {
+		command.Env = os.Environ()
+	}
+	command.Env = append(command.Env, fmt.Sprintf("JPY_PARENT_PID=%d", os.Getpid())) // it ends when we do
+	if err := command.Start(); err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("start kernel: %w", err)
+	}
+	go func() {
+		p.exitErr = command.Wait()
+		close(p.exited)
+	}()
+	if err := p.connect(ctx); err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// connect tries until the kernel listens.
+func (p *Process) connect(ctx context.Context) error {
+	last := p.Connection.Endpoint(wire.Channels[len(wire.Channels)-1])[len("ipc://"):]
+	for {
+		if _, err := os.Stat(last); err == nil { // bound last: all others are there
+			if p.Client, err = Connect(ctx, p.Connection); err == nil {
+				return nil
+			}
+		}
+		select {
+		case <-p.exited:
+			return fmt.Errorf("the kernel ended while it started: %v", p.exitErr)
+		case <-ctx.Done():
+			return fmt.Errorf("the kernel does not answer: %w", ctx.Err())
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// Shutdown asks the kernel to end and waits for it; when ctx ends it is killed.
+func (p *Process) Shutdown(ctx context.Context) error {
+	_, err := p.Request(ctx, wire.Control, "shutdown_request", map[string]any{"restart": false})
+	select {
+	case <-p.exited:
+		err = p.exitErr
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	p.Kill()
+	return err
+}
+
+// Exited is closed when the kernel process has ended.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Kill ends the kernel at once and removes its files.
+func (p *Process) Kill() {
+	p.cmd.Process.Kill()
+	<-p.exited
+	if p.Client != nil {
+		p.Close()
+	}
+	os.RemoveAll(p.dir)
+}
