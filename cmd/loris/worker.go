@@ -1,0 +1,24 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"loris/kernel/worker"
+)
+
+// workerCommand is the process that runs the cells; `loris kernel` starts it.
+func workerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "worker",
+		Short:  "Run the cells of a kernel (started by it)",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			conn, err := worker.Inherited()
+			if err != nil {
+				return err
+			}
+			return worker.Serve(cmd.Context(), conn, newEngine)
+		},
+	}
+}
