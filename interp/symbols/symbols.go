@@ -8,8 +8,7 @@
 //
 //   - [Importer] for go/types, [Package] for the interpreter's binary symbols,
 //     [Type] for the run-time type behind a go/types name.
-//   - [Instance], [InstanceType] and [InstanceMethod] for generic functions and
-//     types of the standard library (see generic.go).
+//   - Package generic for generic functions and types of the standard library.
 //   - [Resolve] and [Paths] for automatic imports and for hints.
 //   - [Doc] for inspection.
 //

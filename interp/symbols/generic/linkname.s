@@ -1,0 +1,1 @@
+// This file lets others.go declare convertAssign without a body.
