@@ -9,8 +9,10 @@ package main
 
 import (
 	"fmt"
+	"go/format"
 	"os"
 	"slices"
+	"strings"
 )
 
 // target is one file to generate.
@@ -23,6 +25,25 @@ type target struct {
 var targets = []target{
 	{"gemm", "kernel_amd64.s", gemmX86},
 	{"gemm", "kernel_arm64.s", gemmNEON},
+	{"vec", "elementwise_avx512_amd64.s", func() string { return vecX86(x86{true}, "AVX512") }},
+	{"vec", "elementwise_avx2_amd64.s", func() string { return vecX86(x86{false}, "AVX2") }},
+	{"vec", "elementwise_arm64.s", vecNEON},
+	{"vec", "elementwise_names.go", vecNames},
+	{"vec", "elementwise_amd64.go", func() string { return vecTable("AVX512", "AVX2") }},
+	{"vec", "elementwise_arm64.go", func() string { return vecTable("NEON") }},
+}
+
+// content makes the file; Go code is formatted.
+func (t target) content() []byte {
+	b := []byte(t.make())
+	if strings.HasSuffix(t.file, ".go") {
+		formatted, err := format.Source(b)
+		if err != nil {
+			panic(err)
+		}
+		return formatted
+	}
+	return b
 }
 
 func main() {
@@ -35,7 +56,7 @@ func main() {
 			if t.name != name {
 				continue
 			}
-			if err := os.WriteFile(t.file, []byte(t.make()), 0o644); err != nil {
+			if err := os.WriteFile(t.file, t.content(), 0o644); err != nil {
 				fmt.Fprintln(os.Stderr, "asmgen:", err)
 				os.Exit(1)
 			}

@@ -1,0 +1,210 @@
+package main
+
+import "math"
+
+// The mathematical functions, written once over abstract vectors. Errors are
+// checked against float64 by the tests of package vec.
+
+const log2e = math.Log2E
+
+// reduce splits x into n·ln2 + r with n an integer and |r| ≤ ln2/2.
+func (b *builder) reduce(x value) (n, r value) {
+	n = b.add(opRound, 0, b.times(x, b.f(log2e)))
+	r = b.fnma(n, b.f(ln2Hi), x)
+	return n, b.fnma(n, b.f(ln2Lo), r)
+}
+
+// ln2Hi has few bits, so that its products with exponents are exact.
+const ln2Hi = 0.693145751953125
+
+const ln2Lo = math.Ln2 - ln2Hi
+
+// exp keeps NaN, overflows to infinity and underflows through the denormals to 0.
+func (b *builder) exp(x value) value {
+	x = b.min(b.f(89), x)
+	x = b.max(b.f(-104), x)
+	n, r := b.reduce(x)
+	p := b.poly(r, expTail...)
+	p = b.fma(p, r, b.f(1))
+	p = b.fma(p, r, b.f(1))
+	return b.add(opScale, 0, p, n)
+}
+
+// expNegative is exp for x ≤ 0 or NaN.
+func (b *builder) expNegative(x value) value {
+	x = b.max(b.f(-104), x)
+	n, r := b.reduce(x)
+	p := b.poly(r, expTail...)
+	p = b.fma(p, r, b.f(1))
+	p = b.fma(p, r, b.f(1))
+	return b.add(opScale, 0, p, n)
+}
+
+// expm1 is 2^n·(e^r - 1) + (2^n - 1), with 2^(n-1) in place of 2^n against overflow.
+func (b *builder) expm1(x value) value {
+	y := b.min(b.f(89), x)
+	y = b.max(b.f(-30), y)
+	n, r := b.reduce(y)
+	p := b.poly(r, expTail...)
+	p = b.fma(b.times(r, p), r, r)
+	h := b.add(opScale, 0, b.f(.5), n)
+	v := b.fma(h, p, b.minus(h, b.f(.5)))
+	v = b.plus(v, v)
+	// Tiny x, -0 among them, is its own result.
+	return b.sel(b.add(opLt, 0, b.abs(x), b.f(1e-9)), x, v)
+}
+
+// logParts splits positive, normal or denormal x into e·ln2 + log(1+f).
+func (b *builder) logParts(x value) (e, f value) {
+	small := b.add(opLt, 0, x, b.bits(0x00800000))
+	y := b.sel(small, b.times(x, b.f(1<<24)), x)
+	// Exponent and mantissa such that 1+f lies in [√½, √2).
+	i := b.add(opISub, 0, y, b.bits(0x3f3504f3))
+	e = b.add(opToFloat, 0, b.add(opSar, 23, i))
+	m := b.add(opISub, 0, y, b.add(opShl, 23, b.add(opSar, 23, i)))
+	e = b.sel(small, b.minus(e, b.f(24)), e)
+	return e, b.minus(m, b.f(1))
+}
+
+// logOf finishes log from its parts.
+func (b *builder) logOf(e, f value) value {
+	p := b.poly(f, logTail...)
+	s := b.times(f, f)
+	q := b.times(b.times(f, s), p)
+	q = b.fma(e, b.f(ln2Lo), q)
+	q = b.fnma(s, b.f(.5), q)
+	return b.fma(e, b.f(ln2Hi), b.plus(f, q))
+}
+
+// logSpecial puts in the values of log for x = 0, infinity, negatives and NaN.
+func (b *builder) logSpecial(x, v value) value {
+	v = b.sel(b.add(opEq, 0, x, b.f(0)), b.bits(0xff800000), v)
+	v = b.sel(b.add(opLt, 0, x, b.f(0)), b.bits(0x7fc00000), v)
+	keep := b.add(opLt, 0, x, b.bits(0x7f800000)) // false for infinity and NaN
+	return b.sel(keep, v, x)
+}
+
+func (b *builder) log(x value) value {
+	e, f := b.logParts(x)
+	return b.logSpecial(x, b.logOf(e, f))
+}
+
+// log1p is log(u) + (x - (u-1))/u for u = 1+x rounded.
+func (b *builder) log1p(x value) value {
+	u := b.plus(b.f(1), x)
+	lost := b.minus(x, b.minus(u, b.f(1)))
+	lost = b.add(opDiv, 0, lost, u)
+	// Where u is 0 or infinite nothing was lost.
+	lost = b.sel(b.add(opLt, 0, b.abs(lost), b.f(1)), lost, b.f(0))
+	e, f := b.logParts(u)
+	v := b.plus(b.logOf(e, f), lost)
+	v = b.logSpecial(u, v)
+	return b.sel(b.add(opLt, 0, b.abs(x), b.f(1e-9)), x, v)
+}
+
+// tanh is -m/(m+2) for m = e^(-2|x|) - 1, with the sign of x.
+func (b *builder) tanh(x value) value {
+	a := b.abs(x)
+	y := b.times(b.max(b.f(-15), b.xor(a, b.bits(0x80000000))), b.f(2))
+	n, r := b.reduce(y)
+	p := b.poly(r, expTail...)
+	p = b.fma(b.times(r, p), r, r)
+	h := b.add(opScale, 0, b.f(1), n)
+	m := b.fma(h, p, b.minus(h, b.f(1)))
+	v := b.add(opDiv, 0, m, b.plus(m, b.f(2)))
+	v = b.or(b.abs(v), b.sign(x))
+	return b.sel(b.add(opLt, 0, a, b.f(1e-4)), x, v)
+}
+
+// sigmoid is e/(1+e) or 1/(1+e) for e = e^-|x|, by the sign of x.
+func (b *builder) sigmoid(x value) value {
+	e := b.expNegative(b.or(x, b.bits(0x80000000)))
+	d := b.add(opRecip, 0, b.plus(e, b.f(1)))
+	n := b.sel(b.add(opMask, 0, x), e, b.f(1))
+	return b.times(n, d)
+}
+
+// erfcParts returns two factors of erfc(a) for a = √scale·|x|, scale 1 or ½:
+// e^(-scale·x²), from the square to twice the precision, and the rest.
+func (b *builder) erfcParts(x value, scale float64) (e, g value) {
+	a := b.abs(x)
+	a = b.min(b.f(10.4/math.Sqrt(scale)), a)
+	s := b.times(a, a)
+	lost := b.add(opFMS, 0, a, a, s)
+	if scale != 1 {
+		s, lost = b.times(s, b.f(scale)), b.times(lost, b.f(scale))
+	}
+	e = b.expNegative(b.xor(s, b.bits(0x80000000)))
+	e = b.fnma(e, lost, e)
+	t := b.add(opRecip, 0, b.fma(a, b.f(erfcSlope*math.Sqrt(scale)), b.f(1)))
+	g = b.times(t, b.poly(t, erfcFar...))
+	return e, g
+}
+
+func (b *builder) erf(x value) value {
+	e, g := b.erfcParts(x, 1)
+	far := b.fnma(e, g, b.f(1))
+	a := b.abs(x)
+	near := b.times(a, b.poly(b.times(x, x), erfNear...))
+	v := b.sel(b.add(opLt, 0, a, b.f(.75)), near, far)
+	return b.or(v, b.sign(x))
+}
+
+// gelu is x·Φ(x), exact for large negative x too, where 1 + erf would cancel.
+func (b *builder) gelu(x value) value {
+	e, g := b.erfcParts(x, .5)
+	h := b.times(b.times(e, b.f(.5)), g) // Φ(-|x|)
+	v := b.sel(b.add(opMask, 0, x), h, b.minus(b.f(1), h))
+	return b.times(x, v)
+}
+
+// geluTanh is x·σ(2z), z = √(2/π)·(x + 0.044715x³): the tanh form, rearranged.
+func (b *builder) geluTanh(x value) value {
+	s := b.times(x, x)
+	z := b.fma(s, b.f(2*.044715*math.Sqrt2/math.SqrtPi), b.f(2*math.Sqrt2/math.SqrtPi))
+	return b.times(x, b.sigmoid(b.times(z, x)))
+}
+
+// sinCos gives the sine of x + quarter·π/2, for |x| up to about 10⁵.
+func (b *builder) sinCos(x value, quarter uint32) value {
+	n := b.add(opRound, 0, b.times(x, b.f(2/math.Pi)))
+	const hi = float64(float32(math.Pi / 2))
+	const mid = float64(float32(math.Pi/2 - hi))
+	r := b.fnma(n, b.f(hi), x)
+	r = b.fnma(n, b.f(mid), r)
+	r = b.fnma(n, b.f(math.Pi/2-hi-mid), r)
+	q := b.add(opToInt, 0, n)
+	if quarter > 0 {
+		q = b.add(opIAdd, 0, q, b.bits(quarter))
+	}
+	s := b.times(r, r)
+	sin := b.fma(b.times(b.poly(s, sinTail...), s), r, r)
+	c := b.fma(b.poly(s, cosTail...), s, b.f(-.5))
+	cos := b.fma(c, s, b.f(1))
+	v := b.sel(b.add(opMask, 0, b.add(opShl, 31, q)), cos, sin)
+	return b.xor(v, b.and(b.add(opShl, 30, q), b.bits(0x80000000)))
+}
+
+// smaller and larger give NaN if either operand is NaN.
+func (b *builder) smaller(x, y value) value {
+	return b.sel(b.add(opNe, 0, x, x), x, b.min(x, y))
+}
+
+func (b *builder) larger(x, y value) value {
+	return b.sel(b.add(opNe, 0, x, x), x, b.max(x, y))
+}
+
+// toBF16 rounds to nearest even; NaN stays NaN.
+func (b *builder) toBF16(x value) value {
+	lsb := b.and(b.add(opShr, 16, x), b.bits(1))
+	v := b.add(opIAdd, 0, b.add(opIAdd, 0, x, b.bits(0x7fff)), lsb)
+	v = b.sel(b.add(opNe, 0, x, x), b.or(x, b.bits(0x00400000)), v)
+	return b.add(opShr, 16, v)
+}
+
+// toInt32 goes towards zero and saturates; NaN gives 0.
+func (b *builder) toInt32(x value) value {
+	v := b.add(opToIntTrunc, 0, x)
+	v = b.sel(b.add(opLe, 0, b.f(1<<31), x), b.bits(0x7fffffff), v)
+	return b.sel(b.add(opNe, 0, x, x), b.bits(0), v)
+}
