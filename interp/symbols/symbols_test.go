@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"go/types"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -182,6 +183,7 @@ func TestUnexportedTypes(t *testing.T) {
 		{"strings", "Builder", "strings.Builder"},
 		{"encoding/binary", "littleEndian", "binary.littleEndian"},
 		{"io", "discard", "io.discard"},
+		{"internal/poll", "DeadlineExceededError", "poll.DeadlineExceededError"},
 	} {
 		rt, ok := Type(c.path, c.name)
 		if !ok || rt.String() != c.want {
@@ -288,6 +290,17 @@ func BenchmarkPackage(b *testing.B) {
 		e := &packageEntry{table: packages["strings"].table, from: packages["strings"].from}
 		if _, err := e.load(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkHiddenTypes(b *testing.B) {
+	for b.Loop() {
+		w := typeWalk{found: map[typeName]reflect.Type{}, seen: map[reflect.Type]bool{}}
+		for _, path := range paths {
+			for _, s := range packages[path].table.Types {
+				w.walk(reflect.TypeOf(s.Value))
+			}
 		}
 	}
 }

@@ -10,17 +10,15 @@ import (
 )
 
 // Type returns the run-time type of a non-generic named type. Unexported types
-// are found when the exported API leads to them, as in the result of a
-// function or the type of a field.
+// and types of internal packages are found when the exported API of some
+// package leads to them, as in the result of a function or the type of a field.
 func Type(path, name string) (reflect.Type, bool) {
-	e, ok := packages[path]
-	if !ok {
-		return nil, false
+	if e, ok := packages[path]; ok {
+		if s := find(e.table.Types, name); s != nil {
+			return reflect.TypeOf(s.Value).Elem(), true
+		}
 	}
-	if s := find(e.table.Types, name); s != nil {
-		return reflect.TypeOf(s.Value).Elem(), true
-	}
-	t, ok := e.hidden()[name]
+	t, ok := hiddenTypes()[typeName{path, name}]
 	return t, ok
 }
 
@@ -32,71 +30,76 @@ func find(list []table.Symbol, name string) *table.Symbol {
 	return nil
 }
 
-var (
-	hiddenMu    sync.Mutex
-	hiddenTypes = map[*packageEntry]map[string]reflect.Type{}
-)
+type typeName struct{ path, name string }
 
-// hidden finds the unexported named types of a package by walking over all
-// that its exported API mentions.
-func (e *packageEntry) hidden() map[string]reflect.Type {
-	hiddenMu.Lock()
-	defer hiddenMu.Unlock()
-	if m, ok := hiddenTypes[e]; ok {
-		return m
-	}
-	m := map[string]reflect.Type{}
-	seen := map[reflect.Type]bool{}
-	var walk func(t reflect.Type)
-	walk = func(t reflect.Type) {
-		if seen[t] {
-			return
-		}
-		seen[t] = true
-		if t.Name() != "" && t.PkgPath() != e.table.Path {
-			return // another package, or a basic type
-		}
-		if n := t.Name(); n != "" && !strings.Contains(n, "[") {
-			if _, ok := m[n]; !ok {
-				m[n] = t
-			}
-			for i := range t.NumMethod() {
-				walk(t.Method(i).Type)
-			}
-			if t.Kind() != reflect.Interface {
-				p := reflect.PointerTo(t)
-				for i := range p.NumMethod() {
-					walk(p.Method(i).Type)
-				}
-			}
-		}
-		switch t.Kind() {
-		case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Chan:
-			walk(t.Elem())
-		case reflect.Map:
-			walk(t.Key())
-			walk(t.Elem())
-		case reflect.Func:
-			for i := range t.NumIn() {
-				walk(t.In(i))
-			}
-			for i := range t.NumOut() {
-				walk(t.Out(i))
-			}
-		case reflect.Struct:
-			for i := range t.NumField() {
-				walk(t.Field(i).Type)
+// hiddenTypes finds the named types that no table lists by walking over all
+// that the tables mention. It takes some milliseconds, and few programs ask.
+var hiddenTypes = sync.OnceValue(func() map[typeName]reflect.Type {
+	w := typeWalk{found: map[typeName]reflect.Type{}, seen: map[reflect.Type]bool{}}
+	for _, path := range paths {
+		t := packages[path].table
+		for _, list := range [][]table.Symbol{t.Types, t.Funcs, t.Vars} {
+			for _, s := range list {
+				w.walk(reflect.TypeOf(s.Value))
+				w.behind(s.Value)
 			}
 		}
 	}
-	for _, list := range [][]table.Symbol{e.table.Types, e.table.Funcs, e.table.Vars} {
-		for _, s := range list {
-			walk(reflect.TypeOf(s.Value))
-			if v := reflect.ValueOf(s.Value); v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().Kind() == reflect.Interface && !v.Elem().IsNil() {
-				walk(v.Elem().Elem().Type()) // the type behind a variable such as io.Discard
-			}
+	return w.found
+})
+
+type typeWalk struct {
+	found map[typeName]reflect.Type
+	seen  map[reflect.Type]bool
+}
+
+// behind walks the type of what an interface variable such as io.Discard holds.
+func (w *typeWalk) behind(address any) {
+	v := reflect.ValueOf(address)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return
+	}
+	if v = v.Elem(); v.Kind() == reflect.Interface && !v.IsNil() {
+		w.walk(v.Elem().Type())
+	}
+}
+
+func (w *typeWalk) walk(t reflect.Type) {
+	if w.seen[t] {
+		return
+	}
+	w.seen[t] = true
+	if t.PkgPath() != "" && !strings.Contains(t.Name(), "[") {
+		w.found[typeName{t.PkgPath(), t.Name()}] = t
+		w.methods(t)
+		if t.Kind() != reflect.Interface {
+			w.methods(reflect.PointerTo(t))
 		}
 	}
-	hiddenTypes[e] = m
-	return m
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Chan:
+		w.walk(t.Elem())
+	case reflect.Map:
+		w.walk(t.Key())
+		w.walk(t.Elem())
+	case reflect.Func:
+		for i := range t.NumIn() {
+			w.walk(t.In(i))
+		}
+		for i := range t.NumOut() {
+			w.walk(t.Out(i))
+		}
+	case reflect.Struct:
+		for i := range t.NumField() {
+			w.walk(t.Field(i).Type)
+		}
+	case reflect.Interface:
+		w.methods(t)
+	}
+}
+
+func (w *typeWalk) methods(t reflect.Type) {
+	for i := range t.NumMethod() {
+		w.walk(t.Method(i).Type)
+	}
 }

@@ -1,0 +1,18 @@
+// Package library holds the generated symbol tables of Loris's own packages
+// and adds them to package symbols. A program imports it for that effect.
+package library
+
+import (
+	_ "embed"
+
+	"loris/interp/symbols"
+)
+
+//go:embed library.bin
+var archive string
+
+func init() {
+	if err := symbols.Add(Packages, Instances, archive, ""); err != nil {
+		panic(err)
+	}
+}

@@ -1,0 +1,57 @@
+package library
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"loris/interp/symbols"
+)
+
+// The tables describe the library as it is now.
+func TestTablesAreCurrent(t *testing.T) {
+	fresh := filepath.Join(t.TempDir(), "library")
+	if out, err := exec.Command("go", "run", "../generate", "-kind", "library", "-out", fresh).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	files, err := filepath.Glob(filepath.Join(fresh, "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("nothing was generated", err)
+	}
+	for _, f := range files {
+		want, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Base(f))
+		if err != nil || string(got) != string(want) {
+			t.Errorf("%s is out of date: run go generate ./interp/symbols", filepath.Base(f))
+		}
+	}
+}
+
+func TestEveryPackageLoads(t *testing.T) {
+	if len(Packages) == 0 {
+		t.Fatal("no packages")
+	}
+	for _, p := range Packages {
+		m, err := symbols.Package(p.Path)
+		if err != nil {
+			t.Errorf("%s: %v", p.Path, err)
+		}
+		pkg, err := symbols.Importer().Import(p.Path)
+		if err != nil {
+			t.Errorf("%s: %v", p.Path, err)
+			continue
+		}
+		for _, name := range pkg.Scope().Names() {
+			if obj := pkg.Scope().Lookup(name); obj.Exported() && !m[name].IsValid() {
+				t.Errorf("%s.%s has no symbol: cells cannot use it (exported generics are not provided)", p.Path, name)
+			}
+		}
+		if symbols.Doc(p.Path, "") == "" {
+			t.Errorf("%s has no package comment", p.Path)
+		}
+	}
+}
