@@ -155,6 +155,9 @@ func (b *builder) gelu(x value) value {
 	e, g := b.erfcParts(x, .5)
 	h := b.times(b.times(e, b.f(.5)), g) // Φ(-|x|)
 	v := b.sel(b.add(opMask, 0, x), h, b.minus(b.f(1), h))
+	half := b.times(b.times(x, x), b.f(.5))
+	near := b.fma(b.times(x, b.f(math.Sqrt2/4)), b.poly(half, erfNear...), b.f(.5))
+	v = b.sel(b.add(opLt, 0, half, b.f(.75*.75)), near, v)
 	return b.times(x, v)
 }
 

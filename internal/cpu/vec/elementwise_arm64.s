@@ -3765,8 +3765,66 @@ loop182:
 	WORD $0x4ea7d7cb // fsub v11.4s, v30.4s, v7.4s
 	WORD $0x6e6a1cc2 // bsl v2.16b, v6.16b, v10.16b
 	WORD $0x6e6b1ce5 // bsl v5.16b, v7.16b, v11.16b
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
+	WORD $0x6e21dc2d // fmul v13.4s, v1.4s, v1.4s
+	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	WORD $0x6e3fddad // fmul v13.4s, v13.4s, v31.4s
+	MOVW $0x3eb504f3, R8
+	VDUP R8, V9.S4
+	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
+	MOVW $0x3eb504f3, R8
+	VDUP R8, V8.S4
+	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V12.S4
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V4.S4
+	WORD $0x4e23cd84 // fmla v4.4s, v12.4s, v3.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V6.S4
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V10.S4
+	WORD $0x4e2dccca // fmla v10.4s, v6.4s, v13.4s
+	MOVW $0xbcdbd5fc, R8
+	VDUP R8, V7.S4
+	WORD $0x4e23cc87 // fmla v7.4s, v4.4s, v3.4s
+	MOVW $0xbcdbd5fc, R8
+	VDUP R8, V11.S4
+	WORD $0x4e2dcd4b // fmla v11.4s, v10.4s, v13.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V12.S4
+	WORD $0x4e23ccec // fmla v12.4s, v7.4s, v3.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V6.S4
+	WORD $0x4e2dcd66 // fmla v6.4s, v11.4s, v13.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V4.S4
+	WORD $0x4e23cd84 // fmla v4.4s, v12.4s, v3.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V10.S4
+	WORD $0x4e2dccca // fmla v10.4s, v6.4s, v13.4s
+	MOVW $0x3f906eba, R8
+	VDUP R8, V7.S4
+	WORD $0x4e23cc87 // fmla v7.4s, v4.4s, v3.4s
+	MOVW $0x3f906eba, R8
+	VDUP R8, V11.S4
+	WORD $0x4e2dcd4b // fmla v11.4s, v10.4s, v13.4s
+	VMOV V31.B16, V12.B16
+	WORD $0x4e27cd2c // fmla v12.4s, v9.4s, v7.4s
+	VMOV V12.B16, V9.B16
+	VMOV V31.B16, V6.B16
+	WORD $0x4e2bcd06 // fmla v6.4s, v8.4s, v11.4s
+	VMOV V6.B16, V8.B16
+	MOVW $0x3f100000, R8
+	VDUP R8, V4.S4
+	WORD $0x6ea3e483 // fcmgt v3.4s, v4.4s, v3.4s
+	MOVW $0x3f100000, R8
+	VDUP R8, V10.S4
+	WORD $0x6eade54d // fcmgt v13.4s, v10.4s, v13.4s
+	WORD $0x6e621d23 // bsl v3.16b, v9.16b, v2.16b
+	WORD $0x6e651d0d // bsl v13.16b, v8.16b, v5.16b
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e2ddc21 // fmul v1.4s, v1.4s, v13.4s
 	FMOVQ F0, 0(R0)
 	FMOVQ F1, 16(R0)
 	ADD  $32, R0, R0
@@ -3863,7 +3921,36 @@ loop184:
 	WORD $0x4f210401 // sshr v1.4s, v0.4s, #31
 	WORD $0x4ea3d7c2 // fsub v2.4s, v30.4s, v3.4s
 	WORD $0x6e621c61 // bsl v1.16b, v3.16b, v2.16b
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e20dc05 // fmul v5.4s, v0.4s, v0.4s
+	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
+	MOVW $0x3eb504f3, R8
+	VDUP R8, V4.S4
+	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V10.S4
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V12.S4
+	WORD $0x4e25cd4c // fmla v12.4s, v10.4s, v5.4s
+	MOVW $0xbcdbd5fc, R8
+	VDUP R8, V13.S4
+	WORD $0x4e25cd8d // fmla v13.4s, v12.4s, v5.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V6.S4
+	WORD $0x4e25cda6 // fmla v6.4s, v13.4s, v5.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V11.S4
+	WORD $0x4e25cccb // fmla v11.4s, v6.4s, v5.4s
+	MOVW $0x3f906eba, R8
+	VDUP R8, V7.S4
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V31.B16, V8.B16
+	WORD $0x4e27cc88 // fmla v8.4s, v4.4s, v7.4s
+	VMOV V8.B16, V4.B16
+	MOVW $0x3f100000, R8
+	VDUP R8, V9.S4
+	WORD $0x6ea5e525 // fcmgt v5.4s, v9.4s, v5.4s
+	WORD $0x6e611c85 // bsl v5.16b, v4.16b, v1.16b
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
 	FMOVQ F0, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
