@@ -119,6 +119,10 @@ func (b *builder) tanh(x value) value {
 // sigmoid is e/(1+e) or 1/(1+e) for e = e^-|x|, by the sign of x.
 func (b *builder) sigmoid(x value) value {
 	e := b.expNegative(b.or(x, b.bits(0x80000000)))
+	return b.sigmoidOf(x, e)
+}
+
+func (b *builder) sigmoidOf(x, e value) value {
 	d := b.add(opRecip, 0, b.plus(e, b.f(1)))
 	n := b.sel(b.add(opMask, 0, x), e, b.f(1))
 	return b.times(n, d)
@@ -161,11 +165,23 @@ func (b *builder) gelu(x value) value {
 	return b.times(x, v)
 }
 
-// geluTanh is x·σ(2z), z = √(2/π)·(x + 0.044715x³): the tanh form, rearranged.
+// geluTanh is x·σ(z), z = 2√(2/π)·(x + 0.044715x³): the tanh form, rearranged. z
+// is computed to about twice the precision, since its rounding would grow in e^z.
 func (b *builder) geluTanh(x value) value {
+	const c1, c2 = 2 * math.Sqrt2 / math.SqrtPi, 2 * .044715 * math.Sqrt2 / math.SqrtPi
+	x0 := x
+	x = b.max(b.f(-15), b.min(b.f(15), x))
 	s := b.times(x, x)
-	z := b.fma(s, b.f(2*.044715*math.Sqrt2/math.SqrtPi), b.f(2*math.Sqrt2/math.SqrtPi))
-	return b.times(x, b.sigmoid(b.times(z, x)))
+	sLow := b.add(opFMS, 0, x, x, s)
+	w := b.fma(s, b.f(c2), b.f(c1))
+	low := b.fma(s, b.f(c2-float64(float32(c2))), b.f(c1-float64(float32(c1))))
+	low = b.fma(sLow, b.f(c2), low)
+	low = b.plus(low, b.fma(s, b.f(c2), b.minus(b.f(c1), w)))
+	z := b.times(x, w)
+	zLow := b.fma(x, low, b.add(opFMS, 0, x, w, z))
+	e := b.expNegative(b.or(z, b.bits(0x80000000)))
+	e = b.fnma(e, b.xor(zLow, b.sign(z)), e)
+	return b.times(x0, b.sigmoidOf(z, e))
 }
 
 // sinCos gives the sine of x + quarter·π/2, for |x| up to about 10⁵.

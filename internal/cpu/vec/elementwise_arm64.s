@@ -3973,24 +3973,32 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V29.S4
 	MOVW $0x80000000, R8
 	VDUP R8, V28.S4
-	MOVW $0xc2d00000, R8
+	MOVW $0x41700000, R8
 	VDUP R8, V27.S4
-	MOVW $0x3fb8aa3b, R8
+	MOVW $0xc1700000, R8
 	VDUP R8, V26.S4
-	MOVW $0x3f317200, R8
+	MOVW $0x3124d8b5, R8
 	VDUP R8, V25.S4
-	MOVW $0x35bfbe8e, R8
+	MOVW $0xb342bc9b, R8
 	VDUP R8, V24.S4
-	MOVW $0x3ab6da06, R8
+	MOVW $0xc2d00000, R8
 	VDUP R8, V23.S4
-	MOVW $0x3c091da3, R8
+	MOVW $0x3fb8aa3b, R8
 	VDUP R8, V22.S4
-	MOVW $0x3d2aaa2f, R8
+	MOVW $0x3f317200, R8
 	VDUP R8, V21.S4
-	MOVW $0x3e2aaa47, R8
+	MOVW $0x35bfbe8e, R8
 	VDUP R8, V20.S4
-	MOVW $0x3f000000, R8
+	MOVW $0x3ab6da06, R8
 	VDUP R8, V19.S4
+	MOVW $0x3c091da3, R8
+	VDUP R8, V18.S4
+	MOVW $0x3d2aaa2f, R8
+	VDUP R8, V17.S4
+	MOVW $0x3e2aaa47, R8
+	VDUP R8, V16.S4
+	MOVW $0x3f000000, R8
+	VDUP R8, V15.S4
 	SUBS $8, R7, R7
 	BLT  tail185
 	MOVD $32, R8
@@ -3998,100 +4006,136 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-64
 loop186:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
-	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
-	WORD $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VMOV V29.B16, V4.B16
-	WORD $0x4e3ecc44 // fmla v4.4s, v2.4s, v30.4s
-	VMOV V4.B16, V2.B16
-	VMOV V29.B16, V5.B16
-	WORD $0x4e3ecc65 // fmla v5.4s, v3.4s, v30.4s
-	VMOV V5.B16, V3.B16
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	WORD $0x4ebc1c46 // orr v6.16b, v2.16b, v28.16b
-	WORD $0x4ebc1c67 // orr v7.16b, v3.16b, v28.16b
-	WORD $0x4e26f766 // fmax v6.4s, v27.4s, v6.4s
-	WORD $0x4e27f767 // fmax v7.4s, v27.4s, v7.4s
-	WORD $0x6e3adcc8 // fmul v8.4s, v6.4s, v26.4s
-	WORD $0x6e3adce9 // fmul v9.4s, v7.4s, v26.4s
-	WORD $0x4e218908 // frintn v8.4s, v8.4s
-	WORD $0x4e218929 // frintn v9.4s, v9.4s
-	WORD $0x4eb9cd06 // fmls v6.4s, v8.4s, v25.4s
-	WORD $0x4eb9cd27 // fmls v7.4s, v9.4s, v25.4s
-	WORD $0x4eb8cd06 // fmls v6.4s, v8.4s, v24.4s
-	WORD $0x4eb8cd27 // fmls v7.4s, v9.4s, v24.4s
-	VMOV V22.B16, V10.B16
-	WORD $0x4e26ceea // fmla v10.4s, v23.4s, v6.4s
-	VMOV V22.B16, V11.B16
-	WORD $0x4e27ceeb // fmla v11.4s, v23.4s, v7.4s
-	VMOV V21.B16, V12.B16
-	WORD $0x4e26cd4c // fmla v12.4s, v10.4s, v6.4s
-	VMOV V12.B16, V10.B16
-	VMOV V21.B16, V13.B16
-	WORD $0x4e27cd6d // fmla v13.4s, v11.4s, v7.4s
-	VMOV V13.B16, V11.B16
-	VMOV V20.B16, V14.B16
-	WORD $0x4e26cd4e // fmla v14.4s, v10.4s, v6.4s
-	VMOV V14.B16, V10.B16
-	VMOV V20.B16, V15.B16
-	WORD $0x4e27cd6f // fmla v15.4s, v11.4s, v7.4s
-	VMOV V15.B16, V11.B16
-	VMOV V19.B16, V16.B16
-	WORD $0x4e26cd50 // fmla v16.4s, v10.4s, v6.4s
+	WORD $0x4ea0f762 // fmin v2.4s, v27.4s, v0.4s
+	WORD $0x4ea1f763 // fmin v3.4s, v27.4s, v1.4s
+	WORD $0x4e22f742 // fmax v2.4s, v26.4s, v2.4s
+	WORD $0x4e23f743 // fmax v3.4s, v26.4s, v3.4s
+	WORD $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x6ea0f886 // fneg v6.4s, v4.4s
+	WORD $0x4e22cc46 // fmla v6.4s, v2.4s, v2.4s
+	WORD $0x6ea0f8a7 // fneg v7.4s, v5.4s
+	WORD $0x4e23cc67 // fmla v7.4s, v3.4s, v3.4s
+	VMOV V29.B16, V8.B16
+	WORD $0x4e3ecc88 // fmla v8.4s, v4.4s, v30.4s
+	VMOV V29.B16, V9.B16
+	WORD $0x4e3ecca9 // fmla v9.4s, v5.4s, v30.4s
+	VMOV V24.B16, V10.B16
+	WORD $0x4e39cc8a // fmla v10.4s, v4.4s, v25.4s
+	VMOV V24.B16, V11.B16
+	WORD $0x4e39ccab // fmla v11.4s, v5.4s, v25.4s
+	WORD $0x4e3eccca // fmla v10.4s, v6.4s, v30.4s
+	WORD $0x4e3ecceb // fmla v11.4s, v7.4s, v30.4s
+	WORD $0x4ea8d7ac // fsub v12.4s, v29.4s, v8.4s
+	WORD $0x4ea9d7ad // fsub v13.4s, v29.4s, v9.4s
+	WORD $0x4e3ecc8c // fmla v12.4s, v4.4s, v30.4s
+	WORD $0x4e3eccad // fmla v13.4s, v5.4s, v30.4s
+	WORD $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
+	WORD $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
+	WORD $0x6e28dc4e // fmul v14.4s, v2.4s, v8.4s
+	WORD $0x6e29dc66 // fmul v6.4s, v3.4s, v9.4s
+	WORD $0x6ea0f9c7 // fneg v7.4s, v14.4s
+	WORD $0x4e28cc47 // fmla v7.4s, v2.4s, v8.4s
+	VMOV V7.B16, V8.B16
+	WORD $0x6ea0f8c4 // fneg v4.4s, v6.4s
+	WORD $0x4e29cc64 // fmla v4.4s, v3.4s, v9.4s
+	VMOV V4.B16, V9.B16
+	WORD $0x4e2acc48 // fmla v8.4s, v2.4s, v10.4s
+	WORD $0x4e2bcc69 // fmla v9.4s, v3.4s, v11.4s
+	WORD $0x4ebc1dc5 // orr v5.16b, v14.16b, v28.16b
+	WORD $0x4ebc1ccc // orr v12.16b, v6.16b, v28.16b
+	WORD $0x4e25f6e5 // fmax v5.4s, v23.4s, v5.4s
+	WORD $0x4e2cf6ec // fmax v12.4s, v23.4s, v12.4s
+	WORD $0x6e36dcad // fmul v13.4s, v5.4s, v22.4s
+	WORD $0x6e36dd87 // fmul v7.4s, v12.4s, v22.4s
+	WORD $0x4e2189ad // frintn v13.4s, v13.4s
+	WORD $0x4e2188e7 // frintn v7.4s, v7.4s
+	WORD $0x4eb5cda5 // fmls v5.4s, v13.4s, v21.4s
+	WORD $0x4eb5ccec // fmls v12.4s, v7.4s, v21.4s
+	WORD $0x4eb4cda5 // fmls v5.4s, v13.4s, v20.4s
+	WORD $0x4eb4ccec // fmls v12.4s, v7.4s, v20.4s
+	VMOV V18.B16, V4.B16
+	WORD $0x4e25ce64 // fmla v4.4s, v19.4s, v5.4s
+	VMOV V18.B16, V2.B16
+	WORD $0x4e2cce62 // fmla v2.4s, v19.4s, v12.4s
+	VMOV V17.B16, V10.B16
+	WORD $0x4e25cc8a // fmla v10.4s, v4.4s, v5.4s
+	VMOV V10.B16, V4.B16
+	VMOV V17.B16, V3.B16
+	WORD $0x4e2ccc43 // fmla v3.4s, v2.4s, v12.4s
+	VMOV V3.B16, V2.B16
+	VMOV V16.B16, V11.B16
+	WORD $0x4e25cc8b // fmla v11.4s, v4.4s, v5.4s
+	VMOV V11.B16, V4.B16
 	VMOV V16.B16, V10.B16
-	VMOV V19.B16, V17.B16
-	WORD $0x4e27cd71 // fmla v17.4s, v11.4s, v7.4s
-	VMOV V17.B16, V11.B16
-	VMOV V31.B16, V18.B16
-	WORD $0x4e26cd52 // fmla v18.4s, v10.4s, v6.4s
-	VMOV V18.B16, V10.B16
-	VMOV V31.B16, V4.B16
-	WORD $0x4e27cd64 // fmla v4.4s, v11.4s, v7.4s
-	VMOV V4.B16, V11.B16
-	VMOV V31.B16, V5.B16
-	WORD $0x4e26cd45 // fmla v5.4s, v10.4s, v6.4s
-	VMOV V5.B16, V10.B16
-	VMOV V31.B16, V12.B16
-	WORD $0x4e27cd6c // fmla v12.4s, v11.4s, v7.4s
-	VMOV V12.B16, V11.B16
+	WORD $0x4e2ccc4a // fmla v10.4s, v2.4s, v12.4s
+	VMOV V10.B16, V2.B16
+	VMOV V15.B16, V3.B16
+	WORD $0x4e25cc83 // fmla v3.4s, v4.4s, v5.4s
+	VMOV V3.B16, V4.B16
+	VMOV V15.B16, V11.B16
+	WORD $0x4e2ccc4b // fmla v11.4s, v2.4s, v12.4s
+	VMOV V11.B16, V2.B16
+	VMOV V31.B16, V10.B16
+	WORD $0x4e25cc8a // fmla v10.4s, v4.4s, v5.4s
+	VMOV V10.B16, V4.B16
+	VMOV V31.B16, V3.B16
+	WORD $0x4e2ccc43 // fmla v3.4s, v2.4s, v12.4s
+	VMOV V3.B16, V2.B16
+	VMOV V31.B16, V11.B16
+	WORD $0x4e25cc8b // fmla v11.4s, v4.4s, v5.4s
+	VMOV V11.B16, V4.B16
+	VMOV V31.B16, V10.B16
+	WORD $0x4e2ccc4a // fmla v10.4s, v2.4s, v12.4s
+	VMOV V10.B16, V2.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V16.S4
-	WORD $0x4e21a90e // fcvtns v14.4s, v8.4s
-	WORD $0x4f3f05cf // sshr v15.4s, v14.4s, #1
-	WORD $0x6eaf85ce // sub v14.4s, v14.4s, v15.4s
-	WORD $0x4eb085ef // add v15.4s, v15.4s, v16.4s
-	WORD $0x4eb085ce // add v14.4s, v14.4s, v16.4s
-	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
-	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
-	WORD $0x6e2fdd4d // fmul v13.4s, v10.4s, v15.4s
-	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
+	VDUP R8, V12.S4
+	WORD $0x4e21a9a5 // fcvtns v5.4s, v13.4s
+	WORD $0x4f3f04ab // sshr v11.4s, v5.4s, #1
+	WORD $0x6eab84a5 // sub v5.4s, v5.4s, v11.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4eac84a5 // add v5.4s, v5.4s, v12.4s
+	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
+	WORD $0x6e2bdc83 // fmul v3.4s, v4.4s, v11.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	MOVW $0x0000007f, R8
-	VDUP R8, V6.S4
-	WORD $0x4e21a932 // fcvtns v18.4s, v9.4s
-	WORD $0x4f3f0644 // sshr v4.4s, v18.4s, #1
-	WORD $0x6ea48652 // sub v18.4s, v18.4s, v4.4s
-	WORD $0x4ea68484 // add v4.4s, v4.4s, v6.4s
-	WORD $0x4ea68652 // add v18.4s, v18.4s, v6.4s
+	VDUP R8, V5.S4
+	WORD $0x4e21a8e4 // fcvtns v4.4s, v7.4s
+	WORD $0x4f3f048d // sshr v13.4s, v4.4s, #1
+	WORD $0x6ead8484 // sub v4.4s, v4.4s, v13.4s
+	WORD $0x4ea585ad // add v13.4s, v13.4s, v5.4s
+	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
+	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
-	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
-	WORD $0x6e24dd71 // fmul v17.4s, v11.4s, v4.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	WORD $0x4e3fd5a5 // fadd v5.4s, v13.4s, v31.4s
-	WORD $0x4e3fd627 // fadd v7.4s, v17.4s, v31.4s
+	WORD $0x6e2ddc4a // fmul v10.4s, v2.4s, v13.4s
+	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
+	WORD $0x4e3c1dcb // and v11.16b, v14.16b, v28.16b
+	WORD $0x4e3c1ccc // and v12.16b, v6.16b, v28.16b
+	WORD $0x6e2b1d08 // eor v8.16b, v8.16b, v11.16b
+	WORD $0x6e2c1d29 // eor v9.16b, v9.16b, v12.16b
+	VMOV V3.B16, V2.B16
+	WORD $0x4ea8cc62 // fmls v2.4s, v3.4s, v8.4s
+	VMOV V2.B16, V8.B16
+	VMOV V10.B16, V7.B16
+	WORD $0x4ea9cd47 // fmls v7.4s, v10.4s, v9.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x4e3fd504 // fadd v4.4s, v8.4s, v31.4s
+	WORD $0x4e3fd52d // fadd v13.4s, v9.4s, v31.4s
 	MOVW $0x3f800000, R8
-	VDUP R8, V10.S4
-	WORD $0x6e25fd4c // fdiv v12.4s, v10.4s, v5.4s
+	VDUP R8, V11.S4
+	WORD $0x6e24fd65 // fdiv v5.4s, v11.4s, v4.4s
 	MOVW $0x3f800000, R8
-	VDUP R8, V14.S4
-	WORD $0x6e27fdc8 // fdiv v8.4s, v14.4s, v7.4s
-	WORD $0x4f210442 // sshr v2.4s, v2.4s, #31
-	WORD $0x4f210463 // sshr v3.4s, v3.4s, #31
-	WORD $0x6e7f1da2 // bsl v2.16b, v13.16b, v31.16b
-	WORD $0x6e7f1e23 // bsl v3.16b, v17.16b, v31.16b
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	VDUP R8, V3.S4
+	WORD $0x6e2dfc6c // fdiv v12.4s, v3.4s, v13.4s
+	WORD $0x4f2105ce // sshr v14.4s, v14.4s, #31
+	WORD $0x4f2104c6 // sshr v6.4s, v6.4s, #31
+	WORD $0x6e7f1d0e // bsl v14.16b, v8.16b, v31.16b
+	WORD $0x6e7f1d26 // bsl v6.16b, v9.16b, v31.16b
+	WORD $0x6e25ddce // fmul v14.4s, v14.4s, v5.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	FMOVQ F0, 0(R0)
 	FMOVQ F1, 16(R0)
 	ADD  $32, R0, R0
@@ -4106,53 +4150,71 @@ tail185:
 	MUL  R8, R9, R4
 loop188:
 	FMOVQ 0(R1), F0
-	WORD $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
-	VMOV V29.B16, V2.B16
-	WORD $0x4e3ecc22 // fmla v2.4s, v1.4s, v30.4s
-	VMOV V2.B16, V1.B16
-	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
-	WORD $0x4ebc1c23 // orr v3.16b, v1.16b, v28.16b
-	WORD $0x4e23f763 // fmax v3.4s, v27.4s, v3.4s
-	WORD $0x6e3adc64 // fmul v4.4s, v3.4s, v26.4s
-	WORD $0x4e218884 // frintn v4.4s, v4.4s
-	WORD $0x4eb9cc83 // fmls v3.4s, v4.4s, v25.4s
-	WORD $0x4eb8cc83 // fmls v3.4s, v4.4s, v24.4s
-	VMOV V22.B16, V5.B16
-	WORD $0x4e23cee5 // fmla v5.4s, v23.4s, v3.4s
-	VMOV V21.B16, V6.B16
-	WORD $0x4e23cca6 // fmla v6.4s, v5.4s, v3.4s
-	VMOV V6.B16, V5.B16
-	VMOV V20.B16, V7.B16
-	WORD $0x4e23cca7 // fmla v7.4s, v5.4s, v3.4s
-	VMOV V7.B16, V5.B16
-	VMOV V19.B16, V8.B16
-	WORD $0x4e23cca8 // fmla v8.4s, v5.4s, v3.4s
-	VMOV V8.B16, V5.B16
-	VMOV V31.B16, V9.B16
-	WORD $0x4e23cca9 // fmla v9.4s, v5.4s, v3.4s
-	VMOV V9.B16, V5.B16
-	VMOV V31.B16, V10.B16
-	WORD $0x4e23ccaa // fmla v10.4s, v5.4s, v3.4s
-	VMOV V10.B16, V5.B16
+	WORD $0x4ea0f761 // fmin v1.4s, v27.4s, v0.4s
+	WORD $0x4e21f741 // fmax v1.4s, v26.4s, v1.4s
+	WORD $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	WORD $0x6ea0f843 // fneg v3.4s, v2.4s
+	WORD $0x4e21cc23 // fmla v3.4s, v1.4s, v1.4s
+	VMOV V29.B16, V4.B16
+	WORD $0x4e3ecc44 // fmla v4.4s, v2.4s, v30.4s
+	VMOV V24.B16, V5.B16
+	WORD $0x4e39cc45 // fmla v5.4s, v2.4s, v25.4s
+	WORD $0x4e3ecc65 // fmla v5.4s, v3.4s, v30.4s
+	WORD $0x4ea4d7a6 // fsub v6.4s, v29.4s, v4.4s
+	WORD $0x4e3ecc46 // fmla v6.4s, v2.4s, v30.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x6e24dc27 // fmul v7.4s, v1.4s, v4.4s
+	WORD $0x6ea0f8e8 // fneg v8.4s, v7.4s
+	WORD $0x4e24cc28 // fmla v8.4s, v1.4s, v4.4s
+	VMOV V8.B16, V4.B16
+	WORD $0x4e25cc24 // fmla v4.4s, v1.4s, v5.4s
+	WORD $0x4ebc1ce9 // orr v9.16b, v7.16b, v28.16b
+	WORD $0x4e29f6e9 // fmax v9.4s, v23.4s, v9.4s
+	WORD $0x6e36dd2a // fmul v10.4s, v9.4s, v22.4s
+	WORD $0x4e21894a // frintn v10.4s, v10.4s
+	WORD $0x4eb5cd49 // fmls v9.4s, v10.4s, v21.4s
+	WORD $0x4eb4cd49 // fmls v9.4s, v10.4s, v20.4s
+	VMOV V18.B16, V11.B16
+	WORD $0x4e29ce6b // fmla v11.4s, v19.4s, v9.4s
+	VMOV V17.B16, V12.B16
+	WORD $0x4e29cd6c // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	VMOV V16.B16, V13.B16
+	WORD $0x4e29cd6d // fmla v13.4s, v11.4s, v9.4s
+	VMOV V13.B16, V11.B16
+	VMOV V15.B16, V14.B16
+	WORD $0x4e29cd6e // fmla v14.4s, v11.4s, v9.4s
+	VMOV V14.B16, V11.B16
+	VMOV V31.B16, V3.B16
+	WORD $0x4e29cd63 // fmla v3.4s, v11.4s, v9.4s
+	VMOV V3.B16, V11.B16
+	VMOV V31.B16, V2.B16
+	WORD $0x4e29cd62 // fmla v2.4s, v11.4s, v9.4s
+	VMOV V2.B16, V11.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V14.S4
-	WORD $0x4e21a88c // fcvtns v12.4s, v4.4s
-	WORD $0x4f3f058d // sshr v13.4s, v12.4s, #1
-	WORD $0x6ead858c // sub v12.4s, v12.4s, v13.4s
-	WORD $0x4eae85ad // add v13.4s, v13.4s, v14.4s
-	WORD $0x4eae858c // add v12.4s, v12.4s, v14.4s
-	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
-	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
-	WORD $0x6e2ddcab // fmul v11.4s, v5.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	WORD $0x4e3fd56f // fadd v15.4s, v11.4s, v31.4s
+	VDUP R8, V5.S4
+	WORD $0x4e21a948 // fcvtns v8.4s, v10.4s
+	WORD $0x4f3f0501 // sshr v1.4s, v8.4s, #1
+	WORD $0x6ea18508 // sub v8.4s, v8.4s, v1.4s
+	WORD $0x4ea58421 // add v1.4s, v1.4s, v5.4s
+	WORD $0x4ea58508 // add v8.4s, v8.4s, v5.4s
+	WORD $0x4f375421 // shl v1.4s, v1.4s, #23
+	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
+	WORD $0x6e21dd66 // fmul v6.4s, v11.4s, v1.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x4e3c1cec // and v12.16b, v7.16b, v28.16b
+	WORD $0x6e2c1c84 // eor v4.16b, v4.16b, v12.16b
+	VMOV V6.B16, V13.B16
+	WORD $0x4ea4cccd // fmls v13.4s, v6.4s, v4.4s
+	VMOV V13.B16, V4.B16
+	WORD $0x4e3fd48e // fadd v14.4s, v4.4s, v31.4s
 	MOVW $0x3f800000, R8
-	VDUP R8, V17.S4
-	WORD $0x6e2ffe30 // fdiv v16.4s, v17.4s, v15.4s
-	WORD $0x4f210421 // sshr v1.4s, v1.4s, #31
-	WORD $0x6e7f1d61 // bsl v1.16b, v11.16b, v31.16b
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VDUP R8, V9.S4
+	WORD $0x6e2efd23 // fdiv v3.4s, v9.4s, v14.4s
+	WORD $0x4f2104e7 // sshr v7.4s, v7.4s, #31
+	WORD $0x6e7f1c87 // bsl v7.16b, v4.16b, v31.16b
+	WORD $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
+	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
 	FMOVQ F0, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
