@@ -3997,8 +3997,6 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V17.S4
 	MOVW $0x3e2aaa47, R8
 	VDUP R8, V16.S4
-	MOVW $0x3f000000, R8
-	VDUP R8, V15.S4
 	SUBS $8, R7, R7
 	BLT  tail185
 	MOVD $32, R8
@@ -4016,126 +4014,140 @@ loop186:
 	WORD $0x4e22cc46 // fmla v6.4s, v2.4s, v2.4s
 	WORD $0x6ea0f8a7 // fneg v7.4s, v5.4s
 	WORD $0x4e23cc67 // fmla v7.4s, v3.4s, v3.4s
-	VMOV V29.B16, V8.B16
-	WORD $0x4e3ecc88 // fmla v8.4s, v4.4s, v30.4s
-	VMOV V29.B16, V9.B16
-	WORD $0x4e3ecca9 // fmla v9.4s, v5.4s, v30.4s
-	VMOV V24.B16, V10.B16
-	WORD $0x4e39cc8a // fmla v10.4s, v4.4s, v25.4s
-	VMOV V24.B16, V11.B16
-	WORD $0x4e39ccab // fmla v11.4s, v5.4s, v25.4s
-	WORD $0x4e3eccca // fmla v10.4s, v6.4s, v30.4s
-	WORD $0x4e3ecceb // fmla v11.4s, v7.4s, v30.4s
-	WORD $0x4ea8d7ac // fsub v12.4s, v29.4s, v8.4s
-	WORD $0x4ea9d7ad // fsub v13.4s, v29.4s, v9.4s
-	WORD $0x4e3ecc8c // fmla v12.4s, v4.4s, v30.4s
-	WORD $0x4e3eccad // fmla v13.4s, v5.4s, v30.4s
-	WORD $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
-	WORD $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
-	WORD $0x6e28dc4e // fmul v14.4s, v2.4s, v8.4s
-	WORD $0x6e29dc66 // fmul v6.4s, v3.4s, v9.4s
-	WORD $0x6ea0f9c7 // fneg v7.4s, v14.4s
-	WORD $0x4e28cc47 // fmla v7.4s, v2.4s, v8.4s
-	VMOV V7.B16, V8.B16
-	WORD $0x6ea0f8c4 // fneg v4.4s, v6.4s
-	WORD $0x4e29cc64 // fmla v4.4s, v3.4s, v9.4s
-	VMOV V4.B16, V9.B16
-	WORD $0x4e2acc48 // fmla v8.4s, v2.4s, v10.4s
-	WORD $0x4e2bcc69 // fmla v9.4s, v3.4s, v11.4s
-	WORD $0x4ebc1dc5 // orr v5.16b, v14.16b, v28.16b
-	WORD $0x4ebc1ccc // orr v12.16b, v6.16b, v28.16b
-	WORD $0x4e25f6e5 // fmax v5.4s, v23.4s, v5.4s
+	WORD $0x6e3edc88 // fmul v8.4s, v4.4s, v30.4s
+	WORD $0x6e3edca9 // fmul v9.4s, v5.4s, v30.4s
+	WORD $0x4e3dd50a // fadd v10.4s, v8.4s, v29.4s
+	WORD $0x4e3dd52b // fadd v11.4s, v9.4s, v29.4s
+	WORD $0x4ea8d54c // fsub v12.4s, v10.4s, v8.4s
+	WORD $0x4ea9d56d // fsub v13.4s, v11.4s, v9.4s
+	VMOV V24.B16, V14.B16
+	WORD $0x4e39cc8e // fmla v14.4s, v4.4s, v25.4s
+	VMOV V24.B16, V15.B16
+	WORD $0x4e39ccaf // fmla v15.4s, v5.4s, v25.4s
+	WORD $0x4e3eccce // fmla v14.4s, v6.4s, v30.4s
+	WORD $0x4e3eccef // fmla v15.4s, v7.4s, v30.4s
+	WORD $0x6ea0f906 // fneg v6.4s, v8.4s
+	WORD $0x4e3ecc86 // fmla v6.4s, v4.4s, v30.4s
+	VMOV V6.B16, V4.B16
+	WORD $0x6ea0f927 // fneg v7.4s, v9.4s
+	WORD $0x4e3ecca7 // fmla v7.4s, v5.4s, v30.4s
+	VMOV V7.B16, V5.B16
+	WORD $0x4e24d5ce // fadd v14.4s, v14.4s, v4.4s
+	WORD $0x4e25d5ef // fadd v15.4s, v15.4s, v5.4s
+	WORD $0x4eacd546 // fsub v6.4s, v10.4s, v12.4s
+	WORD $0x4eadd567 // fsub v7.4s, v11.4s, v13.4s
+	WORD $0x4ea6d508 // fsub v8.4s, v8.4s, v6.4s
+	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
+	WORD $0x4eacd7ac // fsub v12.4s, v29.4s, v12.4s
+	WORD $0x4eadd7ad // fsub v13.4s, v29.4s, v13.4s
+	WORD $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
+	WORD $0x4e2dd529 // fadd v9.4s, v9.4s, v13.4s
+	WORD $0x4e28d5ce // fadd v14.4s, v14.4s, v8.4s
+	WORD $0x4e29d5ef // fadd v15.4s, v15.4s, v9.4s
+	WORD $0x6e2adc44 // fmul v4.4s, v2.4s, v10.4s
+	WORD $0x6e2bdc65 // fmul v5.4s, v3.4s, v11.4s
+	WORD $0x6ea0f886 // fneg v6.4s, v4.4s
+	WORD $0x4e2acc46 // fmla v6.4s, v2.4s, v10.4s
+	VMOV V6.B16, V10.B16
+	WORD $0x6ea0f8a7 // fneg v7.4s, v5.4s
+	WORD $0x4e2bcc67 // fmla v7.4s, v3.4s, v11.4s
+	VMOV V7.B16, V11.B16
+	WORD $0x4e2ecc4a // fmla v10.4s, v2.4s, v14.4s
+	WORD $0x4e2fcc6b // fmla v11.4s, v3.4s, v15.4s
+	WORD $0x4ebc1c8c // orr v12.16b, v4.16b, v28.16b
+	WORD $0x4ebc1cad // orr v13.16b, v5.16b, v28.16b
 	WORD $0x4e2cf6ec // fmax v12.4s, v23.4s, v12.4s
-	WORD $0x6e36dcad // fmul v13.4s, v5.4s, v22.4s
-	WORD $0x6e36dd87 // fmul v7.4s, v12.4s, v22.4s
-	WORD $0x4e2189ad // frintn v13.4s, v13.4s
-	WORD $0x4e2188e7 // frintn v7.4s, v7.4s
-	WORD $0x4eb5cda5 // fmls v5.4s, v13.4s, v21.4s
-	WORD $0x4eb5ccec // fmls v12.4s, v7.4s, v21.4s
-	WORD $0x4eb4cda5 // fmls v5.4s, v13.4s, v20.4s
-	WORD $0x4eb4ccec // fmls v12.4s, v7.4s, v20.4s
-	VMOV V18.B16, V4.B16
-	WORD $0x4e25ce64 // fmla v4.4s, v19.4s, v5.4s
-	VMOV V18.B16, V2.B16
-	WORD $0x4e2cce62 // fmla v2.4s, v19.4s, v12.4s
-	VMOV V17.B16, V10.B16
-	WORD $0x4e25cc8a // fmla v10.4s, v4.4s, v5.4s
-	VMOV V10.B16, V4.B16
-	VMOV V17.B16, V3.B16
-	WORD $0x4e2ccc43 // fmla v3.4s, v2.4s, v12.4s
-	VMOV V3.B16, V2.B16
-	VMOV V16.B16, V11.B16
-	WORD $0x4e25cc8b // fmla v11.4s, v4.4s, v5.4s
-	VMOV V11.B16, V4.B16
-	VMOV V16.B16, V10.B16
-	WORD $0x4e2ccc4a // fmla v10.4s, v2.4s, v12.4s
-	VMOV V10.B16, V2.B16
-	VMOV V15.B16, V3.B16
-	WORD $0x4e25cc83 // fmla v3.4s, v4.4s, v5.4s
-	VMOV V3.B16, V4.B16
-	VMOV V15.B16, V11.B16
-	WORD $0x4e2ccc4b // fmla v11.4s, v2.4s, v12.4s
-	VMOV V11.B16, V2.B16
-	VMOV V31.B16, V10.B16
-	WORD $0x4e25cc8a // fmla v10.4s, v4.4s, v5.4s
-	VMOV V10.B16, V4.B16
+	WORD $0x4e2df6ed // fmax v13.4s, v23.4s, v13.4s
+	WORD $0x6e36dd88 // fmul v8.4s, v12.4s, v22.4s
+	WORD $0x6e36dda9 // fmul v9.4s, v13.4s, v22.4s
+	WORD $0x4e218908 // frintn v8.4s, v8.4s
+	WORD $0x4e218929 // frintn v9.4s, v9.4s
+	WORD $0x4eb5cd0c // fmls v12.4s, v8.4s, v21.4s
+	WORD $0x4eb5cd2d // fmls v13.4s, v9.4s, v21.4s
+	WORD $0x4eb4cd0c // fmls v12.4s, v8.4s, v20.4s
+	WORD $0x4eb4cd2d // fmls v13.4s, v9.4s, v20.4s
+	VMOV V18.B16, V6.B16
+	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
+	VMOV V18.B16, V7.B16
+	WORD $0x4e2dce67 // fmla v7.4s, v19.4s, v13.4s
+	VMOV V17.B16, V2.B16
+	WORD $0x4e2cccc2 // fmla v2.4s, v6.4s, v12.4s
+	VMOV V2.B16, V6.B16
+	VMOV V17.B16, V14.B16
+	WORD $0x4e2dccee // fmla v14.4s, v7.4s, v13.4s
+	VMOV V14.B16, V7.B16
+	VMOV V16.B16, V3.B16
+	WORD $0x4e2cccc3 // fmla v3.4s, v6.4s, v12.4s
+	VMOV V3.B16, V6.B16
+	VMOV V16.B16, V15.B16
+	WORD $0x4e2dccef // fmla v15.4s, v7.4s, v13.4s
+	VMOV V15.B16, V7.B16
+	MOVW $0x3f000000, R8
+	VDUP R8, V2.S4
+	WORD $0x4e2cccc2 // fmla v2.4s, v6.4s, v12.4s
+	MOVW $0x3f000000, R8
+	VDUP R8, V14.S4
+	WORD $0x4e2dccee // fmla v14.4s, v7.4s, v13.4s
 	VMOV V31.B16, V3.B16
 	WORD $0x4e2ccc43 // fmla v3.4s, v2.4s, v12.4s
 	VMOV V3.B16, V2.B16
-	VMOV V31.B16, V11.B16
-	WORD $0x4e25cc8b // fmla v11.4s, v4.4s, v5.4s
-	VMOV V11.B16, V4.B16
-	VMOV V31.B16, V10.B16
-	WORD $0x4e2ccc4a // fmla v10.4s, v2.4s, v12.4s
-	VMOV V10.B16, V2.B16
+	VMOV V31.B16, V15.B16
+	WORD $0x4e2dcdcf // fmla v15.4s, v14.4s, v13.4s
+	VMOV V15.B16, V14.B16
+	VMOV V31.B16, V6.B16
+	WORD $0x4e2ccc46 // fmla v6.4s, v2.4s, v12.4s
+	VMOV V6.B16, V2.B16
+	VMOV V31.B16, V7.B16
+	WORD $0x4e2dcdc7 // fmla v7.4s, v14.4s, v13.4s
+	VMOV V7.B16, V14.B16
 	MOVW $0x0000007f, R8
+	VDUP R8, V6.S4
+	WORD $0x4e21a90f // fcvtns v15.4s, v8.4s
+	WORD $0x4f3f05ec // sshr v12.4s, v15.4s, #1
+	WORD $0x6eac85ef // sub v15.4s, v15.4s, v12.4s
+	WORD $0x4ea6858c // add v12.4s, v12.4s, v6.4s
+	WORD $0x4ea685ef // add v15.4s, v15.4s, v6.4s
+	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
+	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
+	WORD $0x6e2cdc43 // fmul v3.4s, v2.4s, v12.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	MOVW $0x0000007f, R8
+	VDUP R8, V8.S4
+	WORD $0x4e21a927 // fcvtns v7.4s, v9.4s
+	WORD $0x4f3f04e2 // sshr v2.4s, v7.4s, #1
+	WORD $0x6ea284e7 // sub v7.4s, v7.4s, v2.4s
+	WORD $0x4ea88442 // add v2.4s, v2.4s, v8.4s
+	WORD $0x4ea884e7 // add v7.4s, v7.4s, v8.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x4f3754e7 // shl v7.4s, v7.4s, #23
+	WORD $0x6e22ddcd // fmul v13.4s, v14.4s, v2.4s
+	WORD $0x6e27ddad // fmul v13.4s, v13.4s, v7.4s
+	WORD $0x4e3c1c8f // and v15.16b, v4.16b, v28.16b
+	WORD $0x4e3c1cac // and v12.16b, v5.16b, v28.16b
+	WORD $0x6e2f1d4a // eor v10.16b, v10.16b, v15.16b
+	WORD $0x6e2c1d6b // eor v11.16b, v11.16b, v12.16b
+	VMOV V3.B16, V6.B16
+	WORD $0x4eaacc66 // fmls v6.4s, v3.4s, v10.4s
+	VMOV V6.B16, V10.B16
+	VMOV V13.B16, V14.B16
+	WORD $0x4eabcdae // fmls v14.4s, v13.4s, v11.4s
+	VMOV V14.B16, V11.B16
+	WORD $0x4e3fd549 // fadd v9.4s, v10.4s, v31.4s
+	WORD $0x4e3fd567 // fadd v7.4s, v11.4s, v31.4s
+	MOVW $0x3f800000, R8
+	VDUP R8, V8.S4
+	WORD $0x6e29fd02 // fdiv v2.4s, v8.4s, v9.4s
+	MOVW $0x3f800000, R8
 	VDUP R8, V12.S4
-	WORD $0x4e21a9a5 // fcvtns v5.4s, v13.4s
-	WORD $0x4f3f04ab // sshr v11.4s, v5.4s, #1
-	WORD $0x6eab84a5 // sub v5.4s, v5.4s, v11.4s
-	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
-	WORD $0x4eac84a5 // add v5.4s, v5.4s, v12.4s
-	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
-	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
-	WORD $0x6e2bdc83 // fmul v3.4s, v4.4s, v11.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	MOVW $0x0000007f, R8
-	VDUP R8, V5.S4
-	WORD $0x4e21a8e4 // fcvtns v4.4s, v7.4s
-	WORD $0x4f3f048d // sshr v13.4s, v4.4s, #1
-	WORD $0x6ead8484 // sub v4.4s, v4.4s, v13.4s
-	WORD $0x4ea585ad // add v13.4s, v13.4s, v5.4s
-	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
-	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
-	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
-	WORD $0x6e2ddc4a // fmul v10.4s, v2.4s, v13.4s
-	WORD $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD $0x4e3c1dcb // and v11.16b, v14.16b, v28.16b
-	WORD $0x4e3c1ccc // and v12.16b, v6.16b, v28.16b
-	WORD $0x6e2b1d08 // eor v8.16b, v8.16b, v11.16b
-	WORD $0x6e2c1d29 // eor v9.16b, v9.16b, v12.16b
-	VMOV V3.B16, V2.B16
-	WORD $0x4ea8cc62 // fmls v2.4s, v3.4s, v8.4s
-	VMOV V2.B16, V8.B16
-	VMOV V10.B16, V7.B16
-	WORD $0x4ea9cd47 // fmls v7.4s, v10.4s, v9.4s
-	VMOV V7.B16, V9.B16
-	WORD $0x4e3fd504 // fadd v4.4s, v8.4s, v31.4s
-	WORD $0x4e3fd52d // fadd v13.4s, v9.4s, v31.4s
-	MOVW $0x3f800000, R8
-	VDUP R8, V11.S4
-	WORD $0x6e24fd65 // fdiv v5.4s, v11.4s, v4.4s
-	MOVW $0x3f800000, R8
-	VDUP R8, V3.S4
-	WORD $0x6e2dfc6c // fdiv v12.4s, v3.4s, v13.4s
-	WORD $0x4f2105ce // sshr v14.4s, v14.4s, #31
-	WORD $0x4f2104c6 // sshr v6.4s, v6.4s, #31
-	WORD $0x6e7f1d0e // bsl v14.16b, v8.16b, v31.16b
-	WORD $0x6e7f1d26 // bsl v6.16b, v9.16b, v31.16b
-	WORD $0x6e25ddce // fmul v14.4s, v14.4s, v5.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e27fd8f // fdiv v15.4s, v12.4s, v7.4s
+	WORD $0x4f210484 // sshr v4.4s, v4.4s, #31
+	WORD $0x4f2104a5 // sshr v5.4s, v5.4s, #31
+	WORD $0x6e7f1d44 // bsl v4.16b, v10.16b, v31.16b
+	WORD $0x6e7f1d65 // bsl v5.16b, v11.16b, v31.16b
+	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	FMOVQ F0, 0(R0)
 	FMOVQ F1, 16(R0)
 	ADD  $32, R0, R0
@@ -4155,66 +4167,73 @@ loop188:
 	WORD $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
 	WORD $0x6ea0f843 // fneg v3.4s, v2.4s
 	WORD $0x4e21cc23 // fmla v3.4s, v1.4s, v1.4s
-	VMOV V29.B16, V4.B16
-	WORD $0x4e3ecc44 // fmla v4.4s, v2.4s, v30.4s
-	VMOV V24.B16, V5.B16
-	WORD $0x4e39cc45 // fmla v5.4s, v2.4s, v25.4s
-	WORD $0x4e3ecc65 // fmla v5.4s, v3.4s, v30.4s
-	WORD $0x4ea4d7a6 // fsub v6.4s, v29.4s, v4.4s
-	WORD $0x4e3ecc46 // fmla v6.4s, v2.4s, v30.4s
-	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	WORD $0x6e24dc27 // fmul v7.4s, v1.4s, v4.4s
-	WORD $0x6ea0f8e8 // fneg v8.4s, v7.4s
-	WORD $0x4e24cc28 // fmla v8.4s, v1.4s, v4.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4e25cc24 // fmla v4.4s, v1.4s, v5.4s
-	WORD $0x4ebc1ce9 // orr v9.16b, v7.16b, v28.16b
-	WORD $0x4e29f6e9 // fmax v9.4s, v23.4s, v9.4s
-	WORD $0x6e36dd2a // fmul v10.4s, v9.4s, v22.4s
-	WORD $0x4e21894a // frintn v10.4s, v10.4s
-	WORD $0x4eb5cd49 // fmls v9.4s, v10.4s, v21.4s
-	WORD $0x4eb4cd49 // fmls v9.4s, v10.4s, v20.4s
-	VMOV V18.B16, V11.B16
-	WORD $0x4e29ce6b // fmla v11.4s, v19.4s, v9.4s
-	VMOV V17.B16, V12.B16
-	WORD $0x4e29cd6c // fmla v12.4s, v11.4s, v9.4s
-	VMOV V12.B16, V11.B16
-	VMOV V16.B16, V13.B16
-	WORD $0x4e29cd6d // fmla v13.4s, v11.4s, v9.4s
-	VMOV V13.B16, V11.B16
+	WORD $0x6e3edc44 // fmul v4.4s, v2.4s, v30.4s
+	WORD $0x4e3dd485 // fadd v5.4s, v4.4s, v29.4s
+	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
+	VMOV V24.B16, V7.B16
+	WORD $0x4e39cc47 // fmla v7.4s, v2.4s, v25.4s
+	WORD $0x4e3ecc67 // fmla v7.4s, v3.4s, v30.4s
+	WORD $0x6ea0f888 // fneg v8.4s, v4.4s
+	WORD $0x4e3ecc48 // fmla v8.4s, v2.4s, v30.4s
+	VMOV V8.B16, V2.B16
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
+	WORD $0x4ea9d484 // fsub v4.4s, v4.4s, v9.4s
+	WORD $0x4ea6d7a6 // fsub v6.4s, v29.4s, v6.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	WORD $0x6e25dc2a // fmul v10.4s, v1.4s, v5.4s
+	WORD $0x6ea0f94b // fneg v11.4s, v10.4s
+	WORD $0x4e25cc2b // fmla v11.4s, v1.4s, v5.4s
+	VMOV V11.B16, V5.B16
+	WORD $0x4e27cc25 // fmla v5.4s, v1.4s, v7.4s
+	WORD $0x4ebc1d4c // orr v12.16b, v10.16b, v28.16b
+	WORD $0x4e2cf6ec // fmax v12.4s, v23.4s, v12.4s
+	WORD $0x6e36dd8d // fmul v13.4s, v12.4s, v22.4s
+	WORD $0x4e2189ad // frintn v13.4s, v13.4s
+	WORD $0x4eb5cdac // fmls v12.4s, v13.4s, v21.4s
+	WORD $0x4eb4cdac // fmls v12.4s, v13.4s, v20.4s
+	VMOV V18.B16, V14.B16
+	WORD $0x4e2cce6e // fmla v14.4s, v19.4s, v12.4s
+	VMOV V17.B16, V15.B16
+	WORD $0x4e2ccdcf // fmla v15.4s, v14.4s, v12.4s
 	VMOV V15.B16, V14.B16
-	WORD $0x4e29cd6e // fmla v14.4s, v11.4s, v9.4s
-	VMOV V14.B16, V11.B16
-	VMOV V31.B16, V3.B16
-	WORD $0x4e29cd63 // fmla v3.4s, v11.4s, v9.4s
-	VMOV V3.B16, V11.B16
+	VMOV V16.B16, V3.B16
+	WORD $0x4e2ccdc3 // fmla v3.4s, v14.4s, v12.4s
+	VMOV V3.B16, V14.B16
+	MOVW $0x3f000000, R8
+	VDUP R8, V8.S4
+	WORD $0x4e2ccdc8 // fmla v8.4s, v14.4s, v12.4s
 	VMOV V31.B16, V2.B16
-	WORD $0x4e29cd62 // fmla v2.4s, v11.4s, v9.4s
-	VMOV V2.B16, V11.B16
+	WORD $0x4e2ccd02 // fmla v2.4s, v8.4s, v12.4s
+	VMOV V2.B16, V8.B16
+	VMOV V31.B16, V9.B16
+	WORD $0x4e2ccd09 // fmla v9.4s, v8.4s, v12.4s
+	VMOV V9.B16, V8.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V5.S4
-	WORD $0x4e21a948 // fcvtns v8.4s, v10.4s
-	WORD $0x4f3f0501 // sshr v1.4s, v8.4s, #1
-	WORD $0x6ea18508 // sub v8.4s, v8.4s, v1.4s
-	WORD $0x4ea58421 // add v1.4s, v1.4s, v5.4s
-	WORD $0x4ea58508 // add v8.4s, v8.4s, v5.4s
-	WORD $0x4f375421 // shl v1.4s, v1.4s, #23
-	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
-	WORD $0x6e21dd66 // fmul v6.4s, v11.4s, v1.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	WORD $0x4e3c1cec // and v12.16b, v7.16b, v28.16b
-	WORD $0x6e2c1c84 // eor v4.16b, v4.16b, v12.16b
-	VMOV V6.B16, V13.B16
-	WORD $0x4ea4cccd // fmls v13.4s, v6.4s, v4.4s
-	VMOV V13.B16, V4.B16
-	WORD $0x4e3fd48e // fadd v14.4s, v4.4s, v31.4s
+	VDUP R8, V1.S4
+	WORD $0x4e21a9a4 // fcvtns v4.4s, v13.4s
+	WORD $0x4f3f048b // sshr v11.4s, v4.4s, #1
+	WORD $0x6eab8484 // sub v4.4s, v4.4s, v11.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ea18484 // add v4.4s, v4.4s, v1.4s
+	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
+	WORD $0x6e2bdd06 // fmul v6.4s, v8.4s, v11.4s
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e3c1d47 // and v7.16b, v10.16b, v28.16b
+	WORD $0x6e271ca5 // eor v5.16b, v5.16b, v7.16b
+	VMOV V6.B16, V15.B16
+	WORD $0x4ea5cccf // fmls v15.4s, v6.4s, v5.4s
+	VMOV V15.B16, V5.B16
+	WORD $0x4e3fd4a3 // fadd v3.4s, v5.4s, v31.4s
 	MOVW $0x3f800000, R8
-	VDUP R8, V9.S4
-	WORD $0x6e2efd23 // fdiv v3.4s, v9.4s, v14.4s
-	WORD $0x4f2104e7 // sshr v7.4s, v7.4s, #31
-	WORD $0x6e7f1c87 // bsl v7.16b, v4.16b, v31.16b
-	WORD $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
+	VDUP R8, V2.S4
+	WORD $0x6e23fc4e // fdiv v14.4s, v2.4s, v3.4s
+	WORD $0x4f21054a // sshr v10.4s, v10.4s, #31
+	WORD $0x6e7f1caa // bsl v10.16b, v5.16b, v31.16b
+	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	FMOVQ F0, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
