@@ -37,7 +37,7 @@ type Options struct {
 
 // build makes the plan of the graph that w has walked.
 func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
-	p := &Plan{Device: opt.Device.Name(), Precision: opt.Precision, Consts: len(w.consts), Draws: len(w.draws), Nodes: len(w.nodes)}
+	p := &Plan{Device: opt.Device.Name(), Precision: opt.Precision, Draws: len(w.draws), Nodes: len(w.nodes)}
 	g, err := flatten(w, p, roots)
 	if err != nil {
 		return nil, err
@@ -48,6 +48,7 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 	consts := &constants{values: append([]float64(nil), w.consts...)}
 	for _, s := range w.slots {
 		consts.isBake = append(consts.isBake, s.baked)
+		p.Consts = append(p.Consts, s.dtype)
 	}
 	passes := []struct {
 		name string
@@ -57,7 +58,7 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 		{"simplify", simplify(consts)},
 		{"cse again", cse},
 		{"dead", dead},
-		{"products", products},
+		{"products", products(consts)},
 		{"dead again", dead},
 		{"views", func(g *graph) *graph { return views(g, p.Leaves) }},
 	}

@@ -64,7 +64,7 @@ type Binding struct {
 	Memory  []Memory         // what each lies in; nil for arena buffers
 	Arena   Memory
 	Leaves  []*ir.Value // the values bound to the leaves
-	Consts  []float64   // the run's constants, then the results of Plan.Scalars
+	Consts  []float64   // the run's constants
 	Draws   []ir.Attrs  // attributes of the random ops, with their keys and counters
 	Stop    *Stop
 	Trace   *Recorder // nil unless the run is profiled

@@ -18,13 +18,17 @@ func (t terms) AppendKey(b []byte) []byte {
 // products turns sums of two matrix products into one op, and those of the
 // form x@W + s·(z@A)@B into a LoRA linear: the sum is made while the product is
 // still in registers. The scale may stand on either side of B.
-func products(g *graph) *graph {
+func products(consts *constants) func(g *graph) *graph {
+	return func(g *graph) *graph { return sumProducts(g, consts) }
+}
+
+func sumProducts(g *graph, consts *constants) *graph {
 	uses := g.uses()
 	var old []int32 // number in g of each value of the new graph
 	at := int32(-1)
 	return rewrite(g, func(b *graph, v value) int32 {
 		at++
-		m := matcher{b: b, uses: uses, old: old}
+		m := matcher{b: b, uses: uses, old: old, consts: consts}
 		if v.op == op.Add && v.dtype == ir.F32 {
 			for k := range 2 {
 				if w, ok := m.sum(v, v.in[k], v.in[1-k]); ok {
@@ -40,9 +44,10 @@ func products(g *graph) *graph {
 
 // matcher looks at the values built so far.
 type matcher struct {
-	b    *graph
-	uses []int32
-	old  []int32
+	b      *graph
+	uses   []int32
+	old    []int32
+	consts *constants
 }
 
 // once reports whether value i has one use.
@@ -73,12 +78,16 @@ func (m *matcher) sum(v value, first, second int32) (value, bool) {
 	return v, true
 }
 
-// scaled looks through a product with a constant that is used once.
+// scaled looks through a product with a constant that is used once. A factor of
+// 0 stays an op of its own: devices take it for none.
 func (m *matcher) scaled(i int32) (int32, Ref) {
 	v := &m.b.vals[i]
 	if v.op == op.Mul && m.once(i) {
 		for k := range 2 {
 			c := &m.b.vals[v.in[k]]
+			if k, ok := m.consts.baked(c); ok && k == 0 {
+				continue
+			}
 			if c.op == op.Const && c.shape.Size() == 1 && m.b.vals[v.in[1-k]].shape.Equal(v.shape) {
 				return v.in[1-k], Ref{ConstRef, c.leaf}
 			}

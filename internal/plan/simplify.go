@@ -3,7 +3,6 @@ package plan
 import (
 	"slices"
 
-	"loris/internal/ir"
 	"loris/internal/op"
 )
 
@@ -136,7 +135,6 @@ func simplifyTranspose(b *graph, v value) int32 {
 // constants are the constants of a graph: slot i is bound at run time unless
 // its value is one of a few that rules depend on, which the cache key holds.
 type constants struct {
-	slots  []ir.DType
 	values []float64 // value of baked slots
 	isBake []bool
 }

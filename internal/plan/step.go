@@ -16,10 +16,9 @@ type Plan struct {
 	Steps   []Step    // in order of execution
 	Outputs []Operand // one for each requested root and kept node
 	Arena   int       // bytes that hold all temporaries
-	Scalars []Scalar  // constants computed from others before the first step
 
-	Consts int // constants a run binds, Scalars not counted
-	Draws  int // random ops whose key and counter a run binds
+	Consts []ir.DType // dtypes of the constants that a run binds
+	Draws  int        // random ops whose key and counter a run binds
 
 	Nodes  int // nodes of the graph before any pass
 	Passes []PassInfo
@@ -185,14 +184,6 @@ func (p *Program) HasRows() bool {
 		}
 	}
 	return false
-}
-
-// Scalar computes constant Dst = op(constants Args) on the host, rounded to DType.
-type Scalar struct {
-	Op    ir.Op
-	DType ir.DType
-	Args  [3]int32
-	NArgs int8
 }
 
 // Precision is how exact float32 products are, named as in PyTorch.

@@ -1,0 +1,476 @@
+package cpu
+
+import (
+	"fmt"
+
+	"loris/internal/ir"
+	"loris/internal/op"
+	"loris/internal/plan"
+)
+
+// compiler turns a plan.Program into actions over slots. Registers are reused
+// once their value has been used for the last time.
+type compiler struct {
+	pr    *program
+	p     *plan.Program
+	s     *plan.Step
+	plan  *plan.Plan
+	alias []int // for each output: the input whose memory it takes over, or -1
+
+	value   []slot // slot of each instruction's result
+	spreads map[slot]slot
+	inputs  map[inputUse]slot
+	consts  map[int32]slot
+	last    []int  // last instruction that uses each instruction's result
+	lastIn  []int  // and each input
+	free    []slot // registers of elements
+	freeRow []slot
+	size    []int // bytes of each register, 0 for directs
+	isRow   []bool
+	wide    int // bytes of an element of a register
+	at      int // instruction being compiled
+}
+
+type inputUse struct {
+	input int32
+	row   bool
+}
+
+const noSlot = slot(0) // slot 0 is always nil
+
+// computed returns the dtype that registers hold for values of d.
+func computed(d ir.DType) ir.DType {
+	if d == ir.F16 || d == ir.BF16 {
+		return ir.F32
+	}
+	return d
+}
+
+func compileProgram(p *plan.Plan, s *plan.Step) (*program, error) {
+	pr := &program{s: s, p: s.Program, acc: -1}
+	c := &compiler{pr: pr, p: s.Program, s: s, plan: p, spreads: map[slot]slot{}, inputs: map[inputUse]slot{}, consts: map[int32]slot{}}
+	c.newSlot(0, false)
+	c.shape()
+	c.lastUses()
+	c.findAliases()
+	c.value = make([]slot, len(c.p.Instrs))
+	for i := range c.p.Instrs {
+		c.at = i
+		if err := c.instr(i); err != nil {
+			return nil, err
+		}
+		c.release(i)
+	}
+	c.at = len(c.p.Instrs)
+	c.stores()
+	c.layout()
+	return pr, nil
+}
+
+// shape decides what a tile is.
+func (c *compiler) shape() {
+	pr, p := c.pr, c.p
+	c.wide = 4
+	for i := range p.Instrs {
+		c.wide = max(c.wide, computed(p.Instrs[i].DType).Bytes())
+	}
+	for i := range p.Inputs {
+		c.wide = max(c.wide, computed(p.Inputs[i].DType).Bytes())
+	}
+	pr.tile = tileElements
+	pr.cost = float64(p.Rows*p.Cols) * (0.2 + 0.15*float64(len(p.Instrs)))
+	if !p.HasRows() && !c.hasRowInputs() {
+		pr.tile = min(pr.tile, p.Rows*p.Cols)
+		return
+	}
+	if p.Cols > 4*tileElements && !c.rowsFeedElements() {
+		pr.cut, pr.rowsTile = true, 1
+		return
+	}
+	pr.rowsTile = max(1, min(p.Rows, tileElements/p.Cols))
+	pr.tile = pr.rowsTile * p.Cols
+}
+
+func (c *compiler) hasRowInputs() bool {
+	for i := range c.p.Inputs {
+		if c.p.Inputs[i].Kind == plan.RowInput {
+			return true
+		}
+	}
+	return false
+}
+
+// isRowRef reports whether a reference is one value per row.
+func (c *compiler) isRowRef(r plan.Ref) bool {
+	return r.Kind == plan.InstrRef && c.p.Instrs[r.Index].Row || r.Kind == plan.InputRef && c.p.Inputs[r.Index].Kind == plan.RowInput
+}
+
+// rowsFeedElements reports whether some element needs a result of its whole row.
+func (c *compiler) rowsFeedElements() bool {
+	for i := range c.p.Instrs {
+		in := &c.p.Instrs[i]
+		if isRowOp(in.Op) {
+			return true
+		}
+		for _, a := range in.Args[:in.NArgs] {
+			if !in.Row && a.Kind == plan.InstrRef && c.isRowRef(a) {
+				return true
+			}
+		}
+	}
+	for _, st := range c.p.Stores {
+		if !st.Row && c.isRowRef(st.Ref) {
+			return true
+		}
+	}
+	return false
+}
+
+func isRowOp(o ir.Op) bool {
+	return o == op.Softmax || o == op.LogSoftmax || o == op.RMSNorm || o == op.LayerNorm
+}
+
+func (c *compiler) lastUses() {
+	c.last = make([]int, len(c.p.Instrs))
+	c.lastIn = make([]int, len(c.p.Inputs))
+	use := func(r plan.Ref, at int) {
+		switch r.Kind {
+		case plan.InstrRef:
+			c.last[r.Index] = at
+		case plan.InputRef:
+			c.lastIn[r.Index] = at
+		}
+	}
+	for i := range c.p.Instrs {
+		c.last[i] = i
+		in := &c.p.Instrs[i]
+		for _, a := range in.Args[:in.NArgs] {
+			use(a, i)
+		}
+	}
+	for _, st := range c.p.Stores {
+		use(st.Ref, len(c.p.Instrs))
+	}
+}
+
+// findAliases notes which outputs are written over inputs.
+func (c *compiler) findAliases() {
+	c.alias = make([]int, len(c.s.Out))
+	for k := range c.s.Out {
+		c.alias[k] = -1
+		a := c.plan.Buffers[c.s.Out[k].Buffer].Alias
+		for j := c.s.Own; j < len(c.s.In) && a >= 0; j++ {
+			if c.s.In[j].Buffer == a {
+				c.alias[k] = j - c.s.Own
+			}
+		}
+	}
+}
+
+// newSlot returns a slot with a register of the given bytes, or without one.
+func (c *compiler) newSlot(bytes int, row bool) slot {
+	c.size = append(c.size, bytes)
+	c.isRow = append(c.isRow, row)
+	return slot(len(c.size) - 1)
+}
+
+// register returns a register for elements or rows.
+func (c *compiler) register(row bool) slot {
+	list := &c.free
+	n := c.pr.tile
+	if row {
+		list, n = &c.freeRow, max(1, c.pr.rowsTile)
+	}
+	if k := len(*list); k > 0 {
+		s := (*list)[k-1]
+		*list = (*list)[:k-1]
+		return s
+	}
+	return c.newSlot(n*c.wide, row)
+}
+
+// release frees the registers whose values instruction i used last.
+func (c *compiler) release(i int) {
+	give := func(s slot) {
+		if s == noSlot || c.size[s] == 0 {
+			return
+		}
+		if c.isRow[s] {
+			c.freeRow = append(c.freeRow, s)
+		} else {
+			c.free = append(c.free, s)
+		}
+	}
+	if c.pr.cut {
+		return // results per row outlive the tile; registers are not reused
+	}
+	for j := range i + 1 {
+		if c.last[j] == i && !c.stored(int32(j)) {
+			s := c.value[j]
+			give(s)
+			c.last[j] = -1
+			if e, ok := c.spreads[s]; ok && c.p.Instrs[j].Row {
+				give(e)
+				delete(c.spreads, s)
+			}
+		}
+	}
+	for u, s := range c.inputs {
+		if c.lastIn[u.input] == i {
+			give(s)
+			delete(c.inputs, u)
+			if e, ok := c.spreads[s]; ok {
+				give(e)
+				delete(c.spreads, s)
+			}
+		}
+	}
+}
+
+// stored reports whether instruction i's result is an output.
+func (c *compiler) stored(i int32) bool {
+	for _, st := range c.p.Stores {
+		if st.Ref == (plan.Ref{Kind: plan.InstrRef, Index: i}) {
+			return true
+		}
+	}
+	return false
+}
+
+// add appends an action; what needs results of a whole row waits for its end
+// where rows are cut.
+func (c *compiler) add(a action, late bool) {
+	if c.pr.cut && late {
+		c.pr.finish = append(c.pr.finish, a)
+		return
+	}
+	c.pr.actions = append(c.pr.actions, a)
+}
+
+// dtypeOf returns the dtype of what a reference points to.
+func (c *compiler) dtypeOf(r plan.Ref) ir.DType {
+	switch r.Kind {
+	case plan.InstrRef:
+		return c.p.Instrs[r.Index].DType
+	case plan.InputRef:
+		return c.p.Inputs[r.Index].DType
+	case plan.ConstRef:
+		return c.plan.Consts[r.Index]
+	}
+	return ir.F32
+}
+
+// arg returns a slot with the elements (or rows) of a reference.
+func (c *compiler) arg(r plan.Ref, row bool) slot {
+	switch r.Kind {
+	case plan.AccRef:
+		if c.pr.acc < 0 {
+			c.pr.acc = c.newSlot(0, false)
+		}
+		return c.pr.acc
+	case plan.ConstRef:
+		s, ok := c.consts[r.Index]
+		if !ok {
+			s = c.newSlot(c.pr.tile*c.wide, false)
+			c.consts[r.Index] = s
+			c.pr.splats = append(c.pr.splats, splat{s, -1, r.Index, computed(c.dtypeOf(r))})
+		}
+		return s
+	case plan.InputRef:
+		return c.input(r, row)
+	}
+	s := c.value[r.Index]
+	if c.p.Instrs[r.Index].Row && !row {
+		return c.spread(s, c.dtypeOf(r))
+	}
+	return s
+}
+
+// spread returns a register with a row result repeated along its row.
+func (c *compiler) spread(s slot, d ir.DType) slot {
+	if e, ok := c.spreads[s]; ok {
+		return e
+	}
+	e := c.register(false)
+	c.spreads[s] = e
+	b := computed(d).Bytes()
+	c.add(action{kind: doSpread, dst: e, a: s, elem: b, dstE: b}, true)
+	return e
+}
+
+// input returns a slot for an operand: a pointer into it where its elements lie
+// in order, else a register that a load fills.
+func (c *compiler) input(r plan.Ref, row bool) slot {
+	in := c.p.Inputs[r.Index]
+	isRow := in.Kind == plan.RowInput
+	key := inputUse{r.Index, isRow}
+	s, ok := c.inputs[key]
+	if !ok {
+		s = c.loadInput(int(r.Index), in, isRow)
+		c.inputs[key] = s
+	}
+	if isRow && !row {
+		return c.spread(s, in.DType)
+	}
+	return s
+}
+
+func (c *compiler) loadInput(i int, in plan.Input, row bool) slot {
+	o := &c.s.In[c.s.Own+i]
+	if computed(in.DType) == in.DType && (o.IsDense() || in.Kind == plan.ColInput && o.Collapse().Strides[0] == 1) {
+		s := c.newSlot(0, row)
+		if in.Kind == plan.ColInput {
+			c.pr.directs = append(c.pr.directs, direct{slot: s, operand: c.s.Own + i, bytes: 0})
+		} else {
+			c.pr.directs = append(c.pr.directs, direct{slot: s, operand: c.s.Own + i, row: row, bytes: in.DType.Bytes()})
+		}
+		return s
+	}
+	if o.IsScalar() && in.Kind == plan.EachInput {
+		s := c.newSlot(c.pr.tile*c.wide, false)
+		c.pr.splats = append(c.pr.splats, splat{s, c.s.Own + i, 0, in.DType})
+		return s
+	}
+	l := newLoader(o, c.s.Own+i)
+	if in.Kind == plan.ColInput { // loaded once for each tile
+		l.fixed = c.p.Cols
+		s := c.newSlot(c.p.Cols*c.wide, false)
+		c.pr.loads = append(c.pr.loads, l)
+		c.add(action{kind: doLoad, dst: s, load: len(c.pr.loads) - 1}, false)
+		return s
+	}
+	var s slot
+	if row {
+		s = c.register(true)
+	} else {
+		s = c.register(false)
+	}
+	c.pr.loads = append(c.pr.loads, l)
+	c.add(action{kind: doLoad, row: row, dst: s, load: len(c.pr.loads) - 1}, row)
+	return s
+}
+
+func (c *compiler) instr(i int) error {
+	in := &c.p.Instrs[i]
+	late := in.Row && !isReduction(in.Op)
+	a := action{row: in.Row}
+	args := [3]slot{}
+	for k := range in.NArgs {
+		args[k] = c.arg(in.Args[k], in.Row && !isReduction(in.Op))
+	}
+	from := computed(c.dtypeOf(in.Args[0]))
+	switch {
+	case isReduction(in.Op):
+		a.kind, a.row = doReduce, false
+		a.reduce = reducers(in.Op, from)
+		a.elem, a.dstE = from.Bytes(), computed(in.DType).Bytes()
+		if a.reduce == nil {
+			return fmt.Errorf("no kernel for %s of %s in a program", op.NameOf(in.Op), from)
+		}
+	case isRowOp(in.Op):
+		a.kind = doRowOp
+		a.rowOp = rowOps(in)
+		a.elem, a.dstE = 4, 4
+	default:
+		if in.Op == op.Where {
+			from = computed(c.dtypeOf(in.Args[1]))
+		}
+		a.f = microFor(in, from, c.dtypeOf(in.Args[0]))
+		if a.f == nil {
+			return fmt.Errorf("no kernel for %s of %s", op.NameOf(in.Op), from)
+		}
+	}
+	a.a, a.b, a.c = args[0], args[1], args[2]
+	a.dst = c.target(i)
+	c.value[i] = a.dst
+	c.add(a, late)
+	return nil
+}
+
+// target returns where instruction i writes: straight to an output if nothing
+// that is still needed lies there, else to a register.
+func (c *compiler) target(i int) slot {
+	in := &c.p.Instrs[i]
+	for k, st := range c.p.Stores {
+		if st.Ref != (plan.Ref{Kind: plan.InstrRef, Index: int32(i)}) || st.Row != in.Row || c.s.Out[k].DType != computed(in.DType) {
+			continue
+		}
+		if a := c.alias[k]; a >= 0 && c.lastIn[a] > i {
+			continue
+		}
+		if c.s.Own > 0 && k == 0 && c.accUsedAfter(i) {
+			continue
+		}
+		if in.Row && c.pr.cut {
+			continue
+		}
+		s := c.newSlot(0, in.Row)
+		c.pr.directs = append(c.pr.directs, direct{slot: s, operand: k, out: true, row: in.Row, bytes: c.s.Out[k].DType.Bytes()})
+		return s
+	}
+	return c.register(in.Row)
+}
+
+// accUsedAfter reports whether the product, which lies in the first output, is
+// read after instruction i.
+func (c *compiler) accUsedAfter(i int) bool {
+	for j := i + 1; j < len(c.p.Instrs); j++ {
+		in := &c.p.Instrs[j]
+		for _, a := range in.Args[:in.NArgs] {
+			if a.Kind == plan.AccRef {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// stores writes the outputs that no instruction wrote in place.
+func (c *compiler) stores() {
+	for k, st := range c.p.Stores {
+		if st.Ref.Kind == plan.InstrRef {
+			s := c.value[st.Ref.Index]
+			if c.isOutput(s, k) {
+				continue
+			}
+		}
+		s := c.arg(st.Ref, st.Row)
+		out := c.newSlot(0, st.Row)
+		c.pr.directs = append(c.pr.directs, direct{slot: out, operand: k, out: true, row: st.Row, bytes: c.s.Out[k].DType.Bytes()})
+		c.add(action{kind: doStore, row: st.Row, dst: out, a: s, load: k}, st.Row)
+	}
+}
+
+// isOutput reports whether slot s points into output k.
+func (c *compiler) isOutput(s slot, k int) bool {
+	for _, d := range c.pr.directs {
+		if d.slot == s && d.out && d.operand == k {
+			return true
+		}
+	}
+	return false
+}
+
+// layout places the registers behind each other, each on its own cache lines.
+func (c *compiler) layout() {
+	c.pr.slots = len(c.size)
+	c.pr.offsets = make([]int, len(c.size))
+	at := 0
+	for i, n := range c.size {
+		if n == 0 {
+			c.pr.offsets[i] = -1
+			continue
+		}
+		c.pr.offsets[i] = at
+		at += (n + 63) &^ 63
+	}
+	c.pr.scratch = at
+}
+
+func isReduction(o ir.Op) bool {
+	switch o {
+	case op.Sum, op.Prod, op.Max, op.Min, op.Any, op.All:
+		return true
+	}
+	return false
+}

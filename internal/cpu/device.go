@@ -1,0 +1,118 @@
+// Package cpu is the CPU device: plans come in and are compiled into kernels
+// that run on a pool of threads over memory outside the Go heap.
+//
+// The kernel table (table.go) has an entry for each op. Fused programs run
+// through a tile interpreter (program.go): tile by tile, the temporaries stay in
+// the first-level cache. Matrix products take programs as epilogues (matmul.go).
+// Every kernel has a form for every dtype; float32 has assembly underneath
+// (packages gemm and vec).
+package cpu
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"loris/internal/cpu/arena"
+	"loris/internal/cpu/pool"
+	"loris/internal/ir"
+	"loris/internal/op"
+	"loris/internal/plan"
+)
+
+// Device is the CPU.
+type Device struct {
+	pool *pool.Pool
+	mem  arena.Arena
+}
+
+// New returns the device with its own memory and the process's thread pool.
+func New() *Device { return &Device{pool: pool.Default()} }
+
+// Name implements plan.Device.
+func (d *Device) Name() string { return "cpu" }
+
+// Threads returns the number of threads that kernels use.
+func (d *Device) Threads() int { return d.pool.Threads() }
+
+// Memory implements plan.Device.
+func (d *Device) Memory() plan.MemoryInfo {
+	s := d.mem.Stats()
+	return plan.MemoryInfo{Total: totalMemory(), Active: s.Active, Peak: s.Peak, Cached: s.Cached, Limit: s.Limit}
+}
+
+// SetLimit implements plan.Device.
+func (d *Device) SetLimit(bytes int64) { d.mem.SetLimit(bytes) }
+
+// ResetPeak makes the peak start again from what is in use.
+func (d *Device) ResetPeak() { d.mem.ResetPeak() }
+
+// Trim implements plan.Device.
+func (d *Device) Trim() { d.mem.Trim() }
+
+// Supports implements plan.Device: the CPU runs every op on every dtype.
+func (d *Device) Supports(o ir.Op, dtype ir.DType) bool {
+	return kernels[o] != nil || runsFused(o)
+}
+
+// runsFused reports whether programs, products or copies cover an op.
+func runsFused(o ir.Op) bool {
+	switch op.Table[o].Kind {
+	case op.Elementwise, op.View, op.Identity:
+		return true
+	}
+	switch o {
+	case op.Leaf, op.Const, op.Cast, op.Contiguous, op.MatMul, op.Gemm, op.LoRALinear:
+		return true
+	}
+	return false
+}
+
+// Memory is a block of the device's memory. Forms derived from its contents,
+// such as packed weights, live as long as it does.
+type Memory struct {
+	block   arena.Block
+	dev     *Device
+	version atomic.Uint64 // counts writes after the first
+	mu      sync.Mutex
+	packs   []*packed
+}
+
+var empty [64]byte // what blocks of no bytes point to
+
+// Bytes implements ir.Buffer.
+func (m *Memory) Bytes() int { return m.block.Size() }
+
+// Host implements plan.Memory.
+func (m *Memory) Host() unsafe.Pointer {
+	if p := m.block.Pointer(); p != nil {
+		return p
+	}
+	return unsafe.Pointer(&empty)
+}
+
+// Changed tells that the contents were written after the block was first used:
+// what was derived from them is stale.
+func (m *Memory) Changed() { m.version.Add(1) }
+
+// Alloc implements plan.Device.
+func (d *Device) Alloc(bytes int) (plan.Memory, error) {
+	b, err := d.mem.Alloc(bytes)
+	if err != nil {
+		return nil, err
+	}
+	return &Memory{block: b, dev: d}, nil
+}
+
+// Free implements plan.Device.
+func (d *Device) Free(m plan.Memory) {
+	c := m.(*Memory)
+	c.mu.Lock()
+	for _, p := range c.packs {
+		p.free()
+	}
+	c.packs = nil
+	c.mu.Unlock()
+	d.mem.Free(c.block)
+	c.block = arena.Block{}
+}

@@ -1,0 +1,214 @@
+package cpu
+
+import (
+	"unsafe"
+
+	"loris/internal/cpu/pool"
+	"loris/internal/ir"
+	"loris/internal/plan"
+)
+
+// A program runs through an interpreter: tile by tile, each instruction runs a
+// kernel over the tile, and its result lies in a register, a piece of the
+// worker's scratch memory that stays in the first-level cache. A tile is a range
+// of elements, or some whole rows where the program has results per row, or a
+// part of one long row that is only reduced.
+//
+// Halves are computed in float32: a register never holds them.
+
+// tileElements is the size of a tile: 4 KiB of float32.
+const tileElements = 1024
+
+// micro computes n elements; unused arguments are nil.
+type micro func(dst, a, b, c unsafe.Pointer, n int)
+
+// slot is a pointer that instructions use: an input, a register, an output.
+type slot int16
+
+// action is one thing that the interpreter does for each tile.
+type action struct {
+	kind       actionKind
+	row        bool // over the rows of the tile, not its elements
+	f          micro
+	dst        slot
+	a, b, c    slot
+	load       int                                         // operand, for loads and stores
+	rowOp      func(dst, x, w, b unsafe.Pointer, cols int) // for row ops
+	reduce     func(dst, a unsafe.Pointer, rows, cols int, more bool)
+	elem, dstE int // bytes of an element of a and dst
+}
+
+type actionKind uint8
+
+const (
+	doMicro  actionKind = iota
+	doLoad              // gather a strided or half operand into a register
+	doStore             // write a register to an output, converting
+	doReduce            // elements to rows
+	doSpread            // rows to elements
+	doRowOp             // all elements of a row to all
+)
+
+// direct is a slot that points into an operand and moves with the tile.
+type direct struct {
+	slot    slot
+	operand int // index in Step.In, or in Step.Out if out
+	out     bool
+	row     bool
+	bytes   int
+}
+
+// splat is a slot that holds a constant (or a one-element operand) in every element.
+type splat struct {
+	slot     slot
+	operand  int // -1: constant
+	constant int32
+	dtype    ir.DType
+}
+
+// program is a compiled plan.Program.
+type program struct {
+	s        *plan.Step
+	p        *plan.Program
+	actions  []action
+	finish   []action // run at the end of each row when rows are cut
+	directs  []direct
+	splats   []splat
+	loads    []loader
+	slots    int
+	offsets  []int // of registers in the scratch, -1 for directs
+	scratch  int
+	cut      bool // tiles are parts of rows
+	rowsTile int  // rows of a tile, 0 for flat programs
+	tile     int  // elements of a tile
+	cost     float64
+	acc      slot // the product's slot in an epilogue, -1 if none
+}
+
+// compileFused returns the kernel of a FusedStep.
+func (r *run) compileFused(s *plan.Step) (kernel, error) {
+	if s.Program.Rows*s.Program.Cols == 0 {
+		return func() error { return nil }, nil
+	}
+	pr, err := compileProgram(r.plan, s)
+	if err != nil {
+		return nil, err
+	}
+	tiles, chunks := pr.tiles(), 0
+	chunks = r.chunksFor(pr.cost, tiles)
+	f := func(i int, w *pool.Worker) { pr.run(r, w, tiles*i/chunks, tiles*(i+1)/chunks) }
+	return func() error { r.split(chunks, pr.cost, f); return nil }, nil
+}
+
+// tiles returns how many tiles the program has.
+func (pr *program) tiles() int {
+	if pr.rowsTile > 0 {
+		return (pr.p.Rows + pr.rowsTile - 1) / pr.rowsTile
+	}
+	n := pr.p.Rows * pr.p.Cols
+	return (n + pr.tile - 1) / pr.tile
+}
+
+// run runs tiles from to to-1.
+func (pr *program) run(r *run, w *pool.Worker, from, to int) {
+	pv := pr.start(r, w.Scratch(pr.scratchBytes()).Pointer())
+	n := pr.p.Rows * pr.p.Cols
+	for t := from; t < to; t++ {
+		if (t-from)&63 == 63 && r.stopped() {
+			return
+		}
+		switch {
+		case pr.cut:
+			pr.cutRow(r, pv, t)
+		case pr.rowsTile > 0:
+			row := t * pr.rowsTile
+			rows := min(pr.rowsTile, pr.p.Rows-row)
+			pr.runTile(r, pv, row*pr.p.Cols, rows*pr.p.Cols, row, rows, pr.actions, false)
+		default:
+			o := t * pr.tile
+			pr.runTile(r, pv, o, min(pr.tile, n-o), 0, 0, pr.actions, false)
+		}
+	}
+}
+
+// scratchBytes is the memory that start needs.
+func (pr *program) scratchBytes() int { return pr.scratch + 8*pr.slots }
+
+// start lays out the registers in scratch and fills the constants.
+func (pr *program) start(r *run, scratch unsafe.Pointer) []unsafe.Pointer {
+	pv := slice[unsafe.Pointer](unsafe.Add(scratch, pr.scratch), pr.slots)
+	for i, o := range pr.offsets {
+		if o >= 0 {
+			pv[i] = unsafe.Add(scratch, o)
+		} else {
+			pv[i] = nil
+		}
+	}
+	for i := range pr.splats {
+		s := &pr.splats[i]
+		if s.operand >= 0 {
+			loadScalar(pv[s.slot], r.at(&pr.s.In[s.operand]), s.dtype, pr.tile)
+		} else {
+			fillConst(pv[s.slot], s.dtype, r.b.Consts[s.constant], pr.tile)
+		}
+	}
+	return pv
+}
+
+// cutRow runs one row in parts, then what follows from its results.
+func (pr *program) cutRow(r *run, pv []unsafe.Pointer, row int) {
+	for c := 0; c < pr.p.Cols; c += pr.tile {
+		pr.runTile(r, pv, row*pr.p.Cols+c, min(pr.tile, pr.p.Cols-c), row, 1, pr.actions, c > 0)
+	}
+	pr.runTile(r, pv, row*pr.p.Cols, 0, row, 1, pr.finish, false)
+}
+
+// runTile runs actions on n elements from element o, rows rows from row.
+func (pr *program) runTile(r *run, pv []unsafe.Pointer, o, n, row, rows int, actions []action, more bool) {
+	for i := range pr.directs {
+		d := &pr.directs[i]
+		op := &pr.s.Out
+		if !d.out {
+			op = &pr.s.In
+		}
+		at := o
+		if d.row {
+			at = row
+		}
+		pv[d.slot] = unsafe.Add(r.at(&(*op)[d.operand]), at*d.bytes)
+	}
+	pr.do(r, pv, o, n, row, rows, actions, more)
+}
+
+// do runs actions on a tile whose direct slots are set.
+func (pr *program) do(r *run, pv []unsafe.Pointer, o, n, row, rows int, actions []action, more bool) {
+	for i := range actions {
+		a := &actions[i]
+		k := n
+		if a.row {
+			k = rows
+		}
+		switch a.kind {
+		case doMicro:
+			a.f(pv[a.dst], pv[a.a], pv[a.b], pv[a.c], k)
+		case doLoad:
+			l := &pr.loads[a.load]
+			at := o
+			if a.row {
+				at = row
+			}
+			l.load(pv[a.dst], r.at(&pr.s.In[l.operand]), at, k)
+		case doStore:
+			storeRange(pv[a.dst], pv[a.a], pr.s.Out[a.load].DType, k)
+		case doReduce:
+			a.reduce(pv[a.dst], pv[a.a], rows, n/rows, more)
+		case doSpread:
+			spread(pv[a.dst], pv[a.a], a.elem, rows, n/rows)
+		case doRowOp:
+			cols := n / rows
+			for j := range rows {
+				a.rowOp(unsafe.Add(pv[a.dst], j*cols*a.dstE), unsafe.Add(pv[a.a], j*cols*a.elem), pv[a.b], pv[a.c], cols)
+			}
+		}
+	}
+}

@@ -1,0 +1,261 @@
+package cpu
+
+import (
+	"math"
+	"unsafe"
+
+	"loris/internal/ir"
+	"loris/internal/op"
+	"loris/internal/plan"
+)
+
+// reducer reduces rows of cols elements; more adds to what dst holds.
+type reducer = func(dst, a unsafe.Pointer, rows, cols int, more bool)
+
+// reducers returns the reduction of registers of a dtype.
+func reducers(o ir.Op, d ir.DType) reducer {
+	switch d {
+	case ir.F32:
+		if o == op.Sum {
+			return reduceWith(sumFloat32, func(a, b float32) float32 { return a + b })
+		}
+		return reducerOf[float32](o)
+	case ir.F64:
+		return reducerOf[float64](o)
+	case ir.I32:
+		return reducerOf[int32](o)
+	case ir.I64:
+		return reducerOf[int64](o)
+	}
+	return reducerOf[uint8](o)
+}
+
+func reduceWith[T any](all func([]T) T, both func(a, b T) T) reducer {
+	return func(dst, a unsafe.Pointer, rows, cols int, more bool) {
+		d, x := slice[T](dst, rows), slice[T](a, rows*cols)
+		for i := range d {
+			v := all(x[i*cols : (i+1)*cols])
+			if more {
+				v = both(d[i], v)
+			}
+			d[i] = v
+		}
+	}
+}
+
+func fold[T any](first T, both func(a, b T) T) reducer {
+	return reduceWith(func(x []T) T {
+		v := first
+		for _, y := range x {
+			v = both(v, y)
+		}
+		return v
+	}, both)
+}
+
+func reducerOf[T number](o ir.Op) reducer {
+	switch o {
+	case op.Sum:
+		return reduceWith(sum[T], func(a, b T) T { return a + b })
+	case op.Prod:
+		return fold(1, func(a, b T) T { return a * b })
+	case op.Max:
+		return fold(lowest[T](), func(a, b T) T {
+			if a != a || a > b {
+				return a
+			}
+			return b
+		})
+	case op.Min:
+		return fold(highest[T](), func(a, b T) T {
+			if a != a || a < b {
+				return a
+			}
+			return b
+		})
+	case op.Any:
+		return fold(0, func(a, b T) T {
+			if a != 0 || b != 0 {
+				return 1
+			}
+			return 0
+		})
+	case op.All:
+		return fold(1, func(a, b T) T {
+			if a != 0 && b != 0 {
+				return 1
+			}
+			return 0
+		})
+	}
+	return nil
+}
+
+// sum adds pairwise, so that the error grows with the logarithm of the length.
+func sum[T number](x []T) T {
+	if len(x) <= 64 {
+		var s T
+		for _, v := range x {
+			s += v
+		}
+		return s
+	}
+	h := len(x) / 2
+	return sum(x[:h]) + sum(x[h:])
+}
+
+// sumFloat32 adds in eight lanes, pairwise over blocks.
+func sumFloat32(x []float32) float32 {
+	if len(x) > 512 {
+		h := len(x) / 2 &^ 7
+		return sumFloat32(x[:h]) + sumFloat32(x[h:])
+	}
+	var s [8]float32
+	for ; len(x) >= 8; x = x[8:] {
+		for k := range s {
+			s[k] += x[k]
+		}
+	}
+	for k, v := range x {
+		s[k] += v
+	}
+	return (s[0] + s[4] + (s[1] + s[5])) + (s[2] + s[6] + (s[3] + s[7]))
+}
+
+func lowest[T number]() T {
+	var v T
+	switch p := any(&v).(type) {
+	case *float32:
+		*p = float32(math.Inf(-1))
+	case *float64:
+		*p = math.Inf(-1)
+	case *int32:
+		*p = math.MinInt32
+	case *int64:
+		*p = math.MinInt64
+	}
+	return v
+}
+
+func highest[T number]() T {
+	var v T
+	switch p := any(&v).(type) {
+	case *float32:
+		*p = float32(math.Inf(1))
+	case *float64:
+		*p = math.Inf(1)
+	case *int32:
+		*p = math.MaxInt32
+	case *int64:
+		*p = math.MaxInt64
+	case *uint8:
+		*p = math.MaxUint8
+	}
+	return v
+}
+
+// rowOps returns the kernel of a row op on one row of float32: x and dst may be
+// the same; w and b are the weight and the bias or nil.
+func rowOps(in *plan.Instr) func(dst, x, w, b unsafe.Pointer, cols int) {
+	switch in.Op {
+	case op.Softmax:
+		return func(dst, x, _, _ unsafe.Pointer, cols int) {
+			softmaxRow(slice[float32](dst, cols), slice[float32](x, cols))
+		}
+	case op.LogSoftmax:
+		return func(dst, x, _, _ unsafe.Pointer, cols int) {
+			logSoftmaxRow(slice[float32](dst, cols), slice[float32](x, cols))
+		}
+	}
+	a := in.Attrs.(op.Norm)
+	layer := in.Op == op.LayerNorm
+	return func(dst, x, w, b unsafe.Pointer, cols int) {
+		if a.Bias && !a.Weight {
+			w, b = nil, w
+		}
+		normRow(slice[float32](dst, cols), slice[float32](x, cols), optional[float32](w, cols), optional[float32](b, cols), float32(a.Eps), layer)
+	}
+}
+
+func optional[T any](p unsafe.Pointer, n int) []T {
+	if p == nil {
+		return nil
+	}
+	return slice[T](p, n)
+}
+
+type floating interface{ ~float32 | ~float64 }
+
+func rowMax[T floating](x []T) T {
+	m := lowestFloat[T]()
+	for _, v := range x {
+		if v > m || v != v {
+			m = v
+		}
+	}
+	return m
+}
+
+func lowestFloat[T floating]() T { return T(math.Inf(-1)) }
+
+func softmaxRow[T floating](dst, x []T) {
+	m := rowMax(x)
+	if math.IsInf(float64(m), -1) {
+		m = 0 // a row of -Inf gives NaN, as exp(-Inf)/0 does
+	}
+	total := 0.0
+	for i, v := range x {
+		e := math.Exp(float64(v - m))
+		dst[i] = T(e)
+		total += e
+	}
+	for i := range dst {
+		dst[i] = T(float64(dst[i]) / total)
+	}
+}
+
+func logSumExp[T floating](x []T) float64 {
+	m := rowMax(x)
+	if math.IsInf(float64(m), 0) {
+		return float64(m)
+	}
+	total := 0.0
+	for _, v := range x {
+		total += math.Exp(float64(v - m))
+	}
+	return float64(m) + math.Log(total)
+}
+
+func logSoftmaxRow[T floating](dst, x []T) {
+	l := logSumExp(x)
+	for i, v := range x {
+		dst[i] = T(float64(v) - l)
+	}
+}
+
+// normRow is RMSNorm, or LayerNorm if layer.
+func normRow[T floating](dst, x, w, b []T, eps T, layer bool) {
+	mean, square := 0.0, 0.0
+	n := float64(len(x))
+	if layer {
+		for _, v := range x {
+			mean += float64(v)
+		}
+		mean /= n
+	}
+	for _, v := range x {
+		d := float64(v) - mean
+		square += d * d
+	}
+	scale := 1 / math.Sqrt(square/n+float64(eps))
+	for i, v := range x {
+		y := (float64(v) - mean) * scale
+		if w != nil {
+			y *= float64(w[i])
+		}
+		if b != nil {
+			y += float64(b[i])
+		}
+		dst[i] = T(y)
+	}
+}
