@@ -111,7 +111,7 @@ func (c *Client) deliver(ch wire.Channel, m *wire.Message) {
 	id := ParentID(m)
 	c.mu.Lock()
 	reply, box, other, input := c.replies[id], c.outputs[id], c.other, c.input
-	if ch != wire.IOPub {
+	if ch == wire.Shell || ch == wire.Control {
 		delete(c.replies, id)
 	}
 	c.mu.Unlock()
@@ -120,7 +120,7 @@ func (c *Client) deliver(ch wire.Channel, m *wire.Message) {
 		go c.answer(m, input)
 	case ch == wire.IOPub && box != nil:
 		box.put(m)
-	case ch != wire.IOPub && reply != nil:
+	case (ch == wire.Shell || ch == wire.Control) && reply != nil:
 		reply <- m
 	case other != nil:
 		other(ch, m)

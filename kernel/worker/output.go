@@ -13,7 +13,7 @@ import (
 
 const (
 	gatherTime  = 20 * time.Millisecond // small writes are sent together after this
-	gatherBytes = 64 << 10              // or when there are so many
+	gatherBytes = tailBytes / 2         // or when there are so many
 	// resultLimit bounds what history keeps of a result.
 	resultLimit = 64 << 10
 )
@@ -30,7 +30,8 @@ type output struct {
 	link *link
 
 	mu       sync.Mutex
-	text     []byte // gathered, of one cell and stream
+	text     *tail // gathered, of one cell and stream
+	texts    uint64
 	textCell string
 	textName string
 	armed    bool // the timer will flush
@@ -49,8 +50,8 @@ type inputReply struct {
 	Error string `json:"error"`
 }
 
-func newOutput(l *link) *output {
-	return &output{link: l, ctx: context.Background(), inputs: map[uint64]chan inputReply{}}
+func newOutput(l *link, gathered *tail) *output {
+	return &output{link: l, text: gathered, texts: 1, ctx: context.Background(), inputs: map[uint64]chan inputReply{}}
 }
 
 // begin makes a cell the current one.
@@ -83,13 +84,23 @@ func (o *output) Stream(cellID, name, text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	cellID = o.cellOr(cellID)
-	if len(o.text) > 0 && (cellID != o.textCell || name != o.textName) {
+	if o.text.len() > 0 && (cellID != o.textCell || name != o.textName) {
 		o.flush(true)
 	}
 	o.textCell, o.textName = cellID, name
-	o.text = append(o.text, text...)
+	if o.text.len() == 0 {
+		o.text.begin(o.texts, cellID, name)
+	}
+	for !o.text.append(text) { // does not fit
+		if o.text.len() == 0 {
+			o.sendText([]byte(text))
+			return
+		}
+		o.flush(true)
+		o.text.begin(o.texts, cellID, name)
+	}
 	switch {
-	case len(o.text) >= gatherBytes:
+	case o.text.len() >= gatherBytes:
 		o.flush(false)
 	case !o.armed:
 		o.armed = true
@@ -105,21 +116,27 @@ func (o *output) Stream(cellID, name, text string) {
 // flush sends the gathered text. Unless it is the last of its kind, the bytes of
 // an unfinished character stay, to be sent with the rest of it.
 func (o *output) flush(all bool) {
-	text, rest := o.text, []byte(nil)
+	text, rest := o.text.bytes(), []byte(nil)
 	if !all {
 		text, rest = splitRune(text)
 	}
 	if len(text) == 0 {
 		return
 	}
+	o.sendText(text)
+	held := string(rest)
+	o.text.begin(o.texts, o.textCell, o.textName)
+	o.text.append(held)
+}
+
+// sendText sends gathered text under its number, by which the front knows
+// whether it has got what it finds in the shared memory of a dead worker.
+func (o *output) sendText(text []byte) {
 	body := append(make([]byte, 0, len(text)+len(text)/8+64), `{"name":`...)
 	body = append(wire.AppendString(body, o.textName), `,"text":`...)
 	body = append(wire.AppendString(body, string(text)), '}')
-	o.send(o.textCell, "stream", nil, body, nil)
-	o.text = append(o.text[:0], rest...)
-	if cap(o.text) > 1<<20 {
-		o.text = append([]byte(nil), rest...)
-	}
+	_ = o.link.write(packet{kind: kindOutput, id: o.texts, cell: o.textCell, name: "stream", body: body})
+	o.texts++
 }
 
 // splitRune cuts off the bytes of a UTF-8 sequence that has only begun.

@@ -17,6 +17,8 @@ type process struct {
 	sup    *Supervisor
 	cmd    *exec.Cmd
 	link   *link
+	tail   *tail
+	texts  uint64 // number of the last gathered text that came by the link
 	stdout *rawOutput
 	stderr *rawOutput
 	oom    int64 // count of kernel OOM kills at the start
@@ -55,6 +57,12 @@ func startProcess(c Command, sup *Supervisor) (*process, error) {
 	p.cmd = exec.Command(c.Path, c.Args...)
 	p.cmd.Env = c.Env
 	p.cmd.ExtraFiles = []*os.File{theirs}
+	if file, err := p.openTail(); err == nil {
+		defer file.Close()
+		p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, file)
+	} else {
+		sup.opt.Log.Warn("a crash will lose the output of the last moments", "err", err)
+	}
 	p.cmd.SysProcAttr = processAttributes()
 	stdout, toStdout, err := rawPipe("stdout", p.rawText)
 	if err != nil {
@@ -113,6 +121,9 @@ func (p *process) receive() error {
 		case kindReply:
 			p.finish(k.id, callResult{body: k.body})
 		case kindOutput:
+			if k.id != 0 {
+				p.texts = k.id
+			}
 			p.sup.sink.Output(Message{CellID: k.cell, Type: k.name, Metadata: k.meta, Content: k.body, Buffers: k.buffers})
 		case kindInput:
 			p.input(k)
@@ -217,6 +228,7 @@ func (p *process) watch(received <-chan error) {
 		}
 	}
 	p.link.nc.Close()
+	p.lastText()
 	killGroup(p.cmd.Process.Pid) // what the cells have left running
 	p.stdout.drain()
 	trace := p.stderr.finish()
@@ -240,11 +252,28 @@ func (p *process) watch(received <-chan error) {
 	close(p.gone)
 }
 
+func (p *process) openTail() (*os.File, error) {
+	t, file, err := createTail()
+	p.tail = t
+	return file, err
+}
+
+// lastText shows what the worker had gathered but not sent when it died.
+func (p *process) lastText() {
+	if p.tail == nil {
+		return
+	}
+	if number, cell, name, text := p.tail.load(); number > p.texts && text != "" {
+		p.sup.sink.Output(Message{CellID: cell, Type: "stream", Content: encode(map[string]string{"name": name, "text": text})})
+	}
+	p.tail.close()
+}
+
 func linkReason(err error) string {
 	if errors.Is(err, errPacket) {
-		return "its connection to the kernel was damaged (" + err.Error() + "): a cell wrote to file descriptor 3"
+		return "its connection to the kernel was damaged (" + err.Error() + "): a cell wrote to a file descriptor that is not its own"
 	}
-	return "it closed its connection to the kernel: a cell closed file descriptor 3"
+	return "its connection to the kernel was closed: a cell closed a file descriptor that is not its own"
 }
 
 // kill ends the process at once. reason is told to the user.

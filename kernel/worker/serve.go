@@ -11,27 +11,40 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
-// linkFD is the file descriptor of the socket pair in the worker process: the
-// first of exec.Cmd.ExtraFiles.
-const linkFD = 3
+// File descriptors of the worker process: exec.Cmd.ExtraFiles begins at 3.
+const (
+	linkFD = 3 // socket pair to the front
+	tailFD = 4 // memory shared with the front
+)
+
+// frontConn is the connection to the front that started this process.
+type frontConn struct {
+	net.Conn
+	tail *tail
+}
 
 // Inherited returns the connection to the front that started this process.
 func Inherited() (net.Conn, error) {
-	syscall.CloseOnExec(linkFD) // programs that a cell starts must not hold it
 	f := os.NewFile(linkFD, "front")
 	if f == nil {
 		return nil, errNoFront
 	}
-	defer f.Close()
-	nc, err := net.FileConn(f)
+	nc, err := net.FileConn(f) // a duplicate that programs started by cells do not inherit
+	f.Close()
 	if err != nil {
 		return nil, errNoFront
 	}
-	return nc, nil
+	c := &frontConn{Conn: nc}
+	if f := os.NewFile(tailFD, "tail"); f != nil {
+		if c.tail, err = openTail(f); err != nil {
+			c.tail = nil // only a crash would need it
+		}
+		f.Close()
+	}
+	return c, nil
 }
 
 var errNoFront = errors.New("the worker is started by `loris kernel`, not by hand: file descriptor 3 is no connection to it")
@@ -48,9 +61,16 @@ func Serve(ctx context.Context, conn net.Conn, newEngine func(Output) (Engine, e
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	gathered := localTail()
+	if c, ok := conn.(*frontConn); ok {
+		conn = c.Conn // unwrapped, its writes are vectored
+		if c.tail != nil {
+			gathered = c.tail
+		}
+	}
 	l := newLink(conn)
 	defer conn.Close()
-	s := &service{link: l, out: newOutput(l), cells: make(chan cell, 64), help: make(chan packet, 1024), comms: make(chan packet, 4096),
+	s := &service{link: l, out: newOutput(l, gathered), cells: make(chan cell, 64), help: make(chan packet, 1024), comms: make(chan packet, 4096),
 		waiting: map[uint64]context.CancelFunc{}}
 	engine, err := newEngine(s.out)
 	if err != nil {
