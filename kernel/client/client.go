@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -26,7 +27,8 @@ type Client struct {
 	outputs map[string]*mailbox           // IOPub, by parent id
 	other   func(wire.Channel, *wire.Message)
 	input   func(prompt string, password bool) (string, bool)
-	err     error
+	err     error // first failure
+	endOnce sync.Once
 	closed  chan struct{}
 }
 
@@ -294,18 +296,25 @@ func (c *Client) Err() error {
 	return c.err
 }
 
+// fail ends the client a moment after the first channel has ended: a kernel that
+// shuts down closes them one by one, with last replies on some.
 func (c *Client) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
 		c.err = err
-		close(c.closed)
+		time.AfterFunc(lastMoment, c.end)
 	}
 }
+
+const lastMoment = 300 * time.Millisecond
+
+func (c *Client) end() { c.endOnce.Do(func() { close(c.closed) }) }
 
 // Close closes all channels.
 func (c *Client) Close() {
 	c.fail(errors.New("the client was closed"))
+	c.end()
 	for _, s := range c.channels {
 		s.Close()
 	}
