@@ -15,6 +15,7 @@ var commands = []func() *cobra.Command{
 	kernelCommand,
 	installCommand,
 	uninstallCommand,
+	runCommand,
 	versionCommand,
 	workerCommand,
 }
