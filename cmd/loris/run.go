@@ -147,7 +147,7 @@ func printOutputs(w io.Writer, nb *notebook.Notebook) {
 	}
 }
 
-func plainText(out notebook.Output) string {
+func plainText(out *notebook.Output) string {
 	switch out.Type {
 	case notebook.Stream:
 		return out.Text
