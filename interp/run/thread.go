@@ -1,0 +1,171 @@
+package run
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// goroutine returns an address that tells running goroutines apart.
+func goroutine() uintptr
+
+var threads sync.Map // uintptr -> *Thread
+
+// currentThread returns the thread of the running goroutine. One that compiled
+// code started gets a new thread for the time of the call.
+func currentThread(t *Task) (th *Thread, enter bool) {
+	if th := Current(); th != nil {
+		return th, false
+	}
+	if t == nil {
+		t = Foreground()
+	}
+	return t.attach(), true
+}
+
+// Current returns the thread of the running goroutine, or nil.
+func Current() *Thread {
+	if th, ok := threads.Load(goroutine()); ok {
+		return th.(*Thread)
+	}
+	return nil
+}
+
+func (t *Task) attach() *Thread {
+	th := &Thread{Task: t, g: goroutine()}
+	threads.Store(th.g, th)
+	t.mu.Lock()
+	t.threads[th] = struct{}{}
+	th.Stop.Store(t.stopped)
+	t.mu.Unlock()
+	return th
+}
+
+func (th *Thread) leave() {
+	threads.Delete(th.g)
+	t := th.Task
+	t.mu.Lock()
+	delete(t.threads, th)
+	t.mu.Unlock()
+}
+
+var foreground atomic.Pointer[Task]
+
+// Foreground is the cell that runs or ran last.
+func Foreground() *Task { return foreground.Load() }
+
+// A Task is one run of a cell, with the goroutines it started.
+type Task struct {
+	Cell string
+	// Output receives what the cell's goroutines print; name is stdout or
+	// stderr.
+	Output func(name, text string)
+	// Crashed receives a panic that ended a goroutine of the cell.
+	Crashed func(*Panicking)
+
+	done    chan struct{} // closed by Interrupt
+	mu      sync.Mutex
+	threads map[*Thread]struct{}
+	stopped int32
+	files   taskFiles
+}
+
+// NewTask prepares a run.
+func NewTask(cell string) *Task {
+	return &Task{Cell: cell, done: make(chan struct{}), threads: map[*Thread]struct{}{}}
+}
+
+// Done is closed when the task is interrupted.
+func (t *Task) Done() <-chan struct{} { return t.done }
+
+// Interrupt makes all goroutines of the task end: at once in loops, channel
+// operations and calls; when they return from compiled code else. Nothing of
+// them runs later.
+func (t *Task) Interrupt() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped == 0 {
+		close(t.done)
+	}
+	t.stopped = 1
+	for th := range t.threads {
+		th.Stop.Store(1)
+	}
+}
+
+// Threads is the number of live goroutines of the task.
+func (t *Task) Threads() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.threads)
+}
+
+// Run executes f on a new goroutine as the task's main thread; it returns when
+// that has ended.
+func (t *Task) Run(f func(*Thread)) (p *Panicking) {
+	foreground.Store(t)
+	done := make(chan *Panicking, 1)
+	go func() {
+		th := t.attach()
+		th.Main = true
+		var p *Panicking
+		defer func() {
+			th.leave()
+			done <- p
+		}()
+		p = th.guard(f)
+	}()
+	select {
+	case p = <-done:
+		return p
+	case <-t.done:
+	}
+	// The main goroutine may be blocked in compiled code for ever.
+	select {
+	case p = <-done:
+		return p
+	case <-afterGrace():
+		return &Panicking{Value: Interrupted{}}
+	}
+}
+
+// Go starts a goroutine of the same task.
+func (th *Thread) Go(f func(*Thread)) {
+	t := th.Task
+	go func() {
+		th := t.attach()
+		defer th.leave()
+		if p := th.guard(f); p != nil {
+			if _, ok := p.Value.(Interrupted); !ok && t.Crashed != nil {
+				t.Crashed(p)
+			}
+		}
+	}()
+}
+
+// guard runs f and returns its panic, if any.
+func (th *Thread) guard(f func(*Thread)) (p *Panicking) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if r := recover(); r != nil {
+			p = th.newPanic(r)
+		}
+	}()
+	f(th)
+	returned = true
+	return nil
+}
+
+// Pos returns the position of the running statement of the goroutine.
+func (th *Thread) Pos() int32 {
+	if th.Top == nil {
+		return 0
+	}
+	return th.Top.Pos
+}
+
+// Yield lets other goroutines run.
+func Yield() { runtime.Gosched() }
