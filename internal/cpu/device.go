@@ -26,6 +26,8 @@ type Device struct {
 	mem  arena.Arena
 }
 
+func init() { plan.Register(New()) }
+
 // New returns the device with its own memory and the process's thread pool.
 func New() *Device { return &Device{pool: pool.Default()} }
 

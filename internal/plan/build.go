@@ -83,6 +83,10 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 	p.Passes = append(p.Passes, PassInfo{"emit", len(p.Steps), time.Since(start).Nanoseconds()})
 	start = time.Now()
 	planMemory(p)
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		p.Nanos += 300 + max(float64(s.Flops)/50, float64(s.Bytes)/20)
+	}
 	p.Passes = append(p.Passes, PassInfo{"memory", len(p.Buffers), time.Since(start).Nanoseconds()})
 	if len(g.vals) <= keepLimit {
 		p.after = g

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -140,3 +142,23 @@ type Recorder struct {
 
 // Add appends an event.
 func (r *Recorder) Add(e Event) { r.Events = append(r.Events, e) }
+
+var (
+	devicesMu sync.Mutex
+	devices   []Device
+)
+
+// Register makes a device known by its name. A device's package calls it when
+// the program starts; the first one registered is the default.
+func Register(d Device) {
+	devicesMu.Lock()
+	defer devicesMu.Unlock()
+	devices = append(devices, d)
+}
+
+// Registered returns the devices of this process.
+func Registered() []Device {
+	devicesMu.Lock()
+	defer devicesMu.Unlock()
+	return slices.Clone(devices)
+}

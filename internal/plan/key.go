@@ -89,6 +89,9 @@ func (w *walker) visit(root *ir.Node) error {
 				if v.Ready() && v.Err != nil {
 					return v.Err
 				}
+				if v.Done != nil && n.Flags&ir.Tracked == 0 && len(n.Inputs()) > 0 && v.Ready() {
+					n.DropInputs() // an asynchronous evaluation has ended meanwhile
+				}
 				w.leaf(n, v, 0, keyLeaf)
 				stack = stack[:len(stack)-1]
 				continue

@@ -196,3 +196,26 @@ func (g *gaps) give(off, size int) {
 		*g = slices.Delete(*g, i+1, i+2)
 	}
 }
+
+// Live returns, for each step, the bytes of all buffers that hold something
+// needed while it runs, leaves included.
+func (p *Plan) Live() []int64 {
+	change := make([]int64, len(p.Steps)+1)
+	for i := range p.Buffers {
+		b := &p.Buffers[i]
+		if b.Last < 0 || b.Alias >= 0 {
+			continue
+		}
+		change[max(b.First, 0)] += int64(b.Bytes)
+		if b.Kind != LeafBuffer && b.Last+1 < len(change) {
+			change[b.Last+1] -= int64(b.Bytes)
+		}
+	}
+	live := make([]int64, len(p.Steps))
+	sum := int64(0)
+	for i := range live {
+		sum += change[i]
+		live[i] = sum
+	}
+	return live
+}

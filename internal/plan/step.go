@@ -20,7 +20,8 @@ type Plan struct {
 	Consts []ir.DType // dtypes of the constants that a run binds
 	Draws  int        // random ops whose key and counter a run binds
 
-	Nodes  int // nodes of the graph before any pass
+	Nanos  float64 // rough time of a run on one CPU thread, to decide who runs it
+	Nodes  int     // nodes of the graph before any pass
 	Passes []PassInfo
 	before *graph
 	after  *graph

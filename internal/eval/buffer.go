@@ -1,0 +1,154 @@
+package eval
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"loris/internal/ir"
+	"loris/internal/plan"
+)
+
+// Buffer is device memory that values look at. It is given back when the last
+// value that looks at it is released, or when the garbage collector finds that
+// nothing refers to it any more.
+type Buffer struct {
+	mem  plan.Memory
+	rec  *record
+	refs atomic.Int32 // values and runs that use it and may release it
+}
+
+// Bytes implements ir.Buffer.
+func (b *Buffer) Bytes() int { return b.mem.Bytes() }
+
+// Memory returns the device memory.
+func (b *Buffer) Memory() plan.Memory { return b.mem }
+
+// record is what is known of a live buffer without keeping it alive. Records
+// form a ring, so that memory can be told by the line that made it.
+type record struct {
+	dev        plan.Device
+	mem        plan.Memory
+	bytes      int64
+	pos        ir.Pos
+	freed      atomic.Bool
+	next, prev *record
+}
+
+// memory counts what all devices hold.
+var memory = struct {
+	sync.Mutex
+	ring   record // head of the ring of live buffers
+	live   int64
+	peak   int64
+	values int64
+	fresh  int64 // bytes allocated since the collector last ran
+	after  int64 // live bytes when it last ran
+	gc     atomic.Bool
+	peaks  map[ir.Pos]*Line
+}{}
+
+func init() { memory.ring.next, memory.ring.prev = &memory.ring, &memory.ring }
+
+// newBuffer allocates device memory for a value made at pos.
+func newBuffer(dev plan.Device, bytes int, pos ir.Pos) (*Buffer, error) {
+	mem, err := allocate(dev, bytes)
+	if err != nil {
+		return nil, err
+	}
+	r := &record{dev: dev, mem: mem, bytes: int64(mem.Bytes()), pos: pos}
+	b := &Buffer{mem: mem, rec: r}
+	memory.Lock()
+	r.next, r.prev = memory.ring.next, &memory.ring
+	r.next.prev, memory.ring.next = r, r
+	memory.live += r.bytes
+	memory.values++
+	memory.fresh += r.bytes
+	if memory.live > memory.peak {
+		memory.peak = memory.live
+	}
+	collect := memory.fresh > max(freshLimit, memory.after/2)
+	if collect {
+		memory.fresh = 0
+	}
+	memory.Unlock()
+	runtime.AddCleanup(b, (*record).free, r)
+	if collect && memory.gc.CompareAndSwap(false, true) {
+		go collectGarbage()
+	}
+	return b, nil
+}
+
+// freshLimit is how many bytes of new buffers call for a garbage collection:
+// the collector does not see memory outside of its heap, and buffers that are
+// reused while they are in a cache are much faster than new ones.
+const freshLimit = 32 << 20
+
+func collectGarbage() {
+	runtime.GC()
+	memory.Lock()
+	memory.after = memory.live
+	memory.Unlock()
+	memory.gc.Store(false)
+}
+
+// free gives the memory back, once.
+func (r *record) free() {
+	if !r.freed.CompareAndSwap(false, true) {
+		return
+	}
+	memory.Lock()
+	r.prev.next, r.next.prev = r.next, r.prev
+	memory.live -= r.bytes
+	memory.values--
+	memory.Unlock()
+	r.dev.Free(r.mem)
+	r.mem = nil
+}
+
+// hold and drop count what may release a buffer early.
+func (b *Buffer) hold() { b.refs.Add(1) }
+
+func (b *Buffer) drop() {
+	if b.refs.Add(-1) == 0 {
+		b.rec.free()
+	}
+}
+
+// allocate returns device memory. When the limit or the machine refuses, it
+// waits for running evaluations and for the garbage collector, and tries again.
+func allocate(dev plan.Device, bytes int) (plan.Memory, error) {
+	m, err := dev.Alloc(bytes)
+	for try := 0; err != nil && try < 3; try++ {
+		runtime.GC()
+		for i := 0; i < 20 && err != nil; i++ { // cleanups run after the collection
+			if m, err = dev.Alloc(bytes); err != nil {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		if err != nil {
+			dev.Trim()
+			waitForSome()
+			m, err = dev.Alloc(bytes)
+		}
+	}
+	return m, err
+}
+
+// memoryError describes an allocation that failed.
+func memoryError(err error, what string, pos ir.Pos) *ir.Error {
+	var e *ir.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &ir.Error{Code: ir.CodeMemory, Op: what, Msg: err.Error(), Pos: pos, Err: nil,
+		Hint: "release tensors that are not needed, use smaller batches, or raise the limit"}
+}
+
+// hostBytes views n bytes of a buffer from an offset.
+func hostBytes(b *Buffer, offset, n int) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(b.mem.Host(), offset)), n)
+}

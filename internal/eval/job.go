@@ -1,0 +1,343 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"loris/internal/ir"
+	"loris/internal/op"
+	"loris/internal/plan"
+)
+
+// job is one evaluation: a plan bound to values.
+type job struct {
+	match   plan.Match
+	bind    plan.Binding
+	stop    plan.Stop
+	dev     plan.Device
+	roots   []*ir.Node
+	outs    []*ir.Value
+	buffers []*Buffer // of the plan's leaves and outputs
+	deps    []*job
+
+	state atomic.Int32
+	done  chan struct{} // closed at the end; nil for a job that its caller runs
+	err   *ir.Error
+	nanos float64 // rough time of a run
+	small bool    // not worth handing to another goroutine
+}
+
+// The states of a job.
+const (
+	queued int32 = iota
+	running
+	ended
+)
+
+// cache holds the plans of the process.
+var cache = plan.NewCache(256)
+
+// idle keeps jobs for reuse, so that an evaluation allocates only its values.
+var idle struct {
+	sync.Mutex
+	jobs []*job
+}
+
+func takeJob() *job {
+	idle.Lock()
+	defer idle.Unlock()
+	if n := len(idle.jobs); n > 0 {
+		j := idle.jobs[n-1]
+		idle.jobs = idle.jobs[:n-1]
+		return j
+	}
+	return &job{}
+}
+
+// recycle keeps a job that nothing refers to any more.
+func (j *job) recycle() {
+	j.forget()
+	clear(j.outs)
+	j.outs, j.err, j.small = j.outs[:0], nil, false
+	j.state.Store(queued)
+	idle.Lock()
+	if len(idle.jobs) < 16 {
+		idle.jobs = append(idle.jobs, j)
+	}
+	idle.Unlock()
+}
+
+// forget drops the references to nodes and values.
+func (j *job) forget() {
+	clear(j.roots)
+	j.roots = j.roots[:0]
+	clear(j.match.Values)
+	clear(j.match.Kept)
+	clear(j.match.Draws)
+	j.match.Plan, j.match.Exec = nil, nil
+	clear(j.deps)
+	j.deps = j.deps[:0]
+	j.bind.Plan, j.bind.Leaves, j.bind.Arena, j.bind.Trace = nil, nil, nil, nil
+	clear(j.bind.Memory)
+	clear(j.buffers)
+	j.buffers = j.buffers[:0]
+}
+
+// plan finds the plan of roots and what it waits for.
+func (j *job) plan(ctx context.Context, roots []*ir.Node) error {
+	opt, err := options()
+	if err != nil {
+		return err
+	}
+	j.stop.Reset(ctx)
+	j.dev = opt.Device
+	j.roots = append(j.roots[:0], roots...)
+	if err := cache.Find(&j.match, j.roots, opt); err != nil {
+		return err
+	}
+	for _, v := range j.match.Values {
+		if v.Task == nil || v.Ready() {
+			continue
+		}
+		if d, ok := v.Task.(*job); ok {
+			j.deps = append(j.deps, d)
+		}
+	}
+	j.nanos = j.match.Plan.Nanos
+	j.small = j.nanos < smallJob
+	return nil
+}
+
+// smallJob is the time, in nanoseconds, below which handing a job to another
+// goroutine costs more than running it.
+const smallJob = 25000
+
+// prepare allocates the outputs and binds all buffers but the arena.
+func (j *job) prepare() error {
+	p := j.match.Plan
+	b := &j.bind
+	b.Plan, b.Leaves, b.Consts, b.Draws, b.Stop = p, j.match.Values, j.match.Consts, j.match.Draws, &j.stop
+	b.Buffers = resize(b.Buffers, len(p.Buffers))
+	b.Memory = resize(b.Memory, len(p.Buffers))
+	j.buffers = resize(j.buffers, len(p.Buffers))
+	for i := range p.Buffers {
+		pb := &p.Buffers[i]
+		switch pb.Kind {
+		case plan.LeafBuffer:
+			v := j.match.Values[pb.Index]
+			buf := v.Buffer.(*Buffer)
+			buf.hold()
+			j.buffers[i] = buf
+			b.Memory[i] = buf.mem
+			b.Buffers[i] = unsafe.Add(buf.mem.Host(), (v.Offset+j.match.Offset[pb.Index])*v.DType.Bytes())
+		case plan.OutputBuffer:
+			buf, err := newBuffer(j.dev, pb.Bytes, j.outputPos(i))
+			if err != nil {
+				return memoryError(err, j.stepName(i), j.outputPos(i))
+			}
+			buf.hold()
+			j.buffers[i] = buf
+			b.Memory[i] = buf.mem
+			b.Buffers[i] = buf.mem.Host()
+		}
+	}
+	j.makeValues()
+	return nil
+}
+
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
+}
+
+// outputPos returns where the first output in buffer i was made.
+func (j *job) outputPos(i int) ir.Pos {
+	for k := range j.match.Plan.Outputs {
+		if j.match.Plan.Outputs[k].Buffer == i {
+			return j.output(k).Pos
+		}
+	}
+	return ir.Pos{}
+}
+
+// output returns the node of output k.
+func (j *job) output(k int) *ir.Node {
+	if k < len(j.roots) {
+		return j.roots[k]
+	}
+	return j.match.Kept[k-len(j.roots)]
+}
+
+// stepName names the step that writes buffer i.
+func (j *job) stepName(i int) string {
+	p := j.match.Plan
+	if f := p.Buffers[i].First; f >= 0 && f < len(p.Steps) {
+		return p.Steps[f].Name
+	}
+	return "evaluation"
+}
+
+// makeValues makes the values of the outputs, not yet computed.
+func (j *job) makeValues() {
+	p := j.match.Plan
+	for k := range p.Outputs {
+		o := &p.Outputs[k]
+		pb := &p.Buffers[o.Buffer]
+		v := &ir.Value{DType: o.DType, Shape: o.Shape, Offset: o.Offset, Device: p.Device}
+		if !o.IsDense() {
+			v.Strides = o.Strides
+		}
+		if pb.Kind == plan.LeafBuffer {
+			leaf := j.match.Values[pb.Index]
+			v.Buffer = leaf.Buffer
+			v.Offset += leaf.Offset + j.match.Offset[pb.Index]
+		} else {
+			v.Buffer = j.buffers[o.Buffer]
+		}
+		v.Buffer.(*Buffer).hold()
+		if j.done != nil {
+			v.Done, v.Task = j.done, j
+		}
+		j.outs = append(j.outs, v)
+	}
+}
+
+// run computes the outputs. The job has been claimed and what it waits for has ended.
+func (j *job) run() *ir.Error {
+	for _, d := range j.deps {
+		if d.err != nil {
+			return dependency(d.err)
+		}
+	}
+	for _, v := range j.match.Values {
+		if v.Err != nil {
+			return dependency(v.Err)
+		}
+	}
+	p := j.match.Plan
+	if p.Arena > 0 {
+		arena, err := allocate(j.dev, p.Arena)
+		if err != nil {
+			return memoryError(err, "evaluation of "+j.stepAtPeak(), j.roots[0].Pos)
+		}
+		j.bind.Arena = arena
+		defer j.dev.Free(arena)
+		host := arena.Host()
+		for i := range p.Buffers {
+			if pb := &p.Buffers[i]; pb.Kind == plan.TempBuffer {
+				j.bind.Buffers[i] = unsafe.Add(host, pb.Offset)
+				j.bind.Memory[i] = arena
+			}
+		}
+	}
+	trace := profiler.Load()
+	if trace != nil {
+		j.bind.Trace = &plan.Recorder{}
+	}
+	for _, x := range j.match.Exec {
+		fence, err := x.Run(&j.bind)
+		if err == nil && fence != nil {
+			err = fence.Wait()
+		}
+		if err != nil {
+			return j.failure(err)
+		}
+	}
+	if trace != nil {
+		trace.record(j)
+	}
+	return nil
+}
+
+// dependency is the error of an evaluation that needed a failed one.
+func dependency(err *ir.Error) *ir.Error {
+	if err.Code == ir.CodeInterrupted {
+		return err
+	}
+	e := *err
+	e.Notes = append(append([]ir.Note(nil), err.Notes...), ir.Note{Msg: "an evaluation that needs this result could not run"})
+	return &e
+}
+
+// stepAtPeak names the step that uses most temporary memory.
+func (j *job) stepAtPeak() string {
+	p := j.match.Plan
+	name, most := "", -1
+	for i := range p.Buffers {
+		if b := &p.Buffers[i]; b.Kind == plan.TempBuffer && b.Bytes > most && b.First >= 0 {
+			name, most = p.Steps[b.First].Name, b.Bytes
+		}
+	}
+	return name
+}
+
+// failure makes the error of a run: which step, made by which line.
+func (j *job) failure(err error) *ir.Error {
+	if j.stop.Flag().Load() {
+		return &ir.Error{Code: ir.CodeInterrupted, Op: "Eval", Msg: "interrupted", Err: context.Canceled}
+	}
+	e := &ir.Error{Code: ir.CodeDevice, Op: "Eval", Msg: err.Error(), Err: errors.Unwrap(err)}
+	var known *ir.Error
+	if errors.As(err, &known) {
+		copied := *known
+		e = &copied
+	}
+	var step *plan.StepError
+	if errors.As(err, &step) {
+		if known == nil {
+			e.Op, e.Msg, e.Err = step.Name, step.Err.Error(), nil
+		}
+		j.locate(e, step.Step)
+	}
+	return e
+}
+
+// locate adds the places of the ops that a step computes.
+func (j *job) locate(e *ir.Error, step int) {
+	nodes := cache.Order(j.roots)
+	for _, i := range j.match.Plan.Steps[step].Origin {
+		if int(i) >= len(nodes) {
+			return
+		}
+		n := nodes[i]
+		if e.Pos == (ir.Pos{}) {
+			e.Pos = n.Pos
+		}
+		e.Notes = append(e.Notes, ir.Note{Pos: n.Pos, Msg: op.NameOf(n.Op) + " " + n.DType.String() + n.Shape.String()})
+	}
+}
+
+// letGo ends the job's hold on its buffers.
+func (j *job) letGo() {
+	for i, b := range j.buffers {
+		if b != nil {
+			b.drop()
+			j.buffers[i] = nil
+		}
+	}
+}
+
+// end publishes the result of a job.
+func (j *job) end(err *ir.Error) {
+	j.err = err
+	counters.evals.Add(1)
+	for _, v := range j.outs {
+		v.Err = err
+	}
+	j.letGo()
+	if j.done == nil {
+		j.state.Store(ended)
+		return
+	}
+	j.forget() // values refer to the job, and it must not keep the graph alive
+	j.outs = nil
+	j.state.Store(ended)
+	close(j.done)
+}

@@ -1,0 +1,242 @@
+package eval
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"loris/internal/ir"
+)
+
+// maxInFlight is how many evaluations may be waiting or running before Async blocks.
+const maxInFlight = 10
+
+// scheduler decides which evaluations run at the same time. One that keeps all
+// cores busy runs alone; narrow ones share.
+type scheduler struct {
+	mu      sync.Mutex
+	waiting []*job // in order of arrival
+	flying  []*job // waiting or running, started by Async
+	width   int    // cores in use by jobs the scheduler started or knows of
+}
+
+var queue scheduler
+
+// width is the number of cores that a job keeps busy.
+func (j *job) width() int {
+	if j.small {
+		return 1
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// add takes a job that Async started.
+func (s *scheduler) add(j *job) {
+	s.mu.Lock()
+	s.flying = append(s.flying, j)
+	s.mu.Unlock()
+	if j.small && j.ready() { // shorter than waking another goroutine
+		j.claimAndRun()
+		return
+	}
+	s.mu.Lock()
+	s.waiting = append(s.waiting, j)
+	s.mu.Unlock()
+	s.start()
+}
+
+// start gives waiting jobs whose inputs are there to goroutines of their own,
+// as cores permit.
+func (s *scheduler) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	keep := s.waiting[:0]
+	for _, j := range s.waiting {
+		switch {
+		case j.state.Load() != queued:
+		case j.ready() && (s.width == 0 || s.width+j.width() <= runtime.GOMAXPROCS(0)):
+			s.width += j.width()
+			go func() {
+				j.claimAndRun()
+				s.mu.Lock()
+				s.width -= j.width()
+				s.mu.Unlock()
+				s.start()
+			}()
+		default:
+			keep = append(keep, j)
+		}
+	}
+	clear(s.waiting[len(keep):])
+	s.waiting = keep
+}
+
+// enter and leave count an evaluation that its caller runs.
+func (s *scheduler) enter(j *job) bool {
+	if j.stop.Stopped() {
+		return false
+	}
+	s.mu.Lock()
+	s.width += j.width()
+	s.mu.Unlock()
+	return true
+}
+
+func (s *scheduler) leave(j *job) {
+	s.mu.Lock()
+	s.width -= j.width()
+	again := len(s.waiting) > 0
+	s.mu.Unlock()
+	if again {
+		s.start()
+	}
+}
+
+// landed takes a job that has ended off the list of those in flight.
+func (s *scheduler) landed(j *job) {
+	s.mu.Lock()
+	for i, f := range s.flying {
+		if f == j {
+			last := len(s.flying) - 1
+			copy(s.flying[i:], s.flying[i+1:])
+			s.flying[last] = nil
+			s.flying = s.flying[:last]
+			break
+		}
+	}
+	again := len(s.waiting) > 0
+	s.mu.Unlock()
+	if again {
+		s.start()
+	}
+}
+
+// throttle waits until there is room for another job.
+func (s *scheduler) throttle(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		var first *job
+		if len(s.flying) >= maxInFlight {
+			first = s.flying[0]
+		}
+		s.mu.Unlock()
+		if first == nil || first.await(ctx) != nil && ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// waitForSome waits for the oldest evaluation in flight, to get memory back.
+func waitForSome() {
+	queue.mu.Lock()
+	var first *job
+	if len(queue.flying) > 0 && queue.flying[0].state.Load() == running {
+		first = queue.flying[0]
+	}
+	queue.mu.Unlock()
+	if first != nil {
+		<-first.done
+	}
+}
+
+// ready reports whether everything the job waits for has ended.
+func (j *job) ready() bool {
+	for _, d := range j.deps {
+		if d.state.Load() != ended {
+			return false
+		}
+	}
+	return true
+}
+
+// claimAndRun runs the job unless another goroutine does.
+func (j *job) claimAndRun() bool {
+	if !j.state.CompareAndSwap(queued, running) {
+		return false
+	}
+	j.end(j.run())
+	queue.landed(j)
+	return true
+}
+
+// cancel ends the job at the next chance, at once if it has not begun.
+func (j *job) cancel() {
+	j.stop.Stop()
+	if j.state.CompareAndSwap(queued, running) {
+		j.end(interrupted())
+		queue.landed(j)
+	}
+}
+
+func interrupted() *ir.Error {
+	return &ir.Error{Code: ir.CodeInterrupted, Op: "Eval", Msg: "interrupted", Err: context.Canceled}
+}
+
+// inlineJob is the time, in nanoseconds, up to which who waits for a job runs
+// it; a longer one could not be left when the wait is called off.
+const inlineJob = 5e6
+
+// await waits for the job, and runs it if nobody else has begun. It returns the
+// job's error, or ctx's if that ends first.
+func (j *job) await(ctx context.Context) error {
+	j.finish(ctx)
+	var cancelled <-chan struct{}
+	if ctx != nil {
+		cancelled = ctx.Done()
+	}
+	var host <-chan struct{}
+	if h := ir.CurrentHost(); h != nil {
+		host = h.Done()
+	}
+	select {
+	case <-j.done:
+	default:
+		select {
+		case <-j.done:
+		case <-cancelled:
+			return ctx.Err()
+		case <-host:
+			return interrupted()
+		}
+	}
+	if j.err != nil {
+		return j.err
+	}
+	return nil
+}
+
+// finish runs a job that has not begun, and what it needs first, on this
+// goroutine if they are short; without ctx it also waits for the end.
+func (j *job) finish(ctx context.Context) {
+	for j.state.Load() == queued {
+		next := j
+		for !next.ready() { // at most maxInFlight long
+			i := 0
+			for next.deps[i].state.Load() == ended {
+				i++
+				if i == len(next.deps) {
+					break
+				}
+			}
+			if i == len(next.deps) {
+				continue
+			}
+			d := next.deps[i]
+			if d.state.Load() == running {
+				if ctx != nil {
+					return
+				}
+				<-d.done
+				continue
+			}
+			next = d
+		}
+		if next.nanos > inlineJob {
+			break
+		}
+		next.claimAndRun()
+	}
+	if ctx == nil {
+		<-j.done
+	}
+}
