@@ -1,0 +1,346 @@
+package conformance
+
+import (
+	"math"
+	"sort"
+
+	"loris/metal/kernels"
+)
+
+// widths are row lengths around the sizes where kernels change: one lane, a SIMD group, a threadgroup.
+var widths = []int{1, 3, 32, 33, 100, 129, 1000, 1025}
+
+func mean(x []float64, f func(float64) float64) float64 {
+	s := 0.0
+	for _, v := range x {
+		s += f(v)
+	}
+	return s / float64(len(x))
+}
+
+func logSumExp(x []float64) float64 {
+	largest := math.Inf(-1)
+	for _, v := range x {
+		largest = max(largest, v)
+	}
+	if math.IsInf(largest, -1) {
+		largest = 0
+	}
+	s := 0.0
+	for _, v := range x {
+		s += math.Exp(v - largest)
+	}
+	return largest + math.Log(s)
+}
+
+func softmaxCases() []*Case {
+	var all []*Case
+	for _, t := range floatTypes {
+		for _, n := range widths {
+			for _, log := range []bool{false, true} {
+				b := build(kernels.Softmax(t, 3, n, log), n < 200, "3x%d log %v", n, log)
+				b.fill("x", func(i int) float64 {
+					if i%7 == 3 && n > 7 {
+						return math.Inf(-1)
+					}
+					return 4 * b.random.NormFloat64()
+				})
+				y := make([]float64, 3*n)
+				for r := range 3 {
+					row := b.values["x"][r*n : (r+1)*n]
+					for i, v := range row {
+						if y[r*n+i] = v - logSumExp(row); !log {
+							y[r*n+i] = math.Exp(y[r*n+i])
+						}
+					}
+				}
+				all = append(all, b.want("y", 0, y).c)
+			}
+		}
+	}
+	return all
+}
+
+func normCases() []*Case {
+	var all []*Case
+	for _, t := range floatTypes {
+		for _, n := range widths {
+			for _, full := range []bool{false, true} {
+				norm := kernels.Norm{Type: t, Rows: 3, Columns: n, Eps: 1e-5, Weight: full, Offset: full, Residual: full && n%2 == 1}
+				all = append(all, normCase(norm, norm.RMS(), n, full), normCase(norm, norm.Layer(), n, full))
+			}
+		}
+	}
+	return all
+}
+
+func normCase(norm kernels.Norm, l *kernels.Launch, n int, full bool) *Case {
+	layer := l.Kernel == "layer_norm"
+	b := build(l, n < 200, "3x%d affine %v residual %v", n, full, norm.Residual)
+	b.fill("x", func(int) float64 { return 3 + b.random.NormFloat64() }) // a mean far from zero: cancellation shows
+	x := append([]float64(nil), b.values["x"]...)
+	if norm.Residual {
+		for i := range x {
+			x[i] += b.values["residual"][i]
+		}
+		x = decode(norm.Type, encode(norm.Type, x))
+		b.want("sum", 0, x)
+	}
+	y := make([]float64, len(x))
+	for r := range norm.Rows {
+		row := x[r*n : (r+1)*n]
+		centre := 0.0
+		if layer {
+			centre = mean(row, func(v float64) float64 { return v })
+		}
+		variance := mean(row, func(v float64) float64 { return (v - centre) * (v - centre) })
+		for i, v := range row {
+			v = (v - centre) / math.Sqrt(variance+float64(norm.Eps))
+			if norm.Weight {
+				v *= b.values["weight"][i]
+			}
+			if layer && norm.Offset {
+				v += b.values["offset"][i]
+			}
+			y[r*n+i] = v
+		}
+	}
+	tolerance := 0.0
+	if layer && n == 3 { // three values close to each other: rounding of x itself is magnified
+		tolerance = 3 * precision[norm.Type]
+	}
+	return b.want("y", tolerance, y).c
+}
+
+func crossEntropyCases() []*Case {
+	var all []*Case
+	for _, t := range floatTypes {
+		for _, n := range []int{2, 33, 1000} {
+			for _, smoothing := range []float32{0, 0.1} {
+				const rows = 4
+				c := kernels.CrossEntropy{Type: t, Rows: rows, Columns: n, Ignored: -100, Smoothing: smoothing, Gradient: n != 33 || smoothing > 0}
+				b := build(c.Launch(), n < 200, "%dx%d smoothing %v gradient %v", rows, n, smoothing, c.Gradient)
+				b.fill("targets", func(i int) float64 {
+					if i == 2 {
+						return -100
+					}
+					return float64(b.random.IntN(n))
+				})
+				if c.Gradient {
+					b.fill("scale", func(int) float64 { return 0.25 })
+				}
+				loss, gradient := make([]float64, rows), make([]float64, rows*n)
+				for r := range rows {
+					target := int(b.values["targets"][r])
+					if target < 0 {
+						continue
+					}
+					row, s := b.values["logits"][r*n:(r+1)*n], float64(smoothing)
+					total := logSumExp(row)
+					uniform := mean(row, func(v float64) float64 { return total - v })
+					loss[r] = (1-s)*(total-row[target]) + s*uniform
+					for i, v := range row {
+						gradient[r*n+i] = 0.25 * (math.Exp(v-total) - s/float64(n))
+						if i == target {
+							gradient[r*n+i] -= 0.25 * (1 - s)
+						}
+					}
+				}
+				b.want("loss", 0, loss)
+				if c.Gradient {
+					b.want("gradient", 0, gradient)
+				}
+				all = append(all, b.c)
+			}
+		}
+	}
+	return all
+}
+
+func ropeCases() []*Case {
+	var all []*Case
+	for _, t := range floatTypes {
+		for n, interleaved := range []bool{false, true} {
+			for _, rotated := range []int{16, 24} {
+				p := kernels.Rope{Type: t, Outer: 2, Sequence: 5, Heads: 3, Size: 24, Rotated: rotated, First: int32(7 * n), Base: 10000, Factor: 1, Interleaved: interleaved, Gradient: n == 1 && rotated == 24}
+				b := build(p.Launch(), true, "2x5x3x24 rotated %d interleaved %v gradient %v", rotated, interleaved, p.Gradient)
+				x, y := b.values["x"], append([]float64(nil), b.values["x"]...)
+				for row := range p.Outer * p.Sequence * p.Heads {
+					position := float64(int(p.First) + row/p.Heads%p.Sequence)
+					for j := range rotated / 2 {
+						angle := position * math.Pow(p.Base, -2*float64(j)/float64(rotated))
+						c, s := math.Cos(angle), math.Sin(angle)
+						if p.Gradient {
+							s = -s
+						}
+						first, second := row*p.Size+j, row*p.Size+j+rotated/2
+						if interleaved {
+							first, second = row*p.Size+2*j, row*p.Size+2*j+1
+						}
+						y[first], y[second] = x[first]*c-x[second]*s, x[first]*s+x[second]*c
+					}
+				}
+				all = append(all, b.want("y", 2*precision[t], y).c)
+			}
+		}
+	}
+	return all
+}
+
+func attentionCases() []*Case {
+	var all []*Case
+	for _, t := range floatTypes {
+		for _, a := range []kernels.Attention{
+			{Batches: 2, Heads: 2, KeyHeads: 1, Queries: 5, Keys: 37, Size: 16},
+			{Batches: 1, Heads: 2, KeyHeads: 2, Queries: 40, Keys: 40, Size: 20, Causal: true},
+			{Batches: 1, Heads: 1, KeyHeads: 1, Queries: 1, Keys: 70, Size: 64, Causal: true},
+			{Batches: 2, Heads: 4, KeyHeads: 2, Queries: 33, Keys: 35, Size: 8, Mask: true, MaskBatch: 33 * 35},
+			{Batches: 1, Heads: 1, KeyHeads: 1, Queries: 34, Keys: 66, Size: 128, Mask: true, Causal: true},
+		} {
+			a.Type, a.Scale = t, float32(1/math.Sqrt(float64(a.Size)))
+			all = append(all, attentionCase(a))
+		}
+	}
+	return all
+}
+
+func attentionCase(a kernels.Attention) *Case {
+	b := build(a.Launch(), a.Size < 64, "%dx%d/%dx%dx%dx%d causal %v mask %v", a.Batches, a.Heads, a.KeyHeads, a.Queries, a.Keys, a.Size, a.Causal, a.Mask)
+	if a.Mask {
+		b.fill("mask", func(int) float64 {
+			if b.random.IntN(4) == 0 {
+				return math.Inf(-1)
+			}
+			return b.random.NormFloat64()
+		})
+	}
+	y := make([]float64, a.Batches*a.Heads*a.Queries*a.Size)
+	for n := range a.Batches * a.Heads {
+		batch, head := n/a.Heads, n%a.Heads
+		keys := (batch*a.KeyHeads + head/(a.Heads/a.KeyHeads)) * a.Keys * a.Size
+		for q := range a.Queries {
+			query := b.values["Q"][(n*a.Queries+q)*a.Size:][:a.Size]
+			scores := each(a.Keys, func(k int) float64 {
+				if a.Causal && k > q+a.Keys-a.Queries {
+					return math.Inf(-1)
+				}
+				s := 0.0
+				for i, v := range query {
+					s += v * b.values["K"][keys+k*a.Size+i]
+				}
+				s *= float64(a.Scale)
+				if a.Mask {
+					s += b.values["mask"][batch*a.MaskBatch+head*a.MaskHead+q*a.Keys+k]
+				}
+				return s
+			})
+			total := logSumExp(scores)
+			for k, s := range scores {
+				for i := range a.Size {
+					y[(n*a.Queries+q)*a.Size+i] += math.Exp(s-total) * b.values["V"][keys+k*a.Size+i]
+				}
+			}
+		}
+	}
+	return b.want("out", 2*precision[a.Type], y).c
+}
+
+func sortCases() []*Case {
+	var all []*Case
+	for _, t := range floatTypes {
+		for _, s := range []kernels.Sort{{Rows: 3, Columns: 1}, {Rows: 2, Columns: 37}, {Rows: 2, Columns: 100, Kept: 5, Descending: true}, {Rows: 1, Columns: 2048, Descending: true}} {
+			s.Type = t
+			all = append(all, sortCase(s, s.Launches()[0]))
+		}
+	}
+	long := kernels.Sort{Type: kernels.F32, Rows: 2, Columns: 2500, Kept: 7}
+	for i, l := range long.Launches() {
+		if i < 3 || l.Kernel == "sort_store" {
+			all = append(all, longSortCase(long, l))
+		}
+	}
+	return all
+}
+
+// order gives the sorted places of a row, ties by place and NaN last (first when descending).
+func order(row []float64, descending bool) []int {
+	places := make([]int, len(row))
+	for i := range places {
+		places[i] = i
+	}
+	sort.SliceStable(places, func(i, j int) bool {
+		a, b := row[places[i]], row[places[j]]
+		if math.IsNaN(a) || math.IsNaN(b) {
+			return math.IsNaN(a) != math.IsNaN(b) && math.IsNaN(a) == descending
+		}
+		if descending {
+			return a > b
+		}
+		return a < b
+	})
+	return places
+}
+
+func sortCase(s kernels.Sort, l *kernels.Launch) *Case {
+	if s.Kept == 0 {
+		s.Kept = s.Columns
+	}
+	b := build(l, s.Columns < 200, "%dx%d first %d descending %v", s.Rows, s.Columns, s.Kept, s.Descending)
+	b.fill("x", func(i int) float64 {
+		if i == 5 {
+			return math.NaN()
+		}
+		return math.Round(4*b.random.NormFloat64()) / 2 // with ties
+	})
+	var values, indices []float64
+	for r := range s.Rows {
+		row := b.values["x"][r*s.Columns : (r+1)*s.Columns]
+		for _, p := range order(row, s.Descending)[:s.Kept] {
+			values, indices = append(values, row[p]), append(indices, float64(p))
+		}
+	}
+	return b.want("values", 0, values).want("indices", 0, indices).c
+}
+
+// longSortCase checks one dispatch of a sort in global memory by doing the same in Go.
+func longSortCase(s kernels.Sort, l *kernels.Launch) *Case {
+	b := build(l, false, "%dx%d", s.Rows, s.Columns)
+	const padded = 4096
+	size := s.Rows * padded
+	switch l.Kernel {
+	case "sort_load":
+		keys := each(size, func(i int) float64 {
+			if i%padded < s.Columns {
+				return b.values["x"][i/padded*s.Columns+i%padded]
+			}
+			return 0
+		})
+		b.want("keys", 0, keys).want("places", 0, each(size, func(i int) float64 { return float64(i % padded) }))
+	case "sort_step":
+		places := func(i int) float64 { return float64(i % padded) }
+		b.fill("keys", func(int) float64 { return b.random.NormFloat64() }).fill("places", places)
+		keys, at := append([]float64(nil), b.values["keys"]...), each(size, places)
+		block := int(l.Params[16]) | int(l.Params[17])<<8
+		distance := int(l.Params[20]) | int(l.Params[21])<<8
+		for t := range size / 2 {
+			row, in := t/(padded/2)*padded, t%(padded/2)
+			first := 2*in - in%distance
+			i, j := row+first, row+first+distance
+			ordered := keys[i] < keys[j]
+			if int(at[i]) >= s.Columns || int(at[j]) >= s.Columns {
+				ordered = at[i] < at[j]
+			}
+			if ordered != (first&block == 0) {
+				keys[i], keys[j], at[i], at[j] = keys[j], keys[i], at[j], at[i]
+			}
+		}
+		b.want("keys", 0, keys).want("places", 0, at)
+	case "sort_store":
+		b.fill("places", func(i int) float64 { return float64((i*7 + 3) % padded) })
+		pick := func(name string) []float64 {
+			return each(s.Rows*s.Kept, func(i int) float64 { return b.values[name][i/s.Kept*padded+i%s.Kept] })
+		}
+		b.want("values", 0, pick("keys")).want("indices", 0, pick("places"))
+	}
+	return b.c
+}

@@ -1,0 +1,189 @@
+package kernels
+
+import "fmt"
+
+// Reduction is what a reduction computes.
+type Reduction uint32
+
+const (
+	Sum Reduction = iota
+	Mean
+	Max
+	Min
+	Product
+)
+
+func (r Reduction) String() string { return [...]string{"sum", "mean", "max", "min", "product"}[r] }
+
+func reduceLaunch(kernel string, t Type, outer, length, inner int, r Reduction, y Argument) *Launch {
+	return (&Launch{Kernel: kernel, Variant: fmt.Sprintf("%v %v", t, r), Source: source("reduce.metal", t), Constants: constants(uint32(r)),
+		Arguments: []Argument{in("x", t, outer*length*inner), y}, Params: params(outer, length, inner), Flops: int64(outer) * int64(length) * int64(inner)}).account()
+}
+
+// Reduce returns the dispatch that reduces x [outer, length, inner] over length. Arguments: x, y.
+func Reduce(t Type, outer, length, inner int, r Reduction) *Launch {
+	y := out("y", t, outer*inner)
+	if inner == 1 {
+		l := reduceLaunch("reduce_rows", t, outer, length, inner, r, y)
+		l.perRow(outer, length)
+		return l
+	}
+	l := reduceLaunch("reduce_columns", t, outer, length, inner, r, y)
+	l.flat(outer * inner)
+	return l
+}
+
+// ArgReduce returns the dispatch of arg max (r = Max) or arg min; y is int32.
+func ArgReduce(t Type, outer, length, inner int, r Reduction) *Launch {
+	l := reduceLaunch("arg_reduce", t, outer, length, inner, r, out("y", I32, outer*inner))
+	l.Groups, l.Threads = [3]int{outer * inner, 1, 1}, [3]int{32, 1, 1}
+	return l
+}
+
+// CumulativeSum returns the dispatch of running sums along length.
+func CumulativeSum(t Type, outer, length, inner int) *Launch {
+	l := reduceLaunch("cumulative_sum", t, outer, length, inner, Sum, out("y", t, outer*length*inner))
+	l.Groups, l.Threads = [3]int{outer * inner, 1, 1}, [3]int{32, 1, 1}
+	return l
+}
+
+// Index describes gathering from or scattering into a tensor [Outer, Axis, Inner] with Count int32 indices; Along has
+// an index per element, [Outer, Count, Inner]. The last argument, `status`, is one uint32 that must be 0 before: a
+// bad index leaves its place + 1 there.
+type Index struct {
+	Type                      Type
+	Outer, Axis, Count, Inner int
+	Along                     bool
+	Add                       bool // scatter adds instead of setting
+}
+
+func (x Index) launch(kernel string, a, b Argument, threads int) *Launch {
+	indices := x.Count
+	if x.Along {
+		kernel += "_along"
+		indices *= x.Outer * x.Inner
+	}
+	l := &Launch{Kernel: kernel, Variant: x.Type.String(), Source: source("index.metal", x.Type), Constants: constants(x.Add),
+		Arguments: []Argument{a, in("index", I32, indices), b, out("status", U32, 1)}, Params: params(x.Outer, x.Axis, x.Count, x.Inner)}
+	l.flat(threads)
+	return l.account()
+}
+
+// Gather returns the dispatch of y[o,j,i] = x[o, index, i]. Arguments: x, index, y, status.
+func (x Index) Gather() *Launch {
+	moved := x.Outer * x.Count * x.Inner
+	return x.launch("gather", in("x", x.Type, x.Outer*x.Axis*x.Inner), out("y", x.Type, moved), moved)
+}
+
+// Scatter returns the dispatch that writes source elements to their places in x, which holds the old values.
+// Arguments: source, index, x, status.
+func (x Index) Scatter() *Launch {
+	return x.launch("scatter", in("source", x.Type, x.Outer*x.Count*x.Inner), out("x", x.Type, x.Outer*x.Axis*x.Inner), x.Outer*x.Inner)
+}
+
+// Random describes draws from Threefry-2x32 with a key and a counter.
+type Random struct {
+	Type      Type
+	Size      int
+	Key       [2]uint32
+	Counter   uint32
+	Low, Span float32 // uniform: [Low, Low+Span); normal: mean and standard deviation
+}
+
+func (r Random) launch(kernel string, t Type, fields ...any) *Launch {
+	l := &Launch{Kernel: kernel, Variant: t.String(), Source: source("random.metal", r.Type), Arguments: []Argument{out("out", t, r.Size)},
+		Params: params(append([]any{r.Size, r.Key[0], r.Key[1], r.Counter}, fields...)...)}
+	l.flat(ceil(r.Size, 2))
+	return l.account()
+}
+
+// Bits, Uniform and Normal return the dispatches. Argument: out.
+func (r Random) Bits() *Launch    { return r.launch("random_bits", U32) }
+func (r Random) Uniform() *Launch { return r.launch("random_uniform", r.Type, r.Low, r.Span) }
+func (r Random) Normal() *Launch  { return r.launch("random_normal", r.Type, r.Low, r.Span) }
+
+// AdamW returns the dispatch of one step over an arena of size elements. Arguments: parameters, gradients, first,
+// second (float moments), hyper (8 floats, see optimiser.metal).
+func AdamW(t Type, size int) *Launch {
+	l := &Launch{Kernel: "adamw", Variant: t.String(), Source: source("optimiser.metal", t),
+		Arguments: []Argument{out("parameters", t, size), in("gradients", t, size), out("first", F32, size), out("second", F32, size), in("hyper", F32, 8)},
+		Params:    params(size), Flops: 15 * int64(size)}
+	l.flat(size)
+	return l.account()
+}
+
+// Copy describes to[…] = from[…] over Shape, with strides in elements, of up to 8 axes.
+type Copy struct {
+	From, To               Type
+	Shape                  []int
+	FromStrides, ToStrides []int
+	FromOffset, ToOffset   int
+	FromSize, ToSize       int // elements of the two tensors' storage
+}
+
+// conversion is the expression that turns element x of one type into the other.
+func conversion(from, to Type) string {
+	switch {
+	case from == to:
+		return "(x)"
+	case to == Bool:
+		if from == BF16 {
+			return "(float(x) != 0.0f)"
+		}
+		return "((x) != 0)"
+	case from == Bool && to.Float():
+		return fmt.Sprintf("%s((x) ? 1.0f : 0.0f)", to.MSL())
+	case from == BF16 || to == BF16:
+		return fmt.Sprintf("%s(float(x))", to.MSL())
+	}
+	return fmt.Sprintf("%s(x)", to.MSL())
+}
+
+func copySource(from, to Type) string {
+	return source("copy.metal", F32, "FROM "+from.MSL(), "TO "+to.MSL(), "CONVERT(x) "+conversion(from, to))
+}
+
+// Launch returns the dispatch. Arguments: from, to.
+func (c Copy) Launch() *Launch {
+	size := 1
+	for _, n := range c.Shape {
+		size *= n
+	}
+	fields := []any{size, len(c.Shape), c.FromOffset, c.ToOffset}
+	column := func(values []int, signed bool) {
+		for i := range 8 {
+			v := 0
+			if i < len(values) {
+				v = values[i]
+			}
+			if signed {
+				fields = append(fields, int32(v))
+			} else {
+				fields = append(fields, v)
+			}
+		}
+	}
+	column(c.Shape, false)
+	column(c.FromStrides, true)
+	column(c.ToStrides, true)
+	l := &Launch{Kernel: "copy_strided", Variant: fmt.Sprintf("%v→%v", c.From, c.To), Source: copySource(c.From, c.To), Constants: constants(false),
+		Arguments: []Argument{in("from", c.From, c.FromSize), out("to", c.To, c.ToSize)}, Params: params(fields...)}
+	l.flat(size)
+	return l.account()
+}
+
+// Cast returns the dispatch of to[i] = from[i], or of to[i] = from[0] if fill. Arguments: from, to.
+func Cast(from, to Type, size int, fill bool) *Launch {
+	fields := []any{size, 1, 0, 0}
+	for range 24 {
+		fields = append(fields, 0)
+	}
+	length := size
+	if fill {
+		length = 1
+	}
+	l := &Launch{Kernel: "copy_contiguous", Variant: fmt.Sprintf("%v→%v", from, to), Source: copySource(from, to), Constants: constants(fill),
+		Arguments: []Argument{in("from", from, length), out("to", to, size)}, Params: params(fields...)}
+	l.flat(size)
+	return l.account()
+}

@@ -1,0 +1,85 @@
+// Functions that several kernels share. Every kernel source is this file after a header that includes <metal_stdlib>
+// and names the element type T.
+
+// Kinds of activation, as function constants carry them.
+constant constexpr uint kIdentity = 0, kRelu = 1, kGelu = 2, kGeluTanh = 3, kSilu = 4, kSigmoid = 5, kTanh = 6;
+
+// erf by two minimax polynomials, below 1 ulp of float; MSL has none.
+inline float erf(float x) {
+  float a = fabs(x), s = x * x;
+  if (a > 0.927734375f) {
+    float r = fma(-1.72853470e-5f, a, 3.83197126e-4f);
+    float u = fma(-3.88396438e-3f, a, 2.42546219e-2f);
+    r = fma(r, s, u);
+    r = fma(r, a, -1.06777877e-1f);
+    r = fma(r, a, -6.34846687e-1f);
+    r = fma(r, a, -1.28717512e-1f);
+    r = fma(r, a, -a);
+    return copysign(1.0f - exp(r), x);
+  }
+  float r = -5.96761703e-4f;
+  r = fma(r, s, 4.99119423e-3f);
+  r = fma(r, s, -2.67681349e-2f);
+  r = fma(r, s, 1.12819925e-1f);
+  r = fma(r, s, -3.76125336e-1f);
+  r = fma(r, s, 1.28379166e-1f);
+  return fma(r, x, x);
+}
+
+// log(1+x) and exp(x)−1 without cancellation near zero (Kahan).
+inline float log1p(float x) {
+  float u = 1.0f + x;
+  return u == 1.0f ? x : isinf(u) ? u : log(u) * (x / (u - 1.0f));
+}
+inline float expm1(float x) {
+  if (fabs(x) < 1e-5f) return x + 0.5f * x * x;
+  float u = exp(x);
+  return u == 0.0f ? -1.0f : isinf(u) ? u : fabs(x) > 0.5f ? u - 1.0f : (u - 1.0f) * (x / log(u));
+}
+
+// 1/(1+exp(−x)) that does not overflow on either side.
+inline float sigmoid(float x) {
+  float e = exp(-fabs(x));
+  return x >= 0.0f ? 1.0f / (1.0f + e) : e / (1.0f + e);
+}
+
+// tanh(√(2/π)·(x + 0.044715·x³)) as GELU's approximation has it; tanh itself overflows in some implementations.
+inline float gelu_tanh(float x) {
+  float u = 0.7978845608f * (x + 0.044715f * x * x * x);
+  return x * sigmoid(2.0f * u);
+}
+
+inline float activate(uint kind, float x) {
+  switch (kind) {
+    case kRelu: return max(x, 0.0f);
+    case kGelu: return 0.5f * x * (1.0f + erf(x * 0.7071067812f));
+    case kGeluTanh: return gelu_tanh(x);
+    case kSilu: return x * sigmoid(x);
+    case kSigmoid: return sigmoid(x);
+    case kTanh: return precise::tanh(x);
+  }
+  return x;
+}
+
+// Place of a thread in its threadgroup, which is always whole SIMD groups here.
+struct Place {
+  uint index, threads, lane, simd, simds;
+};
+
+// Reductions over the threadgroup, at most 1024 threads; every thread gets the result. scratch holds 32 floats.
+inline float group_sum(float v, threadgroup float* scratch, Place p) {
+  v = simd_sum(v);
+  if (p.simds == 1) return v;
+  threadgroup_barrier(mem_flags::mem_threadgroup);  // the last use of scratch is over
+  if (p.lane == 0) scratch[p.simd] = v;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  return simd_sum(p.lane < p.simds ? scratch[p.lane] : 0.0f);
+}
+inline float group_max(float v, threadgroup float* scratch, Place p) {
+  v = simd_max(v);
+  if (p.simds == 1) return v;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  if (p.lane == 0) scratch[p.simd] = v;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  return simd_max(p.lane < p.simds ? scratch[p.lane] : -INFINITY);
+}

@@ -1,0 +1,31 @@
+// Rotary position embedding of x [outer, sequence, heads, size] (heads may be 1, with the heads in `outer`): pair j
+// is turned by (first + t)·base^(−2j/rotated). Pairs are (j, j + rotated/2), or neighbours (2j, 2j+1) if interleaved.
+// Elements past `rotated` are copied. `direction` is −1 for the gradient.
+
+constant bool interleaved [[function_constant(0)]];
+
+struct RopeParams {
+  uint outer, sequence, heads, size, rotated;
+  int first;
+  float log2_base, factor, direction;
+};
+
+kernel void rope(device const T* x [[buffer(0)]],
+                 device T* y [[buffer(1)]],
+                 constant RopeParams& p [[buffer(2)]],
+                 uint i [[thread_position_in_grid]]) {
+  const uint pairs = p.rotated / 2, per_row = pairs + (p.size - p.rotated);
+  if (i >= p.outer * p.sequence * p.heads * per_row) return;
+  const uint row = i / per_row, j = i % per_row, t = row / p.heads % p.sequence;
+  if (j >= pairs) {
+    uint at = row * p.size + p.rotated + (j - pairs);
+    y[at] = x[at];
+    return;
+  }
+  float angle = p.factor * float(p.first + int(t)) * precise::exp2(-p.log2_base * 2.0f * float(j) / float(p.rotated));
+  float c = precise::cos(angle), s = precise::sin(angle) * p.direction;
+  const uint a = row * p.size + (interleaved ? 2 * j : j), b = interleaved ? a + 1 : a + pairs;
+  float u = float(x[a]), v = float(x[b]);
+  y[a] = T(u * c - v * s);
+  y[b] = T(u * s + v * c);
+}

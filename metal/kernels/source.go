@@ -1,0 +1,215 @@
+// Package kernels holds the Metal kernels: their MSL sources, the generator of fused elementwise and reduction
+// kernels, and for each kernel the function that turns a problem's sizes into a Launch: source, function constants,
+// parameters and grid. It knows neither devices nor tensors.
+package kernels
+
+import (
+	"embed"
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+)
+
+//go:embed *.metal
+var files embed.FS
+
+// Type is an element type that kernels work with.
+type Type uint8
+
+const (
+	F32 Type = iota
+	F16
+	BF16
+	I32
+	I64
+	U8
+	Bool
+	U32
+)
+
+var types = [...]struct {
+	name, msl string
+	size      int
+}{{"f32", "float", 4}, {"f16", "half", 2}, {"bf16", "bfloat", 2}, {"i32", "int", 4}, {"i64", "long", 8}, {"u8", "uchar", 1}, {"bool", "bool", 1}, {"u32", "uint", 4}}
+
+func (t Type) String() string { return types[t].name }
+
+// Size is the bytes of one element.
+func (t Type) Size() int { return types[t].size }
+
+// MSL is the type's name in the Metal Shading Language.
+func (t Type) MSL() string { return types[t].msl }
+
+// Float says whether the type is one of the three that the hand-written kernels compute with.
+func (t Type) Float() bool { return t <= BF16 }
+
+const header = `#include <metal_stdlib>
+#include <metal_simdgroup_matrix>
+using namespace metal;
+`
+
+var (
+	sourcesMu sync.Mutex
+	sources   = map[string]string{}
+)
+
+// source puts a file together with its element type and definitions. Equal arguments give the same string, so that
+// its hash is a key of compiled pipelines.
+func source(file string, t Type, definitions ...string) string {
+	key := fmt.Sprint(file, t, definitions)
+	sourcesMu.Lock()
+	defer sourcesMu.Unlock()
+	if s, ok := sources[key]; ok {
+		return s
+	}
+	var b strings.Builder
+	b.WriteString(header)
+	fmt.Fprintf(&b, "typedef %s T;\n", t.MSL())
+	for _, d := range definitions {
+		b.WriteString("#define " + d + "\n")
+	}
+	for _, name := range []string{"prelude.metal", file} {
+		text, err := files.ReadFile(name)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintf(&b, "#line 1 %q\n%s", name, text)
+	}
+	sources[key] = b.String()
+	return sources[key]
+}
+
+// Prelude is the text that stands before generated kernels and user kernels.
+func Prelude() string {
+	text, err := files.ReadFile("prelude.metal")
+	if err != nil {
+		panic(err)
+	}
+	return header + "#line 1 \"prelude.metal\"\n" + string(text)
+}
+
+// Names lists the hand-written kernels, sorted.
+func Names() []string {
+	var names []string
+	entries, _ := files.ReadDir(".")
+	for _, e := range entries {
+		text, _ := files.ReadFile(e.Name())
+		for _, line := range strings.Split(string(text), "\n") {
+			if rest, ok := strings.CutPrefix(line, "kernel void "); ok {
+				names = append(names, rest[:strings.IndexByte(rest, '(')])
+			}
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Constant is the value of one function constant: bool or uint32.
+type Constant struct {
+	Index int
+	Value any
+}
+
+// Argument is one buffer of a kernel.
+type Argument struct {
+	Name   string
+	Writes bool
+	Type   Type
+	Size   int  // elements that the kernel touches
+	Unused bool // by these function constants: any buffer will do
+}
+
+// Launch is one dispatch, but for its buffers. Argument i is [[buffer(i)]], Params the struct at the index after.
+type Launch struct {
+	Kernel    string
+	Variant   string // "f16 64x64", for tests and timings
+	Source    string
+	Constants []Constant
+	Arguments []Argument
+	Params    []byte
+	Groups    [3]int
+	Threads   [3]int
+	Flops     int64
+	Bytes     int64
+}
+
+// params lays out uint32, int32 and float32 fields as MSL does.
+func params(fields ...any) []byte {
+	var b []byte
+	for _, f := range fields {
+		b = appendField(b, f)
+	}
+	return b
+}
+
+func appendField(b []byte, f any) []byte {
+	word := func(u uint32) []byte { return append(b, byte(u), byte(u>>8), byte(u>>16), byte(u>>24)) }
+	switch v := f.(type) {
+	case int:
+		if v < 0 || int64(v) > 1<<32-1 {
+			panic(fmt.Sprintf("kernels: %d does not fit a uint parameter", v))
+		}
+		return word(uint32(v))
+	case int32:
+		return word(uint32(v))
+	case uint32:
+		return word(v)
+	case float32:
+		return word(floatBits(v))
+	}
+	panic(fmt.Sprintf("kernels: parameter of type %T", f))
+}
+
+// constants numbers function constants from 0.
+func constants(values ...any) []Constant {
+	out := make([]Constant, len(values))
+	for i, v := range values {
+		out[i] = Constant{i, v}
+	}
+	return out
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// flat is a grid of one thread per element.
+func (l *Launch) flat(n int) {
+	l.Groups, l.Threads = [3]int{ceil(n, 256), 1, 1}, [3]int{256, 1, 1}
+}
+
+// perRow is a grid of one threadgroup per row, of as many SIMD groups as the row's length is worth.
+func (l *Launch) perRow(rows, columns int) {
+	l.Groups, l.Threads = [3]int{rows, 1, 1}, [3]int{rowThreads(columns), 1, 1}
+}
+
+func rowThreads(columns int) int {
+	threads := 32
+	for threads < 256 && threads*4 < columns {
+		threads *= 2
+	}
+	return threads
+}
+
+// account fills in the bytes moved, from the arguments.
+func (l *Launch) account() *Launch {
+	for _, a := range l.Arguments {
+		if !a.Unused {
+			l.Bytes += int64(a.Size * a.Type.Size())
+		}
+	}
+	return l
+}
+
+func in(name string, t Type, size int) Argument {
+	return Argument{Name: name, Type: t, Size: size, Unused: size == 0}
+}
+func out(name string, t Type, size int) Argument {
+	return Argument{Name: name, Type: t, Size: size, Writes: true, Unused: size == 0}
+}
+
+func sizeIf(present bool, size int) int {
+	if present {
+		return size
+	}
+	return 0
+}
