@@ -127,6 +127,9 @@ func (c *compiler) newVariable(e ast.Expr) *types.Var {
 		return nil
 	}
 	v, _ := c.info.Defs[id].(*types.Var)
+	if v != nil && v.Parent() == v.Pkg().Scope() {
+		return nil // a package-level variable exists already
+	}
 	return v
 }
 
@@ -243,7 +246,7 @@ func (c *compiler) assignOne(lhs, rhs ast.Expr) step {
 		return simply(c.discarded(rhs))
 	}
 	if id, ok := lhs.(*ast.Ident); ok {
-		if v, ok := c.info.Uses[id].(*types.Var); ok {
+		if v, ok := c.info.ObjectOf(id).(*types.Var); ok {
 			x := c.variable(v)
 			val := c.exprTo(rhs, x.typ)
 			if x.local {

@@ -128,14 +128,12 @@ func (p *Program) dispatchTo(dt *native.Type, name string, sig *types.Signature)
 	if code, ok := p.dispatch.Load(key); ok {
 		return code.(*run.Code)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var code *run.Code
-	if src, ok := p.Types.Source(dt); ok {
-		code = p.wordMethod(src, name)
-	} else {
-		code = p.nativeWordMethod(dt, name, sig)
-	}
+	code := p.late(func() *run.Code {
+		if src, ok := p.Types.Source(dt); ok {
+			return p.wordMethod(src, name)
+		}
+		return p.nativeWordMethod(dt, name, sig)
+	})
 	p.dispatch.Store(key, code)
 	return code
 }
@@ -189,11 +187,6 @@ func (b *binder) Imported(t *types.Named) (reflect.Type, error) {
 	return (*Program)(b).Packages.Type(t)
 }
 
-type wrapperKey struct {
-	recv types.Type
-	name string
-}
-
 // Method makes the func value behind an entry of a method table. The code is
 // made when it is first called, since the method may not be compiled yet.
 func (b *binder) Method(recv types.Type, sel *types.Selection, word bool) reflect.Value {
@@ -211,15 +204,15 @@ func (b *binder) Method(recv types.Type, sel *types.Selection, word bool) reflec
 	full := types.NewSignatureType(nil, nil, nil, types.NewTuple(params...), sig.Results(), sig.Variadic())
 	lazy := &run.Func{Name: name}
 	lazy.Resolve(func() *run.Code {
-		if word {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			return p.wordMethod(recv, name)
-		}
-		bare := types.NewSignatureType(nil, nil, nil, sig.Params(), sig.Results(), sig.Variadic())
-		pkg := sel.Obj().Pkg()
-		return p.thunk(name, recv, bare, nil, func(c *compiler, params, _ []value) value {
-			return c.call(c.method(params[0], name, pkg), params[1:])
+		return p.late(func() *run.Code {
+			if word {
+				return p.wordMethod(recv, name)
+			}
+			bare := types.NewSignatureType(nil, nil, nil, sig.Params(), sig.Results(), sig.Variadic())
+			pkg := sel.Obj().Pkg()
+			return p.thunk(name, recv, bare, nil, func(c *compiler, params, _ []value) value {
+				return c.call(c.method(params[0], name, pkg), params[1:])
+			})
 		})
 	})
 	typ := (*Program)(b).Types.OfLocked(full).Reflect()

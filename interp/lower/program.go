@@ -15,8 +15,6 @@ import (
 	"sync"
 	"unsafe"
 
-	"golang.org/x/tools/go/types/typeutil"
-
 	"loris/interp/native"
 	"loris/interp/run"
 )
@@ -53,17 +51,15 @@ type Program struct {
 	// Special may replace a call of a compiled function, by its full name.
 	Special map[string]SpecialCall
 
-	mu        sync.Mutex
-	globals   map[*types.Var]*Global
-	funcs     map[*types.Func]*function
-	bodies    map[*types.Func]source // declarations, for instances and late compilation
-	locals    map[localKey]types.Type
-	dispatch  sync.Map // dispatchKey -> *target
-	wrappers  map[wrapperKey]*run.Code
-	pending   []func()
-	context   *types.Context
-	infoOf    map[types.Object]*types.Info
-	instances typeutil.Map
+	mu       sync.Mutex
+	globals  map[*types.Var]*Global
+	funcs    map[*types.Func]*function
+	bodies   map[*types.Func]source // declarations, for instances and late compilation
+	locals   map[localKey]types.Type
+	dispatch sync.Map // dispatchKey -> *target
+	pending  []func()
+	context  *types.Context
+	defines  []definedFunc
 }
 
 // SpecialCall makes the value of a call that needs the calling goroutine.
@@ -100,7 +96,6 @@ func New(pkgs Packages, fset *token.FileSet) *Program {
 		funcs:    map[*types.Func]*function{},
 		bodies:   map[*types.Func]source{},
 		locals:   map[localKey]types.Type{},
-		wrappers: map[wrapperKey]*run.Code{},
 		context:  types.NewContext(),
 	}
 	p.Types = native.NewTypes((*binder)(p))
@@ -184,16 +179,26 @@ func typeBase(t types.Type) string {
 	return t.String()
 }
 
-// Compile compiles a declared function that has no type parameters.
-func (p *Program) Compile(f *types.Func) error {
-	return p.guarded(func() {
-		i := p.instance(f, nil)
-		for _, k := range p.funcs[f].instances {
-			if k.fn == i {
-				p.compile(f, k)
-			}
-		}
-	})
+// definedFunc is code that becomes a function's when all of a cell is compiled.
+type definedFunc struct {
+	fn   *run.Func
+	code *run.Code
+}
+
+// late compiles something while cells run: the wrapper of a method, say, and
+// the instances it needs.
+func (p *Program) late(make func() *run.Code) *run.Code {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var code *run.Code
+	p.defines = nil
+	if err := p.guarded(func() { code = make() }); err != nil {
+		panic(err)
+	}
+	for _, d := range p.defines {
+		d.fn.Define(d.code)
+	}
+	return code
 }
 
 // guarded turns the panics by which compilation ends into errors.
@@ -245,5 +250,5 @@ func (p *Program) compile(f *types.Func, i *instance) {
 	} else {
 		bind(sig.TypeParams())
 	}
-	i.fn.Define(c.function(funcName(f), sig, src.decl.Recv, src.decl.Type, src.decl.Body))
+	p.defines = append(p.defines, definedFunc{i.fn, c.function(funcName(f), sig, src.decl.Recv, src.decl.Type, src.decl.Body)})
 }

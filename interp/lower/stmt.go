@@ -174,6 +174,10 @@ func (c *compiler) stmt(s ast.Stmt) step {
 		return c.send(s)
 	case *ast.EmptyStmt:
 		return nothing
+	case *definition:
+		return c.defineGlobals(s)
+	case *shownValue:
+		return c.showValue(s.X, s.out)
 	}
 	c.fail(s.Pos(), "unexpected statement")
 	panic(0)

@@ -213,7 +213,7 @@ func Box(t *Type, p unsafe.Pointer) unsafe.Pointer {
 	if t.Size == 0 {
 		return unsafe.Pointer(&zeroSized)
 	}
-	q := mallocgc(t.Size, t, false)
+	q := mallocgc(t.Size, t, t.PtrBytes != 0)
 	Move(t, q, p)
 	return q
 }

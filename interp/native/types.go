@@ -112,6 +112,9 @@ func (u *Types) build(t types.Type) *Type {
 			if err != nil {
 				panic(err)
 			}
+			if r == nil {
+				return u.named(t)
+			}
 			return Of(r)
 		}
 		return u.named(t)
@@ -337,3 +340,6 @@ func kindOf(t types.Type) reflect.Kind {
 	}
 	panic(fmt.Errorf("no values of type %s", t))
 }
+
+// OfLocked is Of for a Binder, which is called while types are being made.
+func (u *Types) OfLocked(t types.Type) *Type { return u.of(t) }

@@ -60,10 +60,10 @@ func NewCode(name string) *Code { return &Code{Name: name, index: codes.Add(1)} 
 // A Func is a late-bound function: callers hold the Func and read its code at
 // each call.
 type Func struct {
-	Name  string
-	code  atomic.Pointer[Code]
-	lazy  func() *Code
-	once  sync.Once
+	Name string
+	code atomic.Pointer[Code]
+	lazy func() *Code
+	once sync.Once
 }
 
 // Resolve sets what makes the code at the first call.

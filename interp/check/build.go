@@ -1,0 +1,430 @@
+package check
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// oldSuffix marks names under which a cell sees what it is about to redeclare.
+const oldSuffix = "·old"
+
+// builder makes the file that is checked for a cell: its declarations, its
+// top-level variables as package variables, and its statements in a function.
+type builder struct {
+	s        *Session
+	p        *parsed
+	file     *ast.File
+	cell     *Cell
+	imported map[string]string
+	declared map[string]bool
+	vars     []*ast.ValueSpec
+	names    map[*ast.Ident]bool // identifiers that declare the cell's variables
+	topLevel map[token.Pos]bool  // of expression statements
+	renamed  []*ast.FuncDecl     // methods declared again
+	oldFuncs map[string]*types.Func
+}
+
+func newBuilder(s *Session, p *parsed) *builder {
+	return &builder{
+		s: s, p: p, cell: &Cell{Replaced: map[string]types.Object{}, Redefined: map[*types.Func]*types.Func{}, Program: p.pkg},
+		imported: map[string]string{}, declared: map[string]bool{}, names: map[*ast.Ident]bool{}, topLevel: map[token.Pos]bool{},
+		oldFuncs: map[string]*types.Func{},
+	}
+}
+
+func (b *builder) declare(name string) {
+	if name != "_" && name != "init" {
+		b.declared[name] = true
+	}
+}
+
+// build makes the file. Its errors are those that only a notebook has.
+func (b *builder) build() *Error {
+	b.file = &ast.File{Name: ast.NewIdent("main")}
+	var imports, others []ast.Decl
+	for _, d := range b.p.decls {
+		switch d := d.(type) {
+		case *ast.GenDecl:
+			if d.Tok == token.IMPORT {
+				imports = append(imports, d)
+				for _, spec := range d.Specs {
+					b.noteImport(spec.(*ast.ImportSpec))
+				}
+				continue
+			}
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					b.declare(spec.Name.Name)
+				case *ast.ValueSpec:
+					for _, n := range spec.Names {
+						b.declare(n.Name)
+						b.names[n] = true
+					}
+				}
+			}
+		case *ast.FuncDecl:
+			if d.Recv == nil {
+				b.declare(d.Name.Name)
+			}
+			b.cell.Funcs = append(b.cell.Funcs, d)
+		}
+		others = append(others, d)
+	}
+	if !b.p.pkg {
+		b.statements()
+	}
+	if len(b.vars) > 0 {
+		specs := make([]ast.Spec, len(b.vars))
+		for i, v := range b.vars {
+			specs[i] = v
+		}
+		others = append(others, &ast.GenDecl{TokPos: b.vars[0].Pos(), Tok: token.VAR, Lparen: 1, Specs: specs})
+	}
+	if b.p.body != nil {
+		others = append(others, b.p.body)
+	}
+	imports = append(b.neededImports(imports), imports...)
+	b.file.Decls = append(imports, others...)
+	for _, d := range imports {
+		for _, spec := range d.(*ast.GenDecl).Specs {
+			b.file.Imports = append(b.file.Imports, spec.(*ast.ImportSpec))
+		}
+	}
+	b.cell.Declared = slices.Sorted(maps.Keys(b.declared))
+	return nil
+}
+
+func (b *builder) noteImport(spec *ast.ImportSpec) {
+	path, err := strconv.Unquote(spec.Path.Value)
+	if err != nil {
+		return
+	}
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	if pkg, err := b.importPackage(path); err == nil {
+		name = pkg.Name()
+	}
+	if spec.Name != nil {
+		name = spec.Name.Name
+	}
+	if name != "_" && name != "." {
+		b.imported[name] = path
+	}
+}
+
+func (b *builder) importPackage(path string) (*types.Package, error) {
+	return b.s.Importer().Import(path)
+}
+
+// statements turns top-level definitions into package variables and collects
+// the steps of the cell.
+func (b *builder) statements() {
+	var rest []ast.Stmt
+	defined := map[string]bool{}
+	for i, s := range b.p.stmts {
+		switch s := s.(type) {
+		case *ast.AssignStmt:
+			if s.Tok == token.DEFINE {
+				if more, ok := b.defineStmt(s, defined); ok {
+					rest = append(rest, more...)
+					continue
+				}
+			}
+		case *ast.DeclStmt:
+			d := s.Decl.(*ast.GenDecl)
+			if d.Tok == token.VAR {
+				for _, spec := range d.Specs {
+					vs := spec.(*ast.ValueSpec)
+					for _, n := range vs.Names {
+						b.names[n] = true
+						defined[n.Name] = true
+						b.declare(n.Name)
+					}
+					b.vars = append(b.vars, vs)
+					b.addItem(Item{Lhs: identExprs(vs.Names), Rhs: vs.Values})
+				}
+				continue
+			}
+		case *ast.ExprStmt:
+			b.topLevel[s.X.Pos()] = true
+			b.topLevel[ast.Unparen(s.X).Pos()] = true
+			if bin, ok := s.X.(*ast.BinaryExpr); ok {
+				b.topLevel[bin.OpPos] = true
+				for l, ok := bin, true; ok; l, ok = l.X.(*ast.BinaryExpr) {
+					b.topLevel[l.Pos()] = true
+				}
+			}
+			if i == len(b.p.stmts)-1 && !b.p.silent {
+				b.cell.Value = s.X
+			}
+		case *ast.EmptyStmt:
+			continue
+		}
+		rest = append(rest, s)
+		b.addItem(Item{Stmt: s})
+	}
+	if b.p.body != nil {
+		b.p.body.Body.List = rest
+	}
+	b.bindOld()
+}
+
+func (b *builder) addItem(i Item) { b.cell.Items = append(b.cell.Items, i) }
+
+func identExprs(ids []*ast.Ident) []ast.Expr {
+	out := make([]ast.Expr, len(ids))
+	for i, id := range ids {
+		out[i] = id
+	}
+	return out
+}
+
+// defineStmt handles x, y := … at the top level. Names that the cell has
+// defined before are assigned to, as in a function.
+func (b *builder) defineStmt(s *ast.AssignStmt, defined map[string]bool) (rest []ast.Stmt, ok bool) {
+	fresh := false
+	for _, x := range s.Lhs {
+		id, isIdent := x.(*ast.Ident)
+		if !isIdent {
+			return nil, false
+		}
+		fresh = fresh || id.Name != "_" && !defined[id.Name]
+	}
+	if !fresh {
+		return nil, false // the checker says why this is wrong
+	}
+	spec := &ast.ValueSpec{Values: s.Rhs}
+	var late []ast.Stmt
+	for _, x := range s.Lhs {
+		id := x.(*ast.Ident)
+		if id.Name != "_" && defined[id.Name] {
+			b.s.serial++
+			tmp := &ast.Ident{NamePos: id.Pos(), Name: "·" + strconv.Itoa(b.s.serial)}
+			use := &ast.Ident{NamePos: id.Pos(), Name: tmp.Name}
+			b.names[tmp] = true
+			spec.Names = append(spec.Names, tmp)
+			late = append(late, &ast.AssignStmt{Lhs: []ast.Expr{id}, TokPos: s.TokPos, Tok: token.ASSIGN, Rhs: []ast.Expr{use}})
+			continue
+		}
+		b.names[id] = true
+		defined[id.Name] = true
+		b.declare(id.Name)
+		spec.Names = append(spec.Names, id)
+	}
+	b.vars = append(b.vars, spec)
+	b.addItem(Item{Lhs: identExprs(spec.Names), Rhs: s.Rhs})
+	for _, l := range late {
+		b.addItem(Item{Stmt: l})
+	}
+	return late, true
+}
+
+// bindOld makes names that a statement uses before it or a later one declares
+// them anew mean what earlier cells declared.
+func (b *builder) bindOld() {
+	if b.p.body == nil {
+		return
+	}
+	own := map[string]bool{} // declared by the cell's functions and types
+	for _, d := range b.p.decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			own[d.Name.Name] = d.Recv == nil
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					own[s.Name.Name] = true
+				case *ast.ValueSpec:
+					for _, n := range s.Names {
+						own[n.Name] = true
+					}
+				}
+			}
+		}
+	}
+	body := b.p.body
+	for _, id := range b.p.unresolved {
+		if id.Pos() >= body.Pos() && id.Pos() <= body.End() && b.declared[id.Name] && !own[id.Name] {
+			id.Name += oldSuffix
+		}
+	}
+}
+
+// neededImports imports what the cell uses of earlier imports and of packages
+// that need no import.
+func (b *builder) neededImports(own []ast.Decl) []ast.Decl {
+	if b.p.pkg {
+		return nil
+	}
+	used := map[string][]string{}
+	members := map[*ast.Ident]string{}
+	note := func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if id, ok := sel.X.(*ast.Ident); ok {
+				members[id] = sel.Sel.Name
+			}
+		}
+		return true
+	}
+	for _, d := range b.p.decls {
+		ast.Inspect(d, note)
+	}
+	for _, v := range b.vars {
+		ast.Inspect(v, note)
+	}
+	if b.p.body != nil {
+		ast.Inspect(b.p.body, note)
+	}
+	for _, id := range b.p.unresolved {
+		if m, ok := members[id]; ok {
+			used[id.Name] = append(used[id.Name], m)
+		}
+	}
+	var decls []ast.Decl
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		if b.declared[name] || b.imported[name] != "" {
+			continue
+		}
+		path, known := b.s.imports[name]
+		if !known {
+			if b.s.Pkg.Scope().Lookup(name) != nil || types.Universe.Lookup(name) != nil {
+				continue
+			}
+			if path, known = b.s.Resolve(name, used[name]); !known {
+				continue
+			}
+		}
+		spec := &ast.ImportSpec{Name: ast.NewIdent(name), Path: &ast.BasicLit{Kind: token.STRING, Value: strconv.Quote(path)}}
+		decls = append(decls, &ast.GenDecl{Tok: token.IMPORT, Specs: []ast.Spec{spec}})
+		b.imported[name] = path
+	}
+	_ = own
+	return decls
+}
+
+// makeRoom takes the earlier objects of redeclared names out of the scope, and
+// returns what puts everything back.
+func (b *builder) makeRoom() (undo func()) {
+	scope := b.s.Pkg.Scope()
+	before := maps.Clone(elems(scope))
+	methodsBefore := map[*types.Named][]*types.Func{}
+	for _, o := range before {
+		if tn, ok := o.(*types.TypeName); ok && !tn.IsAlias() {
+			if n, ok := tn.Type().(*types.Named); ok {
+				methodsBefore[n] = slices.Clone(*methods(n))
+			}
+		}
+	}
+	for name := range b.declared {
+		if old := before[name]; old != nil {
+			b.cell.Replaced[name] = old
+			delete(elems(scope), name)
+			elems(scope)[name+oldSuffix] = old
+		}
+	}
+	// Imports of this cell hide variables of earlier ones.
+	for name := range b.imported {
+		if old := before[name]; old != nil && !b.declared[name] {
+			b.cell.Replaced[name] = old
+			delete(elems(scope), name)
+		}
+	}
+	b.dropMethods(before)
+	return func() {
+		m := elems(scope)
+		clear(m)
+		maps.Copy(m, before)
+		for n, list := range methodsBefore {
+			*methods(n) = list
+		}
+	}
+}
+
+// dropMethods removes the methods that the cell declares again from types of
+// earlier cells.
+func (b *builder) dropMethods(before map[string]types.Object) {
+	for _, d := range b.cell.Funcs {
+		if d.Recv == nil || len(d.Recv.List) == 0 {
+			continue
+		}
+		base := receiverName(d.Recv.List[0].Type)
+		if base == "" || b.declared[base] {
+			continue
+		}
+		tn, ok := before[base].(*types.TypeName)
+		if !ok {
+			continue
+		}
+		n, ok := tn.Type().(*types.Named)
+		if !ok {
+			continue
+		}
+		b.cell.Methods = true
+		list := methods(n)
+		for i, m := range *list {
+			if m.Name() == d.Name.Name {
+				b.oldFuncs[base+"."+m.Name()] = m
+				*list = slices.Delete(slices.Clone(*list), i, i+1)
+				break
+			}
+		}
+	}
+}
+
+func receiverName(e ast.Expr) string {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.StarExpr:
+		return receiverName(e.X)
+	case *ast.IndexExpr:
+		return receiverName(e.X)
+	case *ast.IndexListExpr:
+		return receiverName(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
+}
+
+// redefineMethods pairs methods with the ones they replace.
+func (b *builder) redefineMethods() *Error {
+	for _, d := range b.cell.Funcs {
+		if d.Recv == nil {
+			continue
+		}
+		old := b.oldFuncs[receiverName(d.Recv.List[0].Type)+"."+d.Name.Name]
+		if old == nil {
+			continue
+		}
+		now := b.cell.Info.Defs[d.Name].(*types.Func)
+		if !types.Identical(now.Signature(), old.Signature()) || isPointerRecv(now) != isPointerRecv(old) {
+			return &Error{Types: []types.Error{{Fset: b.s.Fset, Pos: d.Name.Pos(), Msg: "method " + d.Name.Name + " was declared with another signature in an earlier cell: declare its type again as well"}}}
+		}
+		b.cell.Redefined[now] = old
+	}
+	return nil
+}
+
+func isPointerRecv(f *types.Func) bool {
+	_, ok := f.Signature().Recv().Type().(*types.Pointer)
+	return ok
+}
+
+// owns reports whether an initializer is of this cell.
+func (b *builder) owns(init *types.Initializer) bool {
+	for _, v := range init.Lhs {
+		if b.s.Pkg.Scope().Lookup(v.Name()) == v || v.Name() == "_" {
+			for id := range b.names {
+				if b.cell.Info.Defs[id] == v {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

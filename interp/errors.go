@@ -1,0 +1,73 @@
+package interp
+
+import (
+	"errors"
+	"fmt"
+	"go/token"
+
+	"loris/interp/check"
+	"loris/interp/lower"
+	"loris/interp/report"
+	"loris/interp/run"
+)
+
+func (s *Session) source(name string) (string, bool) {
+	text, ok := s.sources.Load(name)
+	if !ok {
+		return "", false
+	}
+	return text.(string), true
+}
+
+// compileError renders why a cell was not run.
+func (s *Session) compileError(err error) *CellError {
+	var ds []report.Diagnostic
+	var checkErr *check.Error
+	var unsupported *lower.Unsupported
+	switch {
+	case errors.As(err, &checkErr):
+		if len(checkErr.Syntax) > 0 {
+			ds = report.FromError(s.fset, checkErr.Syntax)
+		}
+		ds = append(ds, report.Diagnostics(checkErr.Types)...)
+	case errors.As(err, &unsupported):
+		ds = []report.Diagnostic{{Pos: s.position(unsupported.Pos), Msg: unsupported.Msg}}
+	default:
+		ds = []report.Diagnostic{{Msg: err.Error()}}
+	}
+	r := report.Compile(s.source, ds)
+	return &CellError{Name: r.Name, Value: r.Value, Traceback: r.Traceback, HTML: r.HTML, Refused: true}
+}
+
+func (s *Session) position(p token.Pos) token.Position {
+	if !p.IsValid() {
+		return token.Position{}
+	}
+	return s.fset.Position(p)
+}
+
+// panicError renders why a cell ended, or returns nil if it ended well.
+func (s *Session) panicError(p *run.Panicking) *CellError {
+	switch v := p.Value.(type) {
+	case run.Interrupted:
+		return &CellError{Name: "Interrupted", Value: "the cell was interrupted", Traceback: []string{"interrupted: variables keep their values"}}
+	case run.Exit:
+		if v.Code == 0 {
+			return nil
+		}
+		code := v.Code
+		text := fmt.Sprintf("os.Exit(%d)", v.Code)
+		return &CellError{Name: "Exit", Value: text, Traceback: []string{text + " ended the cell; variables keep their values"}, ExitCode: &code}
+	}
+	r := s.panicReport(p, false)
+	return &CellError{Name: r.Name, Value: r.Value, Traceback: r.Traceback, HTML: r.HTML, Panic: p.Value}
+}
+
+func (s *Session) panicReport(p *run.Panicking, goroutine bool) report.Report {
+	pn := report.Panic{Value: p.Value}
+	for _, e := range p.Trace {
+		pn.Frames = append(pn.Frames, report.Frame{Func: e.Func, Pos: s.position(token.Pos(e.Pos))})
+	}
+	_ = goroutine
+	return report.Render(s.source, pn)
+}
