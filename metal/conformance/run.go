@@ -52,7 +52,7 @@ func size(s [3]int) objc.Size {
 func Cases() []*Case {
 	var all []*Case
 	for _, make := range []func() []*Case{loraCases, gemmCases, gemvCases, quantisedCases, softmaxCases, normCases, crossEntropyCases,
-		ropeCases, attentionCases, reduceCases, indexCases, sortCases, randomCases, adamwCases, copyCases} {
+		ropeCases, attentionCases, reduceCases, indexCases, sortCases, randomCases, adamwCases, copyCases, groupCases, userCases} {
 		all = append(all, make()...)
 	}
 	return all

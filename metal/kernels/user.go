@@ -1,0 +1,145 @@
+package kernels
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// User is a kernel whose body the user wrote: `y[i] = x[i] * x[i];`. Inputs and outputs are pointers of their names.
+// The body may also use `i` (the thread's place in the first axis of the grid), `position` (all three axes), `grid`
+// (the three sizes), n_<name> (the elements of each tensor), the scalars, and the functions of prelude.metal.
+type User struct {
+	Name    string
+	Inputs  []Tensor
+	Outputs []Tensor
+	Scalars map[string]float32
+	Body    string
+	Header  string // functions and structs that stand before the kernel
+	Grid    [3]int // threads
+	Group   [3]int // threads per threadgroup; zero is chosen
+}
+
+// Tensor is a named argument of a user kernel.
+type Tensor struct {
+	Name string
+	Type Type
+	Size int
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// reserved are the names that the wrapper gives to the body.
+var reserved = map[string]bool{"i": true, "position": true, "grid": true, "kernel": true, "device": true, "constant": true, "thread": true, "threadgroup": true}
+
+// UserFile and HeaderFile are the file names by which diagnostics tell the user's lines: line 1 is the first line of
+// the body, or of the header.
+const (
+	UserFile   = "kernel body"
+	HeaderFile = "kernel header"
+)
+
+// Launch wraps the body and returns its dispatch. Arguments are the inputs, then the outputs.
+func (u User) Launch() (*Launch, error) {
+	if !identifier.MatchString(u.Name) || reserved[u.Name] {
+		return nil, fmt.Errorf("kernel name %q is not a plain identifier", u.Name)
+	}
+	seen := map[string]bool{}
+	scalars := make([]string, 0, len(u.Scalars))
+	for name := range u.Scalars {
+		scalars = append(scalars, name)
+	}
+	sort.Strings(scalars)
+	names := append([]string(nil), scalars...)
+	for _, t := range append(append([]Tensor(nil), u.Inputs...), u.Outputs...) {
+		names = append(names, t.Name)
+	}
+	for _, name := range names {
+		if !identifier.MatchString(name) || reserved[name] || seen[name] {
+			return nil, fmt.Errorf("kernel %s: argument name %q is reserved, used twice or not a plain identifier", u.Name, name)
+		}
+		seen[name] = true
+	}
+	if len(u.Outputs) == 0 || len(u.Inputs)+len(u.Outputs) > 29 {
+		return nil, fmt.Errorf("kernel %s: it needs at least one output, and at most 29 tensors", u.Name)
+	}
+	threads := u.Grid[0] * u.Grid[1] * u.Grid[2]
+	if threads <= 0 {
+		return nil, fmt.Errorf("kernel %s: grid %v has no threads", u.Name, u.Grid)
+	}
+	l := &Launch{Kernel: "user_" + u.Name, Variant: "user", Source: u.source(scalars)}
+	fields := []any{u.Grid[0], u.Grid[1], u.Grid[2]}
+	for _, t := range u.Inputs {
+		l.Arguments = append(l.Arguments, in(t.Name, t.Type, t.Size))
+		fields = append(fields, t.Size)
+	}
+	for _, t := range u.Outputs {
+		l.Arguments = append(l.Arguments, out(t.Name, t.Type, t.Size))
+		fields = append(fields, t.Size)
+	}
+	for _, name := range scalars {
+		fields = append(fields, u.Scalars[name])
+	}
+	l.Params = params(fields...)
+	group := u.Group
+	if group == ([3]int{}) {
+		group = chooseGroup(u.Grid)
+	}
+	if n := group[0] * group[1] * group[2]; n < 1 || n > 1024 {
+		return nil, fmt.Errorf("kernel %s: %d threads per threadgroup, it must be 1 to 1024", u.Name, n)
+	}
+	l.Threads = group
+	for axis := range 3 {
+		l.Groups[axis] = ceil(u.Grid[axis], group[axis])
+	}
+	return l.account(), nil
+}
+
+// chooseGroup fills a threadgroup of up to 256 threads from the first axis on.
+func chooseGroup(grid [3]int) [3]int {
+	group, left := [3]int{1, 1, 1}, 256
+	for axis := range 3 {
+		for group[axis] < grid[axis] && left > 1 {
+			group[axis] *= 2
+			left /= 2
+		}
+	}
+	return group
+}
+
+func (u User) source(scalars []string) string {
+	var b strings.Builder
+	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	b.WriteString(Prelude())
+	if u.Header != "" {
+		w("#line 1 %q\n%s", HeaderFile, u.Header)
+	}
+	w("#line 1 \"wrapper.metal\"\nstruct UserParams {\n  uint grid[3];")
+	all := append(append([]Tensor(nil), u.Inputs...), u.Outputs...)
+	for _, t := range all {
+		w("  uint n_%s;", t.Name)
+	}
+	for _, s := range scalars {
+		w("  float %s;", s)
+	}
+	w("};\nkernel void user_%s(", u.Name)
+	for n, t := range all {
+		qualifier := "const "
+		if n >= len(u.Inputs) {
+			qualifier = ""
+		}
+		w("  device %s%s* %s [[buffer(%d)]],", qualifier, t.Type.MSL(), t.Name, n)
+	}
+	w("  constant UserParams& user_params [[buffer(%d)]],\n  uint3 position [[thread_position_in_grid]]) {", len(all))
+	w("  const uint3 grid = uint3(user_params.grid[0], user_params.grid[1], user_params.grid[2]);")
+	w("  if (position.x >= grid.x || position.y >= grid.y || position.z >= grid.z) return;\n  const uint i = position.x;")
+	for _, t := range all {
+		w("  const uint n_%s = user_params.n_%s;", t.Name, t.Name)
+	}
+	for _, s := range scalars {
+		w("  const float %s = user_params.%s;", s, s)
+	}
+	w("  {\n#line 1 %q\n%s\n#line 1 \"wrapper end\"\n  }\n}", UserFile, u.Body)
+	return b.String()
+}
