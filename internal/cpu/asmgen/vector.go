@@ -17,6 +17,7 @@ const (
 	opLoad  op = iota // input imm
 	opConst           // bits imm in every lane
 	opFixed           // the value of fixed register imm
+	opAcc             // the value of accumulator register imm + copy
 	opStore           // arg 0 to output imm
 
 	opAdd
@@ -70,7 +71,8 @@ type instruction struct {
 	op    op
 	args  []value
 	imm   uint32
-	fixed int // register the result must go to, or -1
+	fixed int  // register the result must go to, or -1
+	acc   bool // fixed counts up with the copies
 }
 
 // isMask reports whether an op's result is a mask.
@@ -97,7 +99,7 @@ const (
 func (e elem) size() int { return [...]int{f32: 4, bf16: 2, f16: 2, u8: 1}[e] }
 
 func (b *builder) add(o op, imm uint32, args ...value) value {
-	b.code = append(b.code, instruction{o, args, imm, -1})
+	b.code = append(b.code, instruction{op: o, args: args, imm: imm, fixed: -1})
 	return value(len(b.code) - 1)
 }
 
@@ -118,6 +120,13 @@ func (b *builder) f(x float64) value { return b.bits(math.Float32bits(float32(x)
 
 // to writes the result of the newest instruction to a fixed register.
 func (b *builder) to(reg int) { b.code[len(b.code)-1].fixed = reg }
+
+// accumulate folds x into the accumulators from reg on.
+func (b *builder) accumulate(f func(acc, x value) value, reg int, x value) {
+	f(b.add(opAcc, uint32(reg)), x)
+	last := &b.code[len(b.code)-1]
+	last.fixed, last.acc = reg, true
+}
 
 // Shorthands.
 func (b *builder) plus(x, y value) value    { return b.add(opAdd, 0, x, y) }
@@ -225,6 +234,9 @@ func (c *compiler) compile(b *builder, n int) {
 		case opFixed:
 			reg[id(value(it.at), it.copy)] = int(in.imm)
 			continue
+		case opAcc:
+			reg[id(value(it.at), it.copy)] = int(in.imm) + it.copy
+			continue
 		}
 		e := emission{op: in.op, imm: in.imm, index: it.copy, slot: int(in.imm)}
 		if in.op == opLoad {
@@ -255,7 +267,7 @@ func (c *compiler) compile(b *builder, n int) {
 			r := reg[id(a, it.copy)]
 			e.args = append(e.args, r)
 			// A repeated argument dies at its last mention only.
-			dies := last[id(a, it.copy)] == pos && src.op != opFixed && !slices.Contains(in.args[k+1:], a)
+			dies := last[id(a, it.copy)] == pos && src.op != opFixed && src.op != opAcc && !slices.Contains(in.args[k+1:], a)
 			e.dies = append(e.dies, dies)
 			if dies && !slices.Contains(in.args[:k], a) {
 				release = append(release, id(a, it.copy))
@@ -272,6 +284,8 @@ func (c *compiler) compile(b *builder, n int) {
 			e.dst = in.fixed
 			if in.fixed < 0 {
 				e.dst = c.chooseDst(&e, in, b, mine, take)
+			} else if in.acc {
+				e.dst += it.copy
 			}
 			reg[id(value(it.at), it.copy)] = e.dst
 		}

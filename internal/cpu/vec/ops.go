@@ -64,8 +64,8 @@ const (
 	opCount
 )
 
-// row says how an operation is done for each type of operands.
-type row struct {
+// opRow says how an operation is done for each type of operands.
+type opRow struct {
 	name  string
 	arity int
 	fast  map[Type]kernel // assembly with a twin
@@ -92,16 +92,16 @@ func (o Op) Supports(t Type) bool {
 
 type integer interface{ ~int32 | ~int64 }
 
-func floatOnly(name string, k kernel, f func(float64) float64) row {
-	return row{name: name, arity: 1, fast: map[Type]kernel{F32: k}, slow: map[Type]micro{F64: each1(f)}}
+func floatOnly(name string, k kernel, f func(float64) float64) opRow {
+	return opRow{name: name, arity: 1, fast: map[Type]kernel{F32: k}, slow: map[Type]micro{F64: each1(f)}}
 }
 
-func float2(name string, k kernel, f func(a, b float64) float64) row {
-	return row{name: name, arity: 2, fast: map[Type]kernel{F32: k}, slow: map[Type]micro{F64: each2(f)}}
+func float2(name string, k kernel, f func(a, b float64) float64) opRow {
+	return opRow{name: name, arity: 2, fast: map[Type]kernel{F32: k}, slow: map[Type]micro{F64: each2(f)}}
 }
 
-func comparison(name string, k, ki kernel, swap bool, f func(a, b float64) bool, i func(a, b int64) bool) row {
-	r := row{name: name, arity: 2, swap: swap, truth: true, fast: map[Type]kernel{F32: k, I32: ki}, slow: map[Type]micro{
+func comparison(name string, k, ki kernel, swap bool, f func(a, b float64) bool, i func(a, b int64) bool) opRow {
+	r := opRow{name: name, arity: 2, swap: swap, truth: true, fast: map[Type]kernel{F32: k, I32: ki}, slow: map[Type]micro{
 		F64: each2(func(a, b float64) int32 { return mask(f(a, b)) }),
 		I64: each2(func(a, b int64) int32 { return mask(i(a, b)) }),
 	}}
@@ -178,7 +178,7 @@ func intPow[T integer](a, b T) T {
 
 func abs[T integer](x T) T { return max(x, -x) }
 
-var rows = [opCount]row{
+var rows = [opCount]opRow{
 	Add: {name: "add", arity: 2, fast: map[Type]kernel{F32: kAdd, I32: kAddInt}, slow: map[Type]micro{
 		F64: each2(func(a, b float64) float64 { return a + b }), I64: each2(func(a, b int64) int64 { return a + b })}},
 	Sub: {name: "sub", arity: 2, fast: map[Type]kernel{F32: kSub, I32: kSubInt}, slow: map[Type]micro{
@@ -250,13 +250,13 @@ var rows = [opCount]row{
 	SiluMul:    float2("silumul", kSiluMul, func(a, b float64) float64 { return a * sigmoid(a) * b }),
 }
 
-func withBool(r row, k kernel) row {
+func withBool(r opRow, k kernel) opRow {
 	r.fast[Bool] = k
 	return r
 }
 
-func bitwise(name string, k kernel, f func(a, b int64) int64) row {
-	return row{name: name, arity: 2, fast: map[Type]kernel{I32: k, Bool: k}, slow: map[Type]micro{I64: each2(f)}}
+func bitwise(name string, k kernel, f func(a, b int64) int64) opRow {
+	return opRow{name: name, arity: 2, fast: map[Type]kernel{I32: k, Bool: k}, slow: map[Type]micro{I64: each2(f)}}
 }
 
 // find returns the micro-operation for operands of a type.

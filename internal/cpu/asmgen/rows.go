@@ -1,0 +1,408 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Row kernels run a few passes over each row of a matrix: a pass visits every
+// vector of the row, folds into accumulators and may store; between passes the
+// lanes of an accumulator are folded into all lanes of a scalar.
+//
+// Their argument is a struct that package vec lays out as follows.
+const (
+	rowsPointers = 0  // 6 addresses: dst, x, a, b, c, out
+	rowsStrides  = 48 // 4 row strides in bytes: of dst, x, b, c
+	rowsRows     = 80
+	rowsN        = 88 // elements of a row, a multiple of the lanes
+	rowsScalars  = 96 // 8 float32
+)
+
+// Operands of a pass.
+const (
+	dst = iota
+	xIn
+	aIn // the same for all rows
+	bIn
+	cIn
+)
+
+// machine is what row kernels need of an architecture beside its vectors.
+type machine interface {
+	isa
+	unroll() int
+	begin(t *text, name string)
+	scalar(t *text, reg, offset int) // broadcast a float32 of the argument
+	startPass(t *text, slots []int)
+	passLoop(t *text, copies int, slots []int, body func(addr func(slot, index int, store bool) string))
+	swapLanes(t *text, step, from, to int) bool // false when all lanes have met
+	storeLane(t *text, reg, offset int)         // lane 0 to out
+	endRow(t *text, outBytes int)
+	finish(t *text)
+}
+
+// rowBuilder writes one row kernel for one machine.
+type rowBuilder struct {
+	t      *text
+	m      machine
+	consts map[uint32]bool
+	fixed  []int
+	pinned map[uint32]int
+}
+
+// Registers that row kernels keep: accumulators, one to fold with, scalars.
+func (r *rowBuilder) acc(i int) int    { return i * r.m.unroll() }
+func (r *rowBuilder) tmp() int         { return 2 * r.m.unroll() }
+func (r *rowBuilder) scalar(i int) int { return 2*r.m.unroll() + 1 + i }
+
+const rowScalars = 4
+
+// setAcc puts a constant into all copies of an accumulator.
+func (r *rowBuilder) setAcc(i int, c uint32) {
+	for u := range r.m.unroll() {
+		r.m.constant(r.t, r.acc(i)+u, c)
+		r.consts[c] = true
+	}
+}
+
+// body compiles straight-line code without a loop.
+func (r *rowBuilder) body(f func(b *builder)) {
+	b := &builder{}
+	f(b)
+	c := &compiler{t: r.t, isa: r.m, fixed: r.fixed, use: r.consts}
+	c.compile(b, 1)
+}
+
+// pass compiles a loop over a row.
+func (r *rowBuilder) pass(f func(b *builder)) {
+	b := &builder{in: []elem{f32, f32, f32, f32, f32}, out: []elem{f32, f32, f32, f32, f32}}
+	f(b)
+	var slots []int
+	seen := map[int]bool{}
+	for _, in := range b.code {
+		if s := int(in.imm); (in.op == opLoad || in.op == opStore) && !seen[s] {
+			seen[s] = true
+			slots = append(slots, s)
+		}
+	}
+	n, pinned := fits(r.m, r.fixed, r.m.unroll(), b)
+	for _, k := range b.constants() {
+		if reg, ok := pinned[k]; ok {
+			r.m.constant(r.t, reg, k)
+			r.consts[k] = true
+		}
+	}
+	r.m.startPass(r.t, slots)
+	loop := func(copies int) {
+		r.m.passLoop(r.t, copies, slots, func(addr func(slot, index int, store bool) string) {
+			c := &compiler{t: r.t, isa: r.m, pinned: pinned, fixed: r.fixed, use: r.consts, addr: addr}
+			c.compile(b, copies)
+		})
+	}
+	loop(n)
+	if n > 1 {
+		loop(1)
+	}
+}
+
+// fold combines the copies and lanes of an accumulator into all lanes of a scalar.
+func (r *rowBuilder) fold(acc, scalar int, f func(b *builder, x, y value) value) {
+	a := r.acc(acc)
+	combine := func(other int) {
+		r.body(func(b *builder) {
+			f(b, b.add(opFixed, uint32(a)), b.add(opFixed, uint32(other)))
+			b.to(a)
+		})
+	}
+	for u := 1; u < r.m.unroll(); u++ {
+		combine(a + u)
+	}
+	for step := 0; r.m.swapLanes(r.t, step, a, r.tmp()); step++ {
+		combine(r.tmp())
+	}
+	r.set(scalar, func(b *builder) { b.add(opOr, 0, b.add(opFixed, uint32(a)), b.add(opFixed, uint32(a))) })
+}
+
+// set computes a scalar.
+func (r *rowBuilder) set(scalar int, f func(b *builder)) {
+	r.body(func(b *builder) {
+		f(b)
+		b.to(r.scalar(scalar))
+	})
+}
+
+// s reads a scalar.
+func (r *rowBuilder) s(b *builder, i int) value { return b.add(opFixed, uint32(r.scalar(i))) }
+
+// rowKernel is a name and the passes over one row.
+type rowKernel struct {
+	name string
+	out  int // bytes of out that a row writes
+	row  func(r *rowBuilder)
+}
+
+const negInf = 0xff800000
+
+func sum(b *builder, x, y value) value { return b.plus(x, y) }
+
+func (r *rowBuilder) maxOf() {
+	r.setAcc(0, negInf)
+	r.pass(func(b *builder) { b.accumulate(b.max, r.acc(0), b.add(opLoad, xIn)) })
+	r.fold(0, 0, func(b *builder, x, y value) value { return b.max(x, y) })
+}
+
+// expSum puts Σ exp(x - scalar 0) into scalar 1, and the terms into dst if asked.
+func (r *rowBuilder) expSum(store bool) {
+	r.setAcc(0, 0)
+	r.pass(func(b *builder) {
+		e := b.exp(b.minus(b.add(opLoad, xIn), r.s(b, 0)))
+		if store {
+			b.add(opStore, dst, e)
+		}
+		b.accumulate(b.plus, r.acc(0), e)
+	})
+	r.fold(0, 1, sum)
+}
+
+// logSum puts scalar 0 + log(scalar 1) into scalar 2.
+func (r *rowBuilder) logSum() {
+	r.set(2, func(b *builder) { b.plus(b.log(r.s(b, 1)), r.s(b, 0)) })
+}
+
+// scaleByArgument sets a scalar to the argument's scalar i divided by scalar 1.
+func (r *rowBuilder) scaleByArgument(i, to int) {
+	r.m.scalar(r.t, r.tmp(), rowsScalars+4*i)
+	r.set(to, func(b *builder) { b.add(opDiv, 0, b.add(opFixed, uint32(r.tmp())), r.s(b, 1)) })
+}
+
+// rootMean sets scalar 1 to 1/√(scalar 0 · s[0] + s[1]), with s[0] = 1/n and s[1] = ε.
+func (r *rowBuilder) rootMean() {
+	r.m.scalar(r.t, r.scalar(2), rowsScalars)
+	r.m.scalar(r.t, r.scalar(3), rowsScalars+4)
+	r.set(1, func(b *builder) {
+		v := b.fma(r.s(b, 0), r.s(b, 2), r.s(b, 3))
+		b.add(opDiv, 0, b.f(1), b.add(opSqrt, 0, v))
+	})
+}
+
+func (r *rowBuilder) sumSquares(slot uint32) {
+	r.setAcc(0, 0)
+	r.pass(func(b *builder) {
+		x := b.add(opLoad, slot)
+		b.accumulate(func(acc, x value) value { return b.fma(x, x, acc) }, r.acc(0), x)
+	})
+	r.fold(0, 0, sum)
+}
+
+func (r *rowBuilder) store(scalar, offset int) { r.m.storeLane(r.t, r.scalar(scalar), offset) }
+
+// reduction is a kernel whose only result is one number for a row.
+func reduction(name string, init uint32, f func(b *builder, acc, x value) value, combine func(b *builder, x, y value) value) rowKernel {
+	return rowKernel{name, 4, func(r *rowBuilder) {
+		r.setAcc(0, init)
+		r.pass(func(b *builder) {
+			b.accumulate(func(acc, x value) value { return f(b, acc, x) }, r.acc(0), b.add(opLoad, xIn))
+		})
+		r.fold(0, 0, combine)
+		r.store(0, 0)
+	}}
+}
+
+var rowKernels = []rowKernel{
+	reduction("SumRows", 0, sum, sum),
+	reduction("SumSquaresRows", 0, func(b *builder, acc, x value) value { return b.fma(x, x, acc) }, sum),
+	reduction("MaxRows", negInf, (*builder).larger, (*builder).larger),
+	reduction("MinRows", 0x7f800000, (*builder).smaller, (*builder).smaller),
+	{"DotRows", 4, func(r *rowBuilder) { // Σ x·b
+		r.setAcc(0, 0)
+		r.pass(func(b *builder) {
+			y := b.add(opLoad, bIn)
+			b.accumulate(func(acc, x value) value { return b.fma(x, y, acc) }, r.acc(0), b.add(opLoad, xIn))
+		})
+		r.fold(0, 0, sum)
+		r.store(0, 0)
+	}},
+	{"CenteredSquaresRows", 4, func(r *rowBuilder) { // Σ (x - s[0])²
+		r.m.scalar(r.t, r.scalar(0), rowsScalars)
+		r.setAcc(0, 0)
+		r.pass(func(b *builder) {
+			d := b.minus(b.add(opLoad, xIn), r.s(b, 0))
+			b.accumulate(func(acc, d value) value { return b.fma(d, d, acc) }, r.acc(0), d)
+		})
+		r.fold(0, 0, sum)
+		r.store(0, 0)
+	}},
+	{"SoftmaxRows", 0, func(r *rowBuilder) {
+		r.maxOf()
+		r.expSum(true)
+		r.scaleByArgument(0, 2)
+		r.pass(func(b *builder) { b.add(opStore, dst, b.times(b.add(opLoad, dst), r.s(b, 2))) })
+	}},
+	{"LogSoftmaxRows", 0, func(r *rowBuilder) {
+		r.maxOf()
+		r.expSum(false)
+		// x - max - log Σ, in this order: the difference of two close numbers first.
+		r.set(2, func(b *builder) { b.log(r.s(b, 1)) })
+		r.pass(func(b *builder) {
+			b.add(opStore, dst, b.minus(b.minus(b.add(opLoad, xIn), r.s(b, 0)), r.s(b, 2)))
+		})
+	}},
+	{"LogSumExpRows", 4, func(r *rowBuilder) {
+		r.maxOf()
+		r.expSum(false)
+		r.logSum()
+		r.store(2, 0)
+	}},
+	{"CrossEntropyRows", 4, func(r *rowBuilder) { // out: log Σ exp; dst: softmax · s[0]
+		r.maxOf()
+		r.expSum(true)
+		r.logSum()
+		r.store(2, 0)
+		r.scaleByArgument(0, 2)
+		r.pass(func(b *builder) { b.add(opStore, dst, b.times(b.add(opLoad, dst), r.s(b, 2))) })
+	}},
+	{"RMSNormRows", 4, func(r *rowBuilder) { // x/rms · a; out: 1/rms
+		r.sumSquares(xIn)
+		r.rootMean()
+		r.store(1, 0)
+		r.pass(func(b *builder) {
+			b.add(opStore, dst, b.times(b.times(b.add(opLoad, xIn), r.s(b, 1)), b.add(opLoad, aIn)))
+		})
+	}},
+	{"RMSNormResidualRows", 4, func(r *rowBuilder) { // x/rms · a + b
+		r.sumSquares(xIn)
+		r.rootMean()
+		r.store(1, 0)
+		r.pass(func(b *builder) {
+			y := b.times(b.add(opLoad, xIn), r.s(b, 1))
+			b.add(opStore, dst, b.fma(y, b.add(opLoad, aIn), b.add(opLoad, bIn)))
+		})
+	}},
+	{"AddRMSNormRows", 4, func(r *rowBuilder) { // c = x + b; dst = c/rms · a
+		r.setAcc(0, 0)
+		r.pass(func(b *builder) {
+			h := b.plus(b.add(opLoad, xIn), b.add(opLoad, bIn))
+			b.add(opStore, cIn, h)
+			b.accumulate(func(acc, h value) value { return b.fma(h, h, acc) }, r.acc(0), h)
+		})
+		r.fold(0, 0, sum)
+		r.rootMean()
+		r.store(1, 0)
+		r.pass(func(b *builder) {
+			b.add(opStore, dst, b.times(b.times(b.add(opLoad, cIn), r.s(b, 1)), b.add(opLoad, aIn)))
+		})
+	}},
+	{"LayerNormRows", 8, func(r *rowBuilder) { // (x - mean)/σ · a + c, c the same for all rows; out: mean, 1/σ
+		r.setAcc(0, 0)
+		r.pass(func(b *builder) { b.accumulate(b.plus, r.acc(0), b.add(opLoad, xIn)) })
+		r.fold(0, 0, sum)
+		r.m.scalar(r.t, r.scalar(2), rowsScalars)
+		r.set(3, func(b *builder) { b.times(r.s(b, 0), r.s(b, 2)) })
+		r.store(3, 0)
+		r.setAcc(0, 0)
+		r.pass(func(b *builder) {
+			d := b.minus(b.add(opLoad, xIn), r.s(b, 3))
+			b.accumulate(func(acc, d value) value { return b.fma(d, d, acc) }, r.acc(0), d)
+		})
+		// The mean moves to scalar 1 while rootMean uses the others.
+		r.fold(0, 0, sum)
+		r.set(1, func(b *builder) { b.add(opOr, 0, r.s(b, 3), r.s(b, 3)) })
+		r.m.scalar(r.t, r.scalar(3), rowsScalars+4)
+		r.set(2, func(b *builder) {
+			v := b.fma(r.s(b, 0), r.s(b, 2), r.s(b, 3))
+			b.add(opDiv, 0, b.f(1), b.add(opSqrt, 0, v))
+		})
+		r.store(2, 4)
+		r.pass(func(b *builder) {
+			y := b.times(b.minus(b.add(opLoad, xIn), r.s(b, 1)), r.s(b, 2))
+			b.add(opStore, dst, b.fma(y, b.add(opLoad, aIn), b.add(opLoad, cIn)))
+		})
+	}},
+	{"AdamWRows", 0, func(r *rowBuilder) {
+		// dst: weights, x: gradients, b: first and c: second moments.
+		// s = β1, 1-β1, β2, 1-β2, 1-lr·decay, lr/bias1, 1/√bias2, ε.
+		k := func(b *builder, i int) value { return b.add(opFixed, uint32(i)) }
+		for i := range 8 {
+			r.m.scalar(r.t, i, rowsScalars+4*i)
+		}
+		saved := r.fixed
+		r.fixed = []int{0, 1, 2, 3, 4, 5, 6, 7}
+		r.pass(func(b *builder) {
+			g := b.add(opLoad, xIn)
+			m := b.fma(b.add(opLoad, bIn), k(b, 0), b.times(g, k(b, 1)))
+			b.add(opStore, bIn, m)
+			v := b.fma(b.add(opLoad, cIn), k(b, 2), b.times(b.times(g, g), k(b, 3)))
+			b.add(opStore, cIn, v)
+			d := b.fma(b.add(opSqrt, 0, v), k(b, 6), k(b, 7))
+			u := b.add(opDiv, 0, b.times(m, k(b, 5)), d)
+			b.add(opStore, dst, b.add(opFMS, 0, b.add(opLoad, dst), k(b, 4), u))
+		})
+		r.fixed = saved
+	}},
+}
+
+// rowsOf writes all row kernels for a machine.
+func rowsOf(t *text, m machine, suffix string, consts map[uint32]bool) {
+	for _, k := range rowKernels {
+		r := &rowBuilder{t: t, m: m, consts: consts}
+		for i := range 2*m.unroll() + 1 + rowScalars {
+			r.fixed = append(r.fixed, i)
+		}
+		m.begin(t, unexport(k.name)+suffix)
+		k.row(r)
+		m.endRow(t, k.out)
+		m.finish(t)
+	}
+}
+
+func rowsX86(x x86, suffix string) string {
+	t := newText()
+	consts := map[uint32]bool{0x3f800000: true, 127: true}
+	rowsOf(t, &x86Rows{x86: x}, suffix, consts)
+	constantTables(t, x.wide, consts)
+	return t.String()
+}
+
+func rowsNEON() string {
+	t := newText()
+	rowsOf(t, &neonRows{}, "NEON", map[uint32]bool{})
+	return t.String()
+}
+
+func rowsTable(levels ...string) string {
+	var s strings.Builder
+	s.WriteString("// Code generated by asmgen; DO NOT EDIT.\n\n//go:build !noasm\n\npackage vec\n\nimport \"loris/internal/cpu/feature\"\n")
+	for _, l := range levels {
+		for _, k := range rowKernels {
+			fmt.Fprintf(&s, "\n//go:noescape\nfunc %s%s(r *rowArgs)\n", unexport(k.name), l)
+		}
+	}
+	s.WriteString("\nvar rowMicros = map[feature.Level][rowKernelCount]rowMicro{\n")
+	for _, l := range levels {
+		fmt.Fprintf(&s, "\tfeature.%s: {\n", l)
+		for _, k := range rowKernels {
+			fmt.Fprintf(&s, "\t\tk%s: %s%s,\n", k.name, unexport(k.name), l)
+		}
+		s.WriteString("\t},\n")
+	}
+	s.WriteString("}\n")
+	return s.String()
+}
+
+func rowsNames() string {
+	var s strings.Builder
+	s.WriteString("// Code generated by asmgen; DO NOT EDIT.\n\npackage vec\n\n// rowKernel names a kernel over rows.\ntype rowKernel int\n\nconst (\n")
+	for i, k := range rowKernels {
+		fmt.Fprintf(&s, "\tk%s", k.name)
+		if i == 0 {
+			s.WriteString(" rowKernel = iota")
+		}
+		s.WriteString("\n")
+	}
+	s.WriteString("\n\trowKernelCount\n)\n\nvar rowKernelNames = [rowKernelCount]string{\n")
+	for _, k := range rowKernels {
+		fmt.Fprintf(&s, "\t%q,\n", k.name)
+	}
+	s.WriteString("}\n")
+	return s.String()
+}

@@ -1,0 +1,121 @@
+package vec
+
+import (
+	"math"
+	"sync"
+	"unsafe"
+)
+
+// scrap is where kernels write statistics that nobody asked for.
+type scrap struct{ b []float32 }
+
+var scraps = sync.Pool{New: func() any { return new(scrap) }}
+
+// outOr returns out's address, or that of n numbers of scrap if out is nil.
+func (s *scrap) outOr(out []float32, n int) unsafe.Pointer {
+	if out == nil {
+		if len(s.b) < n {
+			s.b = make([]float32, n)
+		}
+		out = s.b
+	}
+	return unsafe.Pointer(&out[0])
+}
+
+// RMSNorm sets each row of dst to x / √(mean(x²) + eps) · gain, plus the row of
+// residual if its Data is not nil. gain has n elements. If inverse is not nil, it
+// gets 1/√(…) of each row, which the backward pass needs. dst may be x or residual.
+func RMSNorm(dst, x Rows, gain []float32, residual Rows, inverse []float32, eps float32, rows, n int) {
+	if rows == 0 || n == 0 {
+		return
+	}
+	if n > longRow {
+		for i := range rows {
+			k := rmsLong(rowAt(x, i, n), eps)
+			if inverse != nil {
+				inverse[i] = k
+			}
+			d, s := rowAt(dst, i, n), rowAt(x, i, n)
+			blocks(n, func(a, b int) {
+				if residual.Data == nil {
+					BinaryScalar(Mul, d[a:b], s[a:b], k)
+					Binary(Mul, d[a:b], d[a:b], gain[a:b])
+					return
+				}
+				var t [sumBlock]float32 // dst may be residual
+				BinaryScalar(Mul, t[:b-a], s[a:b], k)
+				Ternary(MulAdd, d[a:b], t[:b-a], gain[a:b], rowAt(residual, i, n)[a:b])
+			})
+		}
+		return
+	}
+	scratch := scraps.Get().(*scrap)
+	defer scraps.Put(scratch)
+	r := rowArgs{dst: dst.Data, x: x.Data, a: unsafe.Pointer(&gain[0]), ldd: dst.bytes(), ldx: x.bytes(), rows: rows, n: n, out: scratch.outOr(inverse, rows)}
+	r.s[0], r.s[1] = 1/float32(n), eps
+	k := kRMSNormRows
+	if residual.Data != nil {
+		k, r.b, r.ldb = kRMSNormResidualRows, residual.Data, residual.bytes()
+	}
+	runRows(k, &r)
+}
+
+func rmsLong(x []float32, eps float32) float32 {
+	var sum [1]float32
+	SumSquares(sum[:], RowsOf(x, len(x)), 1, len(x))
+	return float32(1 / math.Sqrt(float64(sum[0])/float64(len(x))+float64(eps)))
+}
+
+// AddRMSNorm sets the rows of sum to x + y and those of dst to RMSNorm(sum) · gain,
+// as between the layers of a transformer. sum may be x or y.
+func AddRMSNorm(dst, sum, x, y Rows, gain, inverse []float32, eps float32, rows, n int) {
+	if rows == 0 || n == 0 {
+		return
+	}
+	if n > longRow {
+		for i := range rows {
+			blocks(n, func(a, b int) {
+				Binary(Add, rowAt(sum, i, n)[a:b], rowAt(x, i, n)[a:b], rowAt(y, i, n)[a:b])
+			})
+		}
+		RMSNorm(dst, sum, gain, Rows{}, inverse, eps, rows, n)
+		return
+	}
+	scratch := scraps.Get().(*scrap)
+	defer scraps.Put(scratch)
+	r := rowArgs{dst: dst.Data, x: x.Data, a: unsafe.Pointer(&gain[0]), b: y.Data, c: sum.Data, ldd: dst.bytes(), ldx: x.bytes(), ldb: y.bytes(), ldc: sum.bytes(),
+		rows: rows, n: n, out: scratch.outOr(inverse, rows)}
+	r.s[0], r.s[1] = 1/float32(n), eps
+	runRows(kAddRMSNormRows, &r)
+}
+
+// LayerNorm sets each row of dst to (x - mean) / √(variance + eps) · gain + bias.
+// stats, if not nil, gets mean and 1/√(…) of each row, two numbers a row. dst may be x.
+func LayerNorm(dst, x Rows, gain, bias, stats []float32, eps float32, rows, n int) {
+	if rows == 0 || n == 0 {
+		return
+	}
+	if n <= longRow && n%activeRows.lanes == 0 {
+		scratch := scraps.Get().(*scrap)
+		defer scraps.Put(scratch)
+		r := rowArgs{dst: dst.Data, x: x.Data, a: unsafe.Pointer(&gain[0]), c: unsafe.Pointer(&bias[0]), ldd: dst.bytes(), ldx: x.bytes(), rows: rows, n: n,
+			out: scratch.outOr(stats, 2*rows)}
+		r.s[0], r.s[1] = 1/float32(n), eps
+		runRows(kLayerNormRows, &r)
+		return
+	}
+	for i := range rows {
+		var mean, variance [1]float32
+		d, s := rowAt(dst, i, n), rowAt(x, i, n)
+		MeanVar(mean[:], variance[:], RowsOf(s, n), 1, n, 0)
+		k := float32(1 / math.Sqrt(float64(variance[0])+float64(eps)))
+		if stats != nil {
+			stats[2*i], stats[2*i+1] = mean[0], k
+		}
+		blocks(n, func(a, b int) {
+			BinaryScalar(Sub, d[a:b], s[a:b], mean[0])
+			BinaryScalar(Mul, d[a:b], d[a:b], k)
+			Ternary(MulAdd, d[a:b], d[a:b], gain[a:b], bias[a:b])
+		})
+	}
+}

@@ -1,0 +1,64 @@
+package vec
+
+import (
+	"math"
+	"unsafe"
+)
+
+// AdamW is the settings of the optimiser of Loshchilov and Hutter (2019), with
+// decoupled weight decay. Step counts from 1.
+type AdamW struct {
+	LearningRate, Beta1, Beta2, Epsilon, WeightDecay float64
+	Step                                             int
+	GradientScale                                    float32 // factor of every gradient; 0 means 1
+}
+
+// Update moves the weights w by their gradients g and moments m and v, all of one
+// length, in one pass. Parameters that share an arena are one call. It may run on
+// parts of the slices at the same time.
+func (a AdamW) Update(w, g, m, v []float32) {
+	bias1, bias2 := 1-math.Pow(a.Beta1, float64(a.Step)), 1-math.Pow(a.Beta2, float64(a.Step))
+	scale := float64(a.GradientScale)
+	if scale == 0 {
+		scale = 1
+	}
+	k := [8]float32{
+		float32(a.Beta1), float32((1 - a.Beta1) * scale), float32(a.Beta2), float32((1 - a.Beta2) * scale * scale),
+		float32(1 - a.LearningRate*a.WeightDecay), float32(a.LearningRate / bias1), float32(1 / math.Sqrt(bias2)), float32(a.Epsilon),
+	}
+	for i := 0; i < len(w); i += callElements {
+		n := min(callElements, len(w)-i)
+		whole := n - n%activeRows.lanes
+		for _, part := range [2][2]int{{i, whole}, {i + whole, n - whole}} {
+			if part[1] == 0 {
+				continue
+			}
+			o := part[0]
+			r := rowArgs{dst: unsafe.Pointer(&w[o]), x: unsafe.Pointer(&g[o]), b: unsafe.Pointer(&m[o]), c: unsafe.Pointer(&v[o]), rows: 1, n: part[1], s: k}
+			runRows(kAdamWRows, &r)
+		}
+	}
+}
+
+// Norm returns the Euclidean norm of all elements of the slices, summed in float64
+// above blocks.
+func Norm(parts ...[]float32) float64 {
+	total := 0.0
+	for _, p := range parts {
+		blocks(len(p), func(i, j int) {
+			var v [1]float32
+			SumSquares(v[:], RowsOf(p[i:j], j-i), 1, j-i)
+			total += float64(v[0])
+		})
+	}
+	return math.Sqrt(total)
+}
+
+// ClipFactor returns what gradients of the given norm are multiplied by so that
+// their norm is at most limit: 1 if it already is.
+func ClipFactor(norm, limit float64) float32 {
+	if norm <= limit || norm != norm {
+		return 1
+	}
+	return float32(limit / norm)
+}

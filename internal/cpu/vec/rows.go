@@ -1,0 +1,246 @@
+package vec
+
+import (
+	"math"
+	"sync"
+	"unsafe"
+)
+
+// Rows addresses rows of float32: row i starts at Data + i·Stride elements, and its
+// elements are contiguous. A stride of 0 repeats one row.
+type Rows struct {
+	Data   unsafe.Pointer
+	Stride int
+}
+
+// RowsOf returns the rows of n elements in s.
+func RowsOf(s []float32, n int) Rows { return Rows{unsafe.Pointer(unsafe.SliceData(s)), n} }
+
+func (r Rows) bytes() uintptr { return uintptr(4 * r.Stride) }
+
+const (
+	// callElements bounds the elements of one assembly call, so that it ends soon.
+	callElements = 32 << 10
+	// sumBlock bounds the elements summed in float32; the blocks are summed in float64.
+	sumBlock = 8 << 10
+)
+
+// padding is scratch memory for rows whose length is no multiple of the lanes.
+type padding struct {
+	buf [6][]float32
+	out [2]float32
+	r   rowArgs
+}
+
+var paddings = sync.Pool{New: func() any { return new(padding) }}
+
+// fills tells what to pad each operand (dst, x, a, b, c) with, and which are results.
+type fills struct {
+	x       float32
+	results [5]bool
+	outs    int
+}
+
+var rowFills = [rowKernelCount]fills{
+	kSumRows: {outs: 1}, kSumSquaresRows: {outs: 1}, kDotRows: {outs: 1}, kCenteredSquaresRows: {outs: 1},
+	kMaxRows: {x: float32(math.Inf(-1)), outs: 1}, kMinRows: {x: float32(math.Inf(1)), outs: 1},
+	kSoftmaxRows:    {x: float32(math.Inf(-1)), results: [5]bool{0: true}},
+	kLogSoftmaxRows: {x: float32(math.Inf(-1)), results: [5]bool{0: true}},
+	kLogSumExpRows:  {x: float32(math.Inf(-1)), outs: 1}, kCrossEntropyRows: {x: float32(math.Inf(-1)), results: [5]bool{0: true}, outs: 1},
+	kRMSNormRows: {results: [5]bool{0: true}, outs: 1}, kRMSNormResidualRows: {results: [5]bool{0: true}, outs: 1},
+	kAddRMSNormRows: {results: [5]bool{0: true, 4: true}, outs: 1}, kLayerNormRows: {results: [5]bool{0: true}, outs: 2},
+	kAdamWRows: {results: [5]bool{0: true, 3: true, 4: true}},
+}
+
+// runRows runs a kernel over any number of rows of any length.
+func runRows(k rowKernel, r *rowArgs) {
+	if r.rows <= 0 || r.n <= 0 {
+		return
+	}
+	lanes := activeRows.lanes
+	if r.n%lanes == 0 {
+		group := max(1, callElements/r.n)
+		all, outs := r.rows, rowFills[k].outs
+		for i := 0; i < all; i += group {
+			r.rows = min(group, all-i)
+			activeRows.run[k](r)
+			if i+group < all {
+				r.advance(group, outs)
+			}
+		}
+		return
+	}
+	p := paddings.Get().(*padding)
+	n := (r.n + lanes - 1) / lanes * lanes
+	for i := range r.rows {
+		p.run(k, r, n)
+		if i+1 < r.rows {
+			r.advance(1, rowFills[k].outs)
+		}
+	}
+	p.r = rowArgs{}
+	paddings.Put(p)
+}
+
+// advance moves to a later row.
+func (r *rowArgs) advance(rows, outs int) {
+	step := func(p *unsafe.Pointer, ld uintptr) {
+		if *p != nil {
+			*p = unsafe.Add(*p, uintptr(rows)*ld)
+		}
+	}
+	step(&r.dst, r.ldd)
+	step(&r.x, r.ldx)
+	step(&r.b, r.ldb)
+	step(&r.c, r.ldc)
+	step(&r.out, uintptr(4*outs))
+}
+
+// run does one row of r in padded copies of n elements.
+func (p *padding) run(k rowKernel, r *rowArgs, n int) {
+	p.r = *r
+	p.r.rows, p.r.n = 1, n
+	from := [5]unsafe.Pointer{r.dst, r.x, r.a, r.b, r.c}
+	to := [5]*unsafe.Pointer{&p.r.dst, &p.r.x, &p.r.a, &p.r.b, &p.r.c}
+	for i, src := range from {
+		if src == nil {
+			continue
+		}
+		if len(p.buf[i]) < n {
+			p.buf[i] = make([]float32, n+64)
+		}
+		b := p.buf[i][:n]
+		copy(b, unsafe.Slice((*float32)(src), r.n))
+		fill := float32(0)
+		if i == 1 {
+			fill = rowFills[k].x
+			if k == kCenteredSquaresRows {
+				fill = r.s[0]
+			}
+		}
+		for j := r.n; j < n; j++ {
+			b[j] = fill
+		}
+		*to[i] = unsafe.Pointer(&b[0])
+	}
+	activeRows.run[k](&p.r)
+	for i, dst := range from {
+		if dst != nil && rowFills[k].results[i] {
+			copy(unsafe.Slice((*float32)(dst), r.n), p.buf[i][:r.n])
+		}
+	}
+}
+
+// reduce runs a kernel that gives one number for a row, block by block where rows are long.
+func reduce(k rowKernel, out []float32, x, b Rows, rows, n int, combine func(acc float64, v float32) float64) {
+	if rows == 0 {
+		return
+	}
+	r := rowArgs{x: x.Data, ldx: x.bytes(), rows: rows, n: n, out: unsafe.Pointer(&out[0])}
+	if b.Data != nil {
+		r.b, r.ldb = b.Data, b.bytes()
+	}
+	if n <= sumBlock {
+		runRows(k, &r)
+		return
+	}
+	for i := range rows {
+		acc := float64(0)
+		for o := 0; o < n; o += sumBlock {
+			var v [1]float32
+			q := rowArgs{x: unsafe.Add(x.Data, 4*(i*x.Stride+o)), rows: 1, n: min(sumBlock, n-o), out: unsafe.Pointer(&v[0])}
+			if b.Data != nil {
+				q.b = unsafe.Add(b.Data, 4*(i*b.Stride+o))
+			}
+			runRows(k, &q)
+			if o == 0 {
+				acc = float64(v[0])
+				continue
+			}
+			acc = combine(acc, v[0])
+		}
+		out[i] = float32(acc)
+	}
+}
+
+func plus(acc float64, v float32) float64 { return acc + float64(v) }
+
+// Sum sets out[i] to the sum of row i; 0 for rows without elements.
+func Sum(out []float32, x Rows, rows, n int) {
+	clear(out[:rows])
+	if n > 0 {
+		reduce(kSumRows, out, x, Rows{}, rows, n, plus)
+	}
+}
+
+// SumSquares sets out[i] to the sum of the squares of row i.
+func SumSquares(out []float32, x Rows, rows, n int) {
+	clear(out[:rows])
+	if n > 0 {
+		reduce(kSumSquaresRows, out, x, Rows{}, rows, n, plus)
+	}
+}
+
+// Dot sets out[i] to the dot product of the rows i of x and y.
+func Dot(out []float32, x, y Rows, rows, n int) {
+	clear(out[:rows])
+	if n > 0 {
+		reduce(kDotRows, out, x, y, rows, n, plus)
+	}
+}
+
+// Max sets out[i] to the largest element of row i, NaN if there is one; n must not be 0.
+func Max(out []float32, x Rows, rows, n int) {
+	reduce(kMaxRows, out, x, Rows{}, rows, n, func(acc float64, v float32) float64 { return larger(acc, float64(v)) })
+}
+
+// Min sets out[i] to the smallest element of row i, NaN if there is one; n must not be 0.
+func Min(out []float32, x Rows, rows, n int) {
+	reduce(kMinRows, out, x, Rows{}, rows, n, func(acc float64, v float32) float64 { return smaller(acc, float64(v)) })
+}
+
+// MeanVar sets mean[i] and variance[i] of row i; the squares are divided by
+// n - correction (0 or 1; NaN if that is 0). Either result may be nil. It visits each
+// row twice, which is exact where one pass would cancel.
+func MeanVar(mean, variance []float32, x Rows, rows, n, correction int) {
+	for i := range rows {
+		row := Rows{unsafe.Add(x.Data, 4*i*x.Stride), 0}
+		var sum, part [1]float32
+		Sum(sum[:], row, 1, n)
+		m := float64(sum[0]) / float64(n)
+		if mean != nil {
+			mean[i] = float32(m)
+		}
+		if variance == nil {
+			continue
+		}
+		total := 0.0
+		for o := 0; o < n; o += sumBlock {
+			r := rowArgs{x: unsafe.Add(row.Data, 4*o), rows: 1, n: min(sumBlock, n-o), out: unsafe.Pointer(&part[0])}
+			r.s[0] = float32(m)
+			runRows(kCenteredSquaresRows, &r)
+			total += float64(part[0])
+		}
+		variance[i] = float32(total / float64(n-correction))
+	}
+}
+
+// ArgMax sets out[i] to the index of the first largest element of row i, or of its first NaN.
+func ArgMax(out []int64, x Rows, rows, n int) { argBest(out, x, rows, n, Max) }
+
+// ArgMin sets out[i] to the index of the first smallest element of row i, or of its first NaN.
+func ArgMin(out []int64, x Rows, rows, n int) { argBest(out, x, rows, n, Min) }
+
+func argBest(out []int64, x Rows, rows, n int, best func([]float32, Rows, int, int)) {
+	for i := range rows {
+		var top [1]float32
+		r := Rows{unsafe.Add(x.Data, 4*i*x.Stride), 0}
+		best(top[:], r, 1, n)
+		for j, v := range unsafe.Slice((*float32)(r.Data), n) {
+			if v == top[0] || v != v {
+				out[i] = int64(j)
+				break
+			}
+		}
+	}
+}

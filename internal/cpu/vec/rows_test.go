@@ -1,0 +1,327 @@
+package vec
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"loris/internal/cpu/feature"
+)
+
+// eachRowLevel runs a test with every set of row kernels.
+func eachRowLevel(t *testing.T, f func(t *testing.T)) {
+	oldRows, old := activeRows, active
+	defer func() { activeRows, active = oldRows, old }()
+	for _, l := range feature.Levels() {
+		activeRows, active = rowsFor(l), kernelsFor(l)
+		t.Run(l.String(), f)
+	}
+}
+
+var rowLengths = []int{1, 2, 3, 7, 8, 15, 16, 17, 31, 48, 63, 64, 65, 100, 128, 511, 512, 1000, 1040, 33000}
+
+// near fails if got is farther from want than a relative and an absolute bound.
+func near(t *testing.T, what string, got float32, want, relative, absolute float64) {
+	t.Helper()
+	if math.IsNaN(want) && got != got || float64(got) == want {
+		return
+	}
+	if !(math.Abs(float64(got)-want) <= relative*math.Abs(want)+absolute) {
+		t.Fatalf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func TestReductions(t *testing.T) {
+	eachRowLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(1, 2))
+		for _, n := range rowLengths {
+			const rows, pad = 3, 5
+			x, y := normal(r, rows*(n+pad)), normal(r, rows*(n+pad))
+			if n > 2 {
+				x[n+pad+n/2] = float32(math.NaN())
+			}
+			xs, ys := RowsOf(x, n+pad), RowsOf(y, n+pad)
+			var sum, squares, dot, top, bottom, mean, variance [rows]float32
+			var hi, lo [rows]int64
+			Sum(sum[:], xs, rows, n)
+			SumSquares(squares[:], xs, rows, n)
+			Dot(dot[:], xs, ys, rows, n)
+			Max(top[:], xs, rows, n)
+			Min(bottom[:], xs, rows, n)
+			MeanVar(mean[:], variance[:], xs, rows, n, 1)
+			ArgMax(hi[:], xs, rows, n)
+			ArgMin(lo[:], xs, rows, n)
+			for i := range rows {
+				row := rowAt(xs, i, n)
+				var s, q, d, sizes float64
+				wantTop, wantBottom, at, low := math.Inf(-1), math.Inf(1), 0, 0
+				for j, v := range row {
+					s += float64(v)
+					sizes += math.Abs(float64(v))
+					q += float64(v) * float64(v)
+					d += float64(v) * float64(rowAt(ys, i, n)[j])
+					if w := larger(wantTop, float64(v)); w != wantTop && wantTop == wantTop {
+						wantTop, at = w, j
+					}
+					if w := smaller(wantBottom, float64(v)); w != wantBottom && wantBottom == wantBottom {
+						wantBottom, low = w, j
+					}
+				}
+				what := fmt.Sprintf("n=%d row %d ", n, i)
+				near(t, what+"sum", sum[i], s, 0, 1e-6*sizes)
+				near(t, what+"squares", squares[i], q, 1e-6, 0)
+				near(t, what+"dot", dot[i], d, 0, 1e-6*(sizes+q))
+				near(t, what+"max", top[i], wantTop, 0, 0)
+				near(t, what+"min", bottom[i], wantBottom, 0, 0)
+				near(t, what+"mean", mean[i], s/float64(n), 0, 1e-6*sizes/float64(n))
+				v := 0.0
+				for _, x := range row {
+					v += (float64(x) - s/float64(n)) * (float64(x) - s/float64(n))
+				}
+				near(t, what+"variance", variance[i], v/float64(n-1), 2e-6, 0)
+				if hi[i] != int64(at) || lo[i] != int64(low) {
+					t.Fatalf("%sargmax %d argmin %d, want %d %d", what, hi[i], lo[i], at, low)
+				}
+			}
+		}
+		var out [2]float32
+		Sum(out[:], Rows{}, 2, 0)
+		if out != [2]float32{} {
+			t.Error("the sum of nothing is not 0")
+		}
+	})
+}
+
+func TestSoftmaxFamily(t *testing.T) {
+	eachRowLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		inf := float32(math.Inf(1))
+		for _, n := range rowLengths {
+			const rows, pad = 4, 3
+			x := normal(r, rows*(n+pad))
+			for i := range x {
+				x[i] *= 20
+			}
+			if n > 3 {
+				x[1] = -inf                   // weight 0
+				x[2*(n+pad)+n-1] = inf        // NaN
+				x[3*(n+pad)] = float32(-1e30) // far below
+				x[3*(n+pad)+1] = -math.MaxFloat32
+			}
+			labels := []int64{0, int64(n - 1), int64(n / 2), 77777}
+			y, l, g := slices.Clone(x), slices.Clone(x), make([]float32, len(x))
+			var lse, loss, only [rows]float32
+			xs := RowsOf(x, n+pad)
+			Softmax(RowsOf(y, n+pad), RowsOf(y, n+pad), rows, n)
+			LogSoftmax(RowsOf(l, n+pad), RowsOf(l, n+pad), rows, n)
+			LogSumExp(lse[:], xs, rows, n)
+			CrossEntropy(loss[:], RowsOf(g, n+pad), xs, labels, 77777, .25, rows, n)
+			CrossEntropy(only[:], Rows{}, xs, labels, 77777, .25, rows, n)
+			for i := range rows {
+				row := rowAt(xs, i, n)
+				top, sum := expSum(row)
+				ref := float64(top) + math.Log(sum)
+				what := fmt.Sprintf("n=%d row %d ", n, i)
+				near(t, what+"logsumexp", lse[i], ref, 1e-6, 1e-6)
+				for j, v := range row {
+					p := math.Exp(float64(v)-float64(top)) / sum
+					at := fmt.Sprintf("%s[%d] ", what, j)
+					near(t, at+"softmax", y[i*(n+pad)+j], p, 1e-5, 1e-38) // x - max is rounded
+					near(t, at+"logsoftmax", l[i*(n+pad)+j], float64(v)-float64(top)-math.Log(sum), 1e-6, 1e-5)
+					want := p
+					if labels[i] == 77777 {
+						want = 0
+					} else if int64(j) == labels[i] {
+						want = p - 1
+					}
+					near(t, at+"gradient", g[i*(n+pad)+j], want*.25, 1e-5, 1e-7)
+				}
+				want := 0.0
+				if labels[i] != 77777 {
+					want = ref - float64(row[labels[i]])
+				}
+				near(t, what+"loss", loss[i], want, 1e-6, 1e-4)
+				near(t, what+"loss alone", only[i], want, 1e-6, 1e-4)
+				for j := n; j < n+pad; j++ {
+					if k := i*(n+pad) + j; y[k] != x[k] || l[k] != x[k] || g[k] != 0 {
+						t.Fatalf("%swrote behind the row", what)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestNorms(t *testing.T) {
+	eachRowLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(5, 6))
+		for _, n := range rowLengths {
+			const rows, pad, eps = 3, 7, 1e-5
+			ld := n + pad
+			x, res, gain, bias := normal(r, rows*ld), normal(r, rows*ld), normal(r, n), normal(r, n)
+			for i := range x {
+				x[i] += 3
+			}
+			y1, y2, y3, h, y4 := make([]float32, rows*ld), slices.Clone(res), make([]float32, rows*ld), slices.Clone(x), slices.Clone(x)
+			var inverse [rows]float32
+			var stats [2 * rows]float32
+			xs, rs := RowsOf(x, ld), RowsOf(res, ld)
+			RMSNorm(RowsOf(y1, ld), xs, gain, Rows{}, inverse[:], eps, rows, n)
+			RMSNorm(RowsOf(y2, ld), xs, gain, RowsOf(y2, ld), nil, eps, rows, n)
+			AddRMSNorm(RowsOf(y3, ld), RowsOf(h, ld), RowsOf(h, ld), rs, gain, nil, eps, rows, n)
+			LayerNorm(RowsOf(y4, ld), RowsOf(y4, ld), gain, bias, stats[:], eps, rows, n)
+			for i := range rows {
+				row, rrow := rowAt(xs, i, n), rowAt(rs, i, n)
+				var q, qh, s, v float64
+				for j, a := range row {
+					q += float64(a) * float64(a)
+					b := float64(a + rrow[j])
+					qh += b * b
+					s += float64(a)
+				}
+				s /= float64(n)
+				for _, a := range row {
+					v += (float64(a) - s) * (float64(a) - s)
+				}
+				k, kh, kv := 1/math.Sqrt(q/float64(n)+eps), 1/math.Sqrt(qh/float64(n)+eps), 1/math.Sqrt(v/float64(n)+eps)
+				what := fmt.Sprintf("n=%d row %d ", n, i)
+				near(t, what+"1/rms", inverse[i], k, 1e-6, 0)
+				near(t, what+"mean", stats[2*i], s, 1e-6, 0)
+				near(t, what+"1/σ", stats[2*i+1], kv, 1e-5, 0)
+				for j, a := range row {
+					o, g := i*ld+j, float64(gain[j])
+					near(t, what+"rmsnorm", y1[o], float64(a)*k*g, 1e-6, 1e-6)
+					near(t, what+"rmsnorm+residual", y2[o], float64(a)*k*g+float64(rrow[j]), 1e-6, 2e-6)
+					near(t, what+"sum", h[o], float64(a+rrow[j]), 0, 0)
+					near(t, what+"add rmsnorm", y3[o], float64(a+rrow[j])*kh*g, 1e-6, 1e-6)
+					near(t, what+"layernorm", y4[o], (float64(a)-s)*kv*g+float64(bias[j]), 2e-5, 1e-5*kv)
+				}
+			}
+		}
+	})
+}
+
+func TestAdamW(t *testing.T) {
+	eachRowLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for _, n := range []int{1, 5, 16, 17, 100, 40000} {
+			w, m, v := normal(r, n), make([]float32, n), make([]float32, n)
+			wr, mr, vr := make([]float64, n), make([]float64, n), make([]float64, n)
+			for i := range w {
+				wr[i] = float64(w[i])
+			}
+			a := AdamW{LearningRate: 1e-2, Beta1: .9, Beta2: .999, Epsilon: 1e-8, WeightDecay: .1, GradientScale: .5}
+			for a.Step = 1; a.Step <= 5; a.Step++ {
+				g := normal(r, n)
+				a.Update(w, g, m, v)
+				for i := range g {
+					x := float64(g[i]) * .5
+					mr[i] = .9*mr[i] + .1*x
+					vr[i] = .999*vr[i] + .001*x*x
+					mh, vh := mr[i]/(1-math.Pow(.9, float64(a.Step))), vr[i]/(1-math.Pow(.999, float64(a.Step)))
+					wr[i] = wr[i] - 1e-2*.1*wr[i] - 1e-2*mh/(math.Sqrt(vh)+1e-8)
+					near(t, fmt.Sprintf("step %d weight %d", a.Step, i), w[i], wr[i], 2e-6, 1e-6)
+				}
+			}
+		}
+	})
+}
+
+func TestNormAndClip(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	a, b := normal(r, 100000), normal(r, 3)
+	want := 0.0
+	for _, x := range append(slices.Clone(a), b...) {
+		want += float64(x) * float64(x)
+	}
+	if got := Norm(a, b); math.Abs(got-math.Sqrt(want)) > 1e-5*math.Sqrt(want) {
+		t.Errorf("norm %v, want %v", got, math.Sqrt(want))
+	}
+	if ClipFactor(.5, 1) != 1 || ClipFactor(4, 1) != .25 {
+		t.Error("clip factor")
+	}
+}
+
+// TestRowTwins compares each row kernel with its twin on data with special values.
+func TestRowTwins(t *testing.T) {
+	for _, l := range feature.Levels()[1:] {
+		set := rowsFor(l)
+		t.Run(l.String(), func(t *testing.T) {
+			for k := range rowKernelCount {
+				r := rand.New(rand.NewPCG(11, uint64(k)))
+				for _, n := range []int{16, 32, 48, 64, 80, 144, 512} {
+					for _, special := range []float32{0, 1e-40, float32(math.Inf(-1)), float32(math.NaN())} {
+						const rows = 3
+						var bufs [2][6][]float32
+						for i := range 5 {
+							bufs[0][i] = normal(r, rows*n)
+							if i == 1 && k != kAdamWRows {
+								bufs[0][i][n+3] = special
+							}
+							if i == 4 && k == kAdamWRows {
+								Unary(Abs, bufs[0][i], bufs[0][i])
+							}
+							bufs[1][i] = slices.Clone(bufs[0][i])
+						}
+						for side, run := range []rowMicro{set.run[k], rowTwins[k]} {
+							b := &bufs[side]
+							b[5] = make([]float32, 2*rows)
+							ld := uintptr(4 * n)
+							a := rowArgs{dst: ptrOf(b[0]), x: ptrOf(b[1]), a: ptrOf(b[2]), b: ptrOf(b[3]), c: ptrOf(b[4]), out: ptrOf(b[5]), ldd: ld, ldx: ld, ldb: ld, ldc: ld, rows: rows, n: n}
+							a.s = [8]float32{.9, .1, .99, .01, .999, .001, 1, 1e-8}
+							run(&a)
+						}
+						for i := range bufs[0] {
+							for j := range bufs[0][i] {
+								g, w := bufs[0][i][j], bufs[1][i][j]
+								near(t, fmt.Sprintf("%s n=%d special %v: operand %d [%d]", rowKernelNames[k], n, special, i, j), g, float64(w), 2e-5, 2e-5)
+							}
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkRows(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	const rows = 64
+	for _, n := range []int{512, 500} {
+		x, y, g, res := normal(r, rows*n), make([]float32, rows*n), normal(r, n), normal(r, rows*n)
+		stats := make([]float32, 2*rows)
+		labels := make([]int64, rows)
+		for _, c := range []struct {
+			name string
+			f    func()
+		}{
+			{"softmax", func() { Softmax(RowsOf(y, n), RowsOf(x, n), rows, n) }},
+			{"logsoftmax", func() { LogSoftmax(RowsOf(y, n), RowsOf(x, n), rows, n) }},
+			{"rmsnorm", func() { RMSNorm(RowsOf(y, n), RowsOf(x, n), g, RowsOf(res, n), stats, 1e-5, rows, n) }},
+			{"layernorm", func() { LayerNorm(RowsOf(y, n), RowsOf(x, n), g, g, stats, 1e-5, rows, n) }},
+			{"crossentropy", func() { CrossEntropy(stats, RowsOf(y, n), RowsOf(x, n), labels, -1, 1, rows, n) }},
+			{"sum", func() { Sum(stats, RowsOf(x, n), rows, n) }},
+			{"max", func() { Max(stats, RowsOf(x, n), rows, n) }},
+		} {
+			b.Run(fmt.Sprintf("%s/%dx%d", c.name, rows, n), func(b *testing.B) {
+				for b.Loop() {
+					c.f()
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkAdamW(b *testing.B) {
+	const n = 96 * 8 * 768
+	r := rand.New(rand.NewPCG(1, 1))
+	w, g, m, v := normal(r, n), normal(r, n), make([]float32, n), make([]float32, n)
+	a := AdamW{LearningRate: 1e-3, Beta1: .9, Beta2: .999, Epsilon: 1e-8, WeightDecay: .01, Step: 1}
+	b.SetBytes(int64(unsafe.Sizeof(float32(0))) * 7 * n)
+	for b.Loop() {
+		a.Update(w, g, m, v)
+	}
+}
