@@ -88,14 +88,15 @@ func (h *HeatMap) HTML() string {
 		to = max(high, -low)
 		from = -to
 	}
+	// The size stands in the style, since pages set height:auto for pictures.
 	const style = `image-rendering:pixelated;border:1px solid var(--l-line);display:block;max-width:none;margin:0`
 	out := ""
 	if h.Title != "" {
 		out = `<div class="l-note">` + escape(h.Title) + `</div>`
 	}
-	out += fmt.Sprintf(`<img alt="%s" title="%s" width="%d" height="%d" style="%s" src="data:image/png;base64,%s">`,
-		escape(h.Text()), escape(h.Text()), b.Dx()*cell, b.Dy()*cell, style, encodePNG(img))
-	out += fmt.Sprintf(`<div style="display:flex;gap:6px;align-items:center" class="l-note"><span>%s</span><img alt="colour scale" width="96" height="8" style="%s" src="data:image/png;base64,%s"><span>%s</span></div>`,
+	out += fmt.Sprintf(`<img alt="%s" title="%s" style="%s;width:%dpx;height:%dpx" src="data:image/png;base64,%s">`,
+		escape(h.Text()), escape(h.Text()), style, b.Dx()*cell, b.Dy()*cell, encodePNG(img))
+	out += fmt.Sprintf(`<div style="display:flex;gap:6px;align-items:center" class="l-note"><span>%s</span><img alt="colour scale" width="96" height="8" style="%s;width:96px;height:8px" src="data:image/png;base64,%s"><span>%s</span></div>`,
 		escape(Number(from, 3)), style, encodePNG(bar), escape(Number(to, 3)))
 	if h.Note != "" {
 		out += note(h.Note).HTML()

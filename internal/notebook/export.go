@@ -126,7 +126,7 @@ func (x *exporter) cell(c *Cell) (pageCell, error) {
 	if c.ExecutionCount > 0 {
 		pc.Count = fmt.Sprint(c.ExecutionCount)
 	}
-	body, err := x.highlight(c.Source)
+	body, err := highlight(x.lexer, c.Source)
 	if err != nil {
 		return pc, err
 	}
@@ -143,8 +143,8 @@ func (x *exporter) cell(c *Cell) (pageCell, error) {
 
 var formatter = chromahtml.New(chromahtml.WithClasses(true), chromahtml.TabWidth(4))
 
-func (x *exporter) highlight(source string) (string, error) {
-	tokens, err := x.lexer.Tokenise(nil, source)
+func highlight(lexer chroma.Lexer, source string) (string, error) {
+	tokens, err := lexer.Tokenise(nil, source)
 	if err != nil {
 		return "", err
 	}
@@ -162,7 +162,9 @@ func highlightCSS() (string, error) {
 	if err := formatter.WriteCSS(&dark, styles.Get("github-dark")); err != nil {
 		return "", err
 	}
-	return light.String() + "@media(prefers-color-scheme:dark){" + dark.String() + "}\n.chroma{background:none!important}\n", nil
+	// Each theme by itself: what one leaves to the default, the other must not
+	// set.
+	return "@media(prefers-color-scheme:light){" + light.String() + "}\n@media(prefers-color-scheme:dark){" + dark.String() + "}\n.chroma{background:none!important}\n", nil
 }
 
 func (x *exporter) output(o *Output) (pageOutput, error) {
@@ -204,7 +206,8 @@ func (x *exporter) rich(data map[string]any) (string, error) {
 		case "text/markdown":
 			return x.markdown(s, nil)
 		case "text/latex":
-			return `<pre class="math">` + html.EscapeString(s) + `</pre>`, nil
+			block := strings.HasPrefix(strings.TrimSpace(s), "$$")
+			return formula(strings.Trim(strings.TrimSpace(s), "$"), block), nil
 		case "application/json":
 			b, err := json.MarshalIndent(content, "", "  ")
 			return "<pre>" + html.EscapeString(string(b)) + "</pre>", err

@@ -39,7 +39,7 @@ func TestExportTakesTheRichestStaticForm(t *testing.T) {
 		{map[string]any{"image/png": "aGk=\n", "text/plain": "x"}, `<img alt="" src="data:image/png;base64,aGk=">`},
 		{map[string]any{"application/json": map[string]any{"a": 1}}, "<pre>{\n  &#34;a&#34;: 1\n}</pre>"},
 		{map[string]any{"text/plain": "\x1b[1m<x>\x1b[0m"}, `<pre><span class="ansi-bold">&lt;x&gt;</span></pre>`},
-		{map[string]any{"text/latex": "$x<y$"}, `<pre class="math">$x&lt;y$</pre>`},
+		{map[string]any{"text/latex": "$x<y$"}, `<math display="inline"><mrow><mi>x</mi><mo>&lt;</mo><mi>y</mi></mrow></math>`},
 		{map[string]any{"application/x-unknown": "y"}, `<pre class="none">(output without a form that a static page can show)</pre>`},
 	} {
 		if got, err := x.rich(c.data); err != nil || got != c.want {
@@ -59,7 +59,7 @@ func TestMarkdownKeepsMathAndPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`<span class="math">x_1 * y_2 * z</span>`, "$5 and $6", `<span class="math"> \frac{a_b}{c_d} </span>`, `src="data:image/png;base64,aGk="`, `src="data:image/svg+xml;base64,PHN2Zy8+"`, `src="../secret.png"`, "<table>"} {
+	for _, want := range []string{`<msub><mi>x</mi><mn>1</mn></msub><mo>*</mo>`, "$5 and $6", `<math display="block"><mrow><mfrac><mrow><msub><mi>a</mi><mi>b</mi></msub></mrow>`, `src="data:image/png;base64,aGk="`, `src="data:image/svg+xml;base64,PHN2Zy8+"`, `src="../secret.png"`, "<table>"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)
 		}
@@ -81,5 +81,35 @@ func TestExportedPageStandsAlone(t *testing.T) {
 		if strings.Contains(page, bad) {
 			t.Errorf("the page contains %s", bad)
 		}
+	}
+}
+
+func TestFormulasBecomeMathML(t *testing.T) {
+	for in, want := range map[string]string{
+		`y = xW^\top`:              "<mi>y</mi><mo>=</mo><mi>x</mi><msup><mi>W</mi><mi>⊤</mi></msup>",
+		`\frac{\alpha}{r}BA`:       "<mfrac><mrow><mi>α</mi></mrow><mrow><mi>r</mi></mrow></mfrac><mi>B</mi><mi>A</mi>",
+		`x_i^2`:                    "<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup>",
+		`\sum_{i=1}^n 1.5`:         "<munderover><mo>∑</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn></mrow><mi>n</mi></munderover><mn>1.5</mn>",
+		`\left(a<b\right]`:         "<mrow><mo>(</mo><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow><mo>]</mo></mrow>",
+		`\text{a b}\mathbb{R}^{d}`: "<mtext>a b</mtext><msup><mi>ℝ</mi><mrow><mi>d</mi></mrow></msup>",
+		`\sqrt{x}\hat y\,\exp(-1)`: `<msqrt><mrow><mi>x</mi></mrow></msqrt><mover accent="true"><mi>y</mi><mo>^</mo></mover><mspace width="0.17em"></mspace><mi>exp</mi><mo>(</mo><mo>−</mo><mn>1</mn><mo>)</mo>`,
+	} {
+		got, ok := mathML(in, false)
+		if want = `<math display="inline"><mrow>` + want + "</mrow></math>"; !ok || got != want {
+			t.Errorf("%s: got %v\n%s\nwant\n%s", in, ok, got, want)
+		}
+	}
+	for _, in := range []string{`\begin{matrix}a\end{matrix}`, `{`, `}`, `a^`, `\frac{a}`, `x_1_2`, `\left(a`, `a & b`, `\unknown`, strings.Repeat("{", 100), `\`, `\mathbf{`} {
+		if got, ok := mathML(in, false); ok {
+			t.Errorf("%s became %s", in, got)
+		}
+	}
+}
+
+func TestFencedCodeIsHighlighted(t *testing.T) {
+	x := &exporter{}
+	got, err := x.markdown("```go\nx := 1\n```\n\n```\n<plain>\n```\n\n```nosuch\n<b>\n```\n", nil)
+	if err != nil || !strings.Contains(got, `class="chroma"`) || !strings.Contains(got, "<pre><code>&lt;plain&gt;\n</code></pre>") || !strings.Contains(got, "<pre><code>&lt;b&gt;") {
+		t.Error(got, err)
 	}
 }

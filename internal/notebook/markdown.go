@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/alecthomas/chroma/v2"
+	"github.com/alecthomas/chroma/v2/lexers"
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
@@ -22,7 +24,7 @@ import (
 var markdownConverter = goldmark.New(
 	goldmark.WithExtensions(extension.GFM, extension.Footnote),
 	goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithInlineParsers(util.Prioritized(mathParser{}, 150))),
-	goldmark.WithRendererOptions(gmhtml.WithUnsafe(), renderer.WithNodeRenderers(util.Prioritized(mathRenderer{}, 500))),
+	goldmark.WithRendererOptions(gmhtml.WithUnsafe(), renderer.WithNodeRenderers(util.Prioritized(notebookRenderer{}, 500))),
 )
 
 // mathBlock is a formula over several lines; the parser takes it as one.
@@ -71,6 +73,7 @@ func (x *exporter) picture(ref string, attachments map[string]any) string {
 type mathNode struct {
 	ast.BaseInline
 	source string
+	block  bool
 }
 
 var kindMath = ast.NewNodeKind("Math")
@@ -96,16 +99,48 @@ func (mathParser) Parse(_ ast.Node, block text.Reader, _ parser.Context) ast.Nod
 		return nil
 	}
 	block.Advance(2*len(mark) + end)
-	return &mathNode{source: string(rest[:end])}
+	return &mathNode{source: string(rest[:end]), block: mark == "$$"}
 }
 
-type mathRenderer struct{}
+// notebookRenderer draws formulas and highlights fenced code.
+type notebookRenderer struct{}
 
-func (mathRenderer) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
-	r.Register(kindMath, func(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if entering {
-			_, _ = w.WriteString(`<span class="math">` + html.EscapeString(n.(*mathNode).source) + `</span>`)
+func (notebookRenderer) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
+	r.Register(kindMath, renderMath)
+	r.Register(ast.KindFencedCodeBlock, renderCode)
+}
+
+func renderMath(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
+	if entering {
+		_, _ = w.WriteString(formula(n.(*mathNode).source, n.(*mathNode).block)) // its error comes back at the end
+	}
+	return ast.WalkSkipChildren, nil
+}
+
+// formula is TeX as MathML, or the TeX itself.
+func formula(source string, block bool) string {
+	if out, ok := mathML(source, block); ok {
+		return out
+	}
+	return `<span class="math">` + html.EscapeString(source) + `</span>`
+}
+
+func renderCode(w util.BufWriter, source []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		return ast.WalkContinue, nil
+	}
+	block := n.(*ast.FencedCodeBlock)
+	var code strings.Builder
+	for i := range block.Lines().Len() {
+		line := block.Lines().At(i)
+		code.Write(line.Value(source))
+	}
+	out := "<pre><code>" + html.EscapeString(code.String()) + "</code></pre>"
+	if lexer := lexers.Get(string(block.Language(source))); lexer != nil && block.Language(source) != nil {
+		if s, err := highlight(chroma.Coalesce(lexer), code.String()); err == nil {
+			out = s
 		}
-		return ast.WalkSkipChildren, nil
-	})
+	}
+	_, _ = w.WriteString(out)
+	return ast.WalkSkipChildren, nil
 }
