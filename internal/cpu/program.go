@@ -90,6 +90,9 @@ func (r *run) compileFused(s *plan.Step) (kernel, error) {
 	if s.Program.Rows*s.Program.Cols == 0 {
 		return func() error { return nil }, nil
 	}
+	if k, ok, err := r.compileElementwise(s); ok || err != nil {
+		return k, err
+	}
 	pr, err := compileProgram(r.plan, s)
 	if err != nil {
 		return nil, err
