@@ -246,7 +246,7 @@ func (t *Toolchain) key(parts ...string) string {
 
 var (
 	genericPointer = regexp.MustCompile(`(ParmVarDecl|VarDecl|FieldDecl).*?(\w+) '([^']*__generic[^']*)'`)
-	astLine        = regexp.MustCompile(`<(?:program_source:|line:)(\d+)`)
+	astLine        = regexp.MustCompile(`<(?:([^:<>]+\.metal|kernel body|kernel header|program_source|line)):(\d+)`)
 )
 
 // TypeCheck checks MSL strictly: address spaces, overloads, vector sizes. It returns nil for a clean program.
@@ -278,14 +278,17 @@ func (t *Toolchain) TypeCheck(source string) error {
 	if err != nil {
 		return err
 	}
-	at := "?"
+	file, at := "program_source", "?"
 	var found []string
 	for _, l := range strings.Split(tree, "\n") {
 		if m := astLine.FindStringSubmatch(l); m != nil {
-			at = m[1]
+			if at = m[2]; m[1] != "line" {
+				file = m[1]
+			}
 		}
-		if m := genericPointer.FindStringSubmatch(l); m != nil && !strings.Contains(l, " implicit ") && !strings.Contains(m[3], "(") {
-			found = append(found, fmt.Sprintf("program_source:%s:1: error: pointer or reference '%s' must have an explicit address space (%s)", at, m[2], strings.ReplaceAll(m[3], "__generic ", "")))
+		m := genericPointer.FindStringSubmatch(l)
+		if m != nil && m[2] != "used" && m[2] != "referenced" && !strings.Contains(m[3], "(") { // implicit members have no names
+			found = append(found, fmt.Sprintf("%s:%s:1: error: pointer or reference '%s' must have an explicit address space (%s)", file, at, m[2], strings.ReplaceAll(m[3], "__generic ", "")))
 		}
 	}
 	if len(found) > 0 {

@@ -2,7 +2,7 @@
 // only (no libdevice is needed), so what it lacks is composed from them.
 #pragma once
 namespace msl_math {
-#ifdef __CUDACC__
+#ifdef __CUDA__
 MSL_FN float exp2(float x) { float r; asm("ex2.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 MSL_FN float log2(float x) { float r; asm("lg2.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 MSL_FN float sqrt(float x) { float r; asm("sqrt.rn.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
@@ -10,10 +10,10 @@ MSL_FN float sin_reduced(float x) { float r; asm("sin.approx.f32 %0, %1;" : "=f"
 MSL_FN float cos_reduced(float x) { float r; asm("cos.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 MSL_FN float rint(float x) { return __builtin_nearbyintf(x); }
 MSL_FN float fabs(float x) { return __builtin_fabsf(x); }
-// x − 2πn in two steps: the hardware's sine is accurate near zero only.
+// x − 2πn, 2π as the sum of two floats: the hardware's sine is accurate near zero only.
 MSL_FN float reduced(float x) {
   float n = rint(x * 0.15915494309f);
-  return __builtin_fmaf(n, -1.7484556e-7f * -1.0f, __builtin_fmaf(n, -6.2831854820f, x));
+  return __builtin_fmaf(n, 1.7484556e-7f, __builtin_fmaf(n, -6.2831854820f, x));
 }
 MSL_FN float sin(float x) { return sin_reduced(reduced(x)); }
 MSL_FN float cos(float x) { return cos_reduced(reduced(x)); }

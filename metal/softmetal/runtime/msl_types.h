@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __CUDACC__
+#ifdef __CUDA__
 #define MSL_FN __attribute__((device)) inline __attribute__((always_inline))
 #else
 #define MSL_FN inline __attribute__((always_inline))
