@@ -9,16 +9,19 @@ import (
 var docCache sync.Map // path -> map[string]string
 
 // Doc returns the doc comment of a symbol of a package: "" is the package
-// itself, "Builder" a symbol, "Builder.Len" a method or field of a type.
+// itself, "Builder" a symbol, "Builder.Len" a method or field of a type. The
+// built-in identifiers are those of package "builtin".
 func Doc(path, name string) string {
 	if m, ok := docCache.Load(path); ok {
 		return m.(map[string]string)[name]
 	}
-	e, ok := packages[path]
-	if !ok {
+	from := builtinSource
+	if e, ok := packages[path]; ok {
+		from = e.from
+	} else if path != "builtin" {
 		return ""
 	}
-	data, err := e.from.base.Read(archive.Doc, path, nil)
+	data, err := from.base.Read(archive.Doc, path, nil)
 	if err != nil {
 		return ""
 	}

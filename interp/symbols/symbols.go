@@ -46,13 +46,14 @@ type packageEntry struct {
 }
 
 var (
-	packages  = map[string]*packageEntry{}
-	paths     []string
-	instances = map[string]reflect.Type{}
+	packages = map[string]*packageEntry{}
+	paths    []string
+
+	builtinSource *source // the archive that has the documentation of "builtin"
 )
 
 func init() {
-	if err := Add(std.Packages, std.Instances, std.Archive, std.Delta); err != nil {
+	if err := Add(std.Packages, std.Archive, std.Delta); err != nil {
 		panic(err)
 	}
 }
@@ -60,7 +61,7 @@ func init() {
 // Add makes more packages known. It is meant for init functions of packages
 // of generated tables: it must not run beside other calls of this package.
 // delta may be empty.
-func Add(tables []*table.Package, inst []table.Instance, base, delta string) error {
+func Add(tables []*table.Package, base, delta string) error {
 	from := &source{}
 	var err error
 	if from.base, err = archive.Open(base); err != nil {
@@ -76,8 +77,8 @@ func Add(tables []*table.Package, inst []table.Instance, base, delta string) err
 		paths = append(paths, t.Path)
 	}
 	slices.Sort(paths)
-	for _, i := range inst {
-		instances[i.Name] = reflect.TypeOf(i.Value).Elem()
+	if from.base.Has(archive.Doc, "builtin") {
+		builtinSource = from
 	}
 	return nil
 }

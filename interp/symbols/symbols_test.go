@@ -254,6 +254,9 @@ func TestDoc(t *testing.T) {
 		{"net/http", "Client.Timeout", "Timeout specifies a time limit"},
 		{"slices", "Sort", "Sort sorts a slice of any ordered type"},
 		{"math", "Pi", ""},
+		{"builtin", "append", "The append built-in function"},
+		{"builtin", "error", "The error built-in interface"},
+		{"builtin", "nil", "nil is a predeclared identifier"},
 		{"nothing", "X", ""},
 	} {
 		if got := Doc(c.path, c.name); !strings.HasPrefix(got, c.want) || c.want == "" && got != "" && c.name != "Pi" {

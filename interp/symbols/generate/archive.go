@@ -76,6 +76,13 @@ func writeArchives(kind, out string, per map[platform][]*loaded, on []platform) 
 				a.Add(archive.Export, path, data, base[path])
 			}
 		}
+		if kind == "std" && p == on[0] {
+			doc, err := builtinDocumentation()
+			if err != nil {
+				return err
+			}
+			a.Add(archive.Doc, "builtin", doc, nil)
+		}
 		name := kind
 		if p != on[0] {
 			name += "_" + p.String()

@@ -2,6 +2,10 @@ package main
 
 import (
 	"go/ast"
+	"go/parser"
+	"go/token"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,6 +15,45 @@ import (
 func sortedByPath(ls []*loaded) []*loaded {
 	slices.SortFunc(ls, func(a, b *loaded) int { return strings.Compare(a.pkg.Path(), b.pkg.Path()) })
 	return ls
+}
+
+// builtinDocumentation reads what Go's source tree says about the identifiers
+// that are built into the language.
+func builtinDocumentation() ([]byte, error) {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Join(strings.TrimSpace(string(root)), "src", "builtin", "builtin.go")
+	f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+	if err != nil {
+		return nil, err
+	}
+	// These names are lower case, so all of them count as exported.
+	docs := map[string]string{}
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			docs[d.Name.Name] = strings.TrimSpace(d.Doc.Text())
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					docs[s.Name.Name] = strings.TrimSpace(firstOf(s.Doc, d.Doc).Text())
+				case *ast.ValueSpec:
+					docs[s.Names[0].Name] = strings.TrimSpace(firstOf(s.Doc, d.Doc).Text())
+				}
+			}
+		}
+	}
+	return archive.EncodeDoc(docs), nil
+}
+
+func firstOf(a, b *ast.CommentGroup) *ast.CommentGroup {
+	if a != nil {
+		return a
+	}
+	return b
 }
 
 // documentation collects the doc comments of a package, of its exported

@@ -12,7 +12,7 @@ import (
 var archive string
 
 func init() {
-	if err := symbols.Add(Packages, Instances, archive, ""); err != nil {
+	if err := symbols.Add(Packages, archive, ""); err != nil {
 		panic(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 var Packages = []*table.Package{
 	&pkg_display,
 	&pkg_tensorlib,
+	&pkg_tensorlib_bench,
 }
 
 // Instances lists the instances of generic types that exported API mentions.
