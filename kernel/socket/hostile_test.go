@@ -348,8 +348,10 @@ func TestSubscriptionsByMessageAndByCommand(t *testing.T) {
 	p.write(command("PING", []byte("\x00\x10")))
 	p.frame()
 	for _, c := range x.live() {
+		c.subMu.RLock()
 		if len(c.topics) > maxTopics || c.topicLen > maxTopicBytes {
 			t.Errorf("%d topics of %d bytes are kept", len(c.topics), c.topicLen)
 		}
+		c.subMu.RUnlock()
 	}
 }
