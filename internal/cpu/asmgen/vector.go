@@ -94,9 +94,10 @@ const (
 	bf16             // to and from float32
 	f16              // to and from float32
 	u8               // to and from int32
+	i8               // read to float32
 )
 
-func (e elem) size() int { return [...]int{f32: 4, bf16: 2, f16: 2, u8: 1}[e] }
+func (e elem) size() int { return [...]int{f32: 4, bf16: 2, f16: 2, u8: 1, i8: 1}[e] }
 
 func (b *builder) add(o op, imm uint32, args ...value) value {
 	b.code = append(b.code, instruction{op: o, args: args, imm: imm, fixed: -1})

@@ -174,6 +174,11 @@ func (neon) load(t *text, e emission) {
 		t.p("FMOVS %s, F%d", e.mem, d)
 		t.p("WORD $0x%08x // ushll v%d.8h, v%d.8b, #0", 0x2F08A400|uint32(d)<<5|uint32(d), d, d)
 		t.p("WORD $0x%08x // ushll v%d.4s, v%d.4h, #0", 0x2F10A400|uint32(d)<<5|uint32(d), d, d)
+	case i8:
+		t.p("FMOVS %s, F%d", e.mem, d)
+		t.p("WORD $0x%08x // sshll v%d.8h, v%d.8b, #0", 0x0F08A400|uint32(d)<<5|uint32(d), d, d)
+		t.p("WORD $0x%08x // sshll v%d.4s, v%d.4h, #0", 0x0F10A400|uint32(d)<<5|uint32(d), d, d)
+		two(t, neonTwo[opToFloat], d, d)
 	}
 }
 

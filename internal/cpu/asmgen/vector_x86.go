@@ -228,6 +228,9 @@ func (x x86) load(t *text, e emission) {
 		t.p("VCVTPH2PS %s, %s", e.mem, d)
 	case u8:
 		t.p("VPMOVZXBD %s, %s", e.mem, d)
+	case i8:
+		t.p("VPMOVSXBD %s, %s", e.mem, d)
+		t.p("VCVTDQ2PS %s, %s", d, d)
 	}
 }
 

@@ -1,0 +1,193 @@
+package main
+
+import "fmt"
+
+// gemvX86 writes matrix-vector kernels for weights of one element type:
+//
+//	rows: y[j] += Σ x[i]·w[i][j] for up to eight rows of w, contiguous along j
+//	dots: out[i] = Σ x[k]·w[i][k] for up to eight rows of w, contiguous along k
+//
+// Both take whole vectors only.
+func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
+	w := x.lanes()
+	base := [3]string{"R8", "R9"}
+	pointers := func(n int) {
+		t.p("LEAQ (R12)(R12*2), R13")
+		if n > 5 {
+			t.p("LEAQ (R8)(R12*4), R9")
+			t.p("ADDQ R12, R9")
+		}
+	}
+	next := func(n, bytes int) {
+		t.p("ADDQ $%d, R8", bytes)
+		if n > 5 {
+			t.p("ADDQ $%d, R9", bytes)
+		}
+	}
+	load := func(i, off, to int) {
+		x.load(t, emission{dst: to, elem: e, mem: rowAddress(i, off, base, "R12", "R13")})
+	}
+	choose := func(reg, prefix string) {
+		for _, n := range []int{1, 2, 4} {
+			t.p("CMPQ %s, $%d", reg, n)
+			t.p("JEQ  %s%d", prefix, n)
+		}
+	}
+
+	t.fn("gemvRows"+suffix, "(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)", 48)
+	t.ps("MOVQ y+0(FP), DI; MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ x+24(FP), SI; MOVQ n+32(FP), CX; MOVQ rows+40(FP), AX")
+	choose("AX", "rows")
+	for _, n := range []int{8, 4, 2, 1} {
+		t.label(fmt.Sprintf("rows%d", n))
+		pointers(n)
+		first := x.registers() - n
+		for i := range n {
+			t.p("VBROADCASTSS %d(SI), %s", 4*i, x.r(first+i))
+		}
+		for _, u := range []int{2, 1} {
+			loop, done := t.fresh("loop"), t.fresh("done")
+			t.p("SUBQ $%d, CX", u*w)
+			t.p("JLT  %s", done)
+			t.label(loop)
+			for v := range u {
+				t.p("VMOVUPS %d(DI), %s", 4*w*v, x.r(v))
+			}
+			for i := range n {
+				for v := range u {
+					load(i, v*w*e.size(), 2+v)
+					t.p("VFMADD231PS %s, %s, %s", x.r(2+v), x.r(first+i), x.r(v))
+				}
+			}
+			for v := range u {
+				t.p("VMOVUPS %s, %d(DI)", x.r(v), 4*w*v)
+			}
+			t.p("ADDQ $%d, DI", 4*w*u)
+			next(n, w*u*e.size())
+			t.p("SUBQ $%d, CX", u*w)
+			t.p("JGE  %s", loop)
+			t.label(done)
+			t.p("ADDQ $%d, CX", u*w)
+		}
+		t.p("VZEROUPPER")
+		t.p("RET")
+	}
+
+	t.fn("gemvDots"+suffix, "(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)", 48)
+	t.ps("MOVQ out+0(FP), DI; MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ x+24(FP), SI; MOVQ k+32(FP), CX; MOVQ rows+40(FP), AX")
+	choose("AX", "dots")
+	v := zmm
+	if !x.wide {
+		v = ymm
+	}
+	for _, n := range []int{8, 4, 2, 1} {
+		t.label(fmt.Sprintf("dots%d", n))
+		pointers(n)
+		for i := range n {
+			x.constant(t, i, 0)
+		}
+		loop := t.fresh("loop")
+		t.label(loop)
+		t.p("VMOVUPS (SI), %s", x.r(n))
+		for i := range n {
+			tmp := n + 1 + i%3
+			load(i, 0, tmp)
+			t.p("VFMADD231PS %s, %s, %s", x.r(tmp), x.r(n), x.r(i))
+		}
+		t.p("ADDQ $%d, SI", 4*w)
+		next(n, w*e.size())
+		t.p("SUBQ $%d, CX", w)
+		t.p("JNE  %s", loop)
+		sumColumns(t, v, 0, n, 0)
+		t.p("VZEROUPPER")
+		t.p("RET")
+	}
+}
+
+// gemvNEON writes the same for arm64.
+func gemvNEON(t *text, e elem, suffix string) {
+	var x neon
+	reg := func(i int) int { return []int{3, 9, 10, 11, 12, 13, 14, 15}[i] } // addresses of the rows
+	choose := func(prefix string) {
+		for _, n := range []int{1, 2, 4} {
+			t.p("CMP  $%d, R6", n)
+			t.p("BEQ  %s%d", prefix, n)
+		}
+	}
+	pointers := func(n int) {
+		for i := 1; i < n; i++ {
+			t.p("ADD  R4, R%d, R%d", reg(i-1), reg(i))
+		}
+	}
+	load := func(i, to int) {
+		x.load(t, emission{dst: to, elem: e, mem: fmt.Sprintf("(R%d)", reg(i))})
+		t.p("ADD  $%d, R%d, R%d", 4*e.size(), reg(i), reg(i))
+	}
+	t.fn("gemvRows"+suffix, "(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)", 48)
+	t.ps("MOVD y+0(FP), R1; MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD x+24(FP), R2; MOVD n+32(FP), R5; MOVD rows+40(FP), R6")
+	choose("rows")
+	for _, n := range []int{8, 4, 2, 1} {
+		t.label(fmt.Sprintf("rows%d", n))
+		pointers(n)
+		for i := range n {
+			t.p("VLD1R.P 4(R2), [V%d.S4]", 16+i)
+		}
+		loop := t.fresh("loop")
+		t.label(loop)
+		t.p("FMOVQ (R1), F0")
+		for i := range n {
+			load(i, 1+i%4)
+			t.p("VFMLA V%d.S4, V%d.S4, V0.S4", 1+i%4, 16+i)
+		}
+		t.p("FMOVQ F0, (R1)")
+		t.p("ADD  $16, R1, R1")
+		t.p("SUBS $4, R5, R5")
+		t.p("BNE  %s", loop)
+		t.p("RET")
+	}
+	t.fn("gemvDots"+suffix, "(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)", 48)
+	t.ps("MOVD out+0(FP), R1; MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD x+24(FP), R2; MOVD k+32(FP), R5; MOVD rows+40(FP), R6")
+	choose("dots")
+	for _, n := range []int{8, 4, 2, 1} {
+		t.label(fmt.Sprintf("dots%d", n))
+		pointers(n)
+		for i := range n {
+			x.constant(t, 16+i, 0)
+		}
+		loop := t.fresh("loop")
+		t.label(loop)
+		t.p("VLD1.P 16(R2), [V0.S4]")
+		for i := range n {
+			load(i, 1+i%4)
+			t.p("VFMLA V%d.S4, V0.S4, V%d.S4", 1+i%4, 16+i)
+		}
+		t.p("SUBS $4, R5, R5")
+		t.p("BNE  %s", loop)
+		for i := range n {
+			r := 16 + i
+			t.p("WORD $0x%08x // faddp v%d.4s, v%d.4s, v%d.4s", 0x6E20D400|uint32(r)<<16|uint32(r)<<5|uint32(r), r, r, r)
+			t.p("WORD $0x%08x // faddp s%d, v%d.2s", 0x7E30D800|uint32(r)<<5|uint32(r), r, r)
+			t.p("FMOVS F%d, %d(R1)", r, 4*i)
+		}
+		t.p("RET")
+	}
+}
+
+// gemvTypes are the element types of weights, with the part of the names.
+var gemvTypes = []struct {
+	e    elem
+	name string
+}{{f32, "F32"}, {bf16, "BF16"}, {f16, "F16"}, {i8, "I8"}}
+
+func gemvFile(arch string) string {
+	t := newText()
+	consts := map[uint32]bool{}
+	for _, g := range gemvTypes {
+		if arch == "arm64" {
+			gemvNEON(t, g.e, g.name+"NEON")
+			continue
+		}
+		gemvX86(t, x86{true}, g.e, g.name+"AVX512", consts)
+		gemvX86(t, x86{false}, g.e, g.name+"AVX2", consts)
+	}
+	return t.String()
+}

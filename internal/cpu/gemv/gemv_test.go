@@ -1,0 +1,116 @@
+package gemv
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"loris/internal/cpu/feature"
+)
+
+func eachLevel(t *testing.T, f func(t *testing.T)) {
+	old := active
+	defer func() { active = old }()
+	for _, l := range feature.Levels() {
+		active = kernelsFor(l)
+		t.Run(l.String(), f)
+	}
+}
+
+// weights returns rows of n finite elements and a gap of gap bytes between them.
+func weights(r *rand.Rand, kind Kind, rows, n, gap int) ([]byte, int) {
+	ld := n*kind.Size() + gap
+	b := make([]byte, rows*ld+64)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	for i := range rows {
+		for j := range n {
+			p := unsafe.Pointer(&b[i*ld])
+			switch kind {
+			case F32:
+				*(*float32)(unsafe.Add(p, 4*j)) = float32(r.NormFloat64())
+			case BF16:
+				*(*uint16)(unsafe.Add(p, 2*j)) = uint16(math.Float32bits(float32(r.NormFloat64())) >> 16)
+			case F16: // any but infinity and NaN
+				*(*uint16)(unsafe.Add(p, 2*j)) = uint16(r.Uint32()) & 0xbfff
+			}
+		}
+	}
+	return b, ld
+}
+
+func TestAllKindsAndSizes(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(1, 2))
+		for kind := range kinds {
+			for _, rows := range []int{0, 1, 2, 3, 5, 7, 8, 9, 15, 31} {
+				for _, n := range []int{1, 3, 4, 8, 15, 16, 17, 32, 47, 63, 100, 513} {
+					w, ld := weights(r, kind, rows, n, 4)
+					p := unsafe.Pointer(&w[0])
+					x, xr := make([]float32, n), make([]float32, rows)
+					for i := range x {
+						x[i] = float32(r.NormFloat64())
+					}
+					for i := range xr {
+						xr[i] = float32(r.NormFloat64())
+					}
+					out, y := make([]float32, rows), make([]float32, n)
+					for i := range y {
+						y[i] = float32(i)
+					}
+					Dots(kind, out, p, ld, x)
+					Rows(kind, y, p, ld, xr)
+					for i := range out {
+						want, size := 0.0, 0.0
+						for j := range x {
+							v := float64(x[j]) * float64(kind.value(unsafe.Add(p, i*ld), j))
+							want += v
+							size += math.Abs(v)
+						}
+						if math.Abs(float64(out[i])-want) > 1e-6*size {
+							t.Fatalf("dots kind %d %dx%d: [%d] = %v, want %v", kind, rows, n, i, out[i], want)
+						}
+					}
+					for j := range y {
+						want, size := float64(j), float64(j)
+						for i := range xr {
+							v := float64(xr[i]) * float64(kind.value(unsafe.Add(p, i*ld), j))
+							want += v
+							size += math.Abs(v)
+						}
+						if math.Abs(float64(y[j])-want) > 1e-6*size {
+							t.Fatalf("rows kind %d %dx%d: [%d] = %v, want %v", kind, rows, n, j, y[j], want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkGemv(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	const n = 2048
+	for kind := range kinds {
+		w, ld := weights(r, kind, n, n, 0)
+		x, y := make([]float32, n), make([]float32, n)
+		for i := range x {
+			x[i] = 1
+		}
+		b.Run(fmt.Sprintf("dots/%d", kind), func(b *testing.B) {
+			b.SetBytes(int64(n * ld))
+			for b.Loop() {
+				Dots(kind, y, unsafe.Pointer(&w[0]), ld, x)
+			}
+		})
+		b.Run(fmt.Sprintf("rows/%d", kind), func(b *testing.B) {
+			b.SetBytes(int64(n * ld))
+			for b.Loop() {
+				Rows(kind, y, unsafe.Pointer(&w[0]), ld, x)
+			}
+		})
+	}
+}

@@ -1,0 +1,7 @@
+//go:build !(amd64 || arm64) || noasm
+
+package gemv
+
+import "loris/internal/cpu/feature"
+
+var levels = map[feature.Level]*kernels{}
