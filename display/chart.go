@@ -54,9 +54,11 @@ type Chart struct {
 	Note      string
 }
 
-// MIME implements [Rich].
+// MIME implements [Rich]. There is no HTML in it: JupyterLab would prefer that
+// to Vega-Lite, while exporters take the SVG.
 func (c *Chart) MIME() map[string]any {
 	m := c.Static()
+	delete(m, MIMEHTML)
 	m[MIMEVegaLite] = c.VegaLite()
 	return m
 }

@@ -37,7 +37,7 @@ func (c *Chart) VegaLite() map[string]any {
 		"config": map[string]any{
 			"view":   map[string]any{"stroke": "transparent"},
 			"axis":   map[string]any{"labelColor": "#888", "titleColor": "#888", "domainColor": "#888", "tickColor": "#888", "gridColor": "rgba(136,136,136,0.25)", "titleFontWeight": "normal"},
-			"legend": map[string]any{"labelColor": "#888", "titleColor": "#888", "orient": "top", "title": nil},
+			"legend": map[string]any{"labelColor": "#888", "titleColor": "#888", "orient": "top", "title": nil, "symbolOpacity": 1},
 			"title":  map[string]any{"color": "#888", "anchor": "start"},
 			"range":  map[string]any{"category": []string{"#4a86e0", "#e0833a", "#3f9e5f", "#d9534f", "#8f65cf", "#1f9aa5", "#c25fae", "#94834f"}},
 		},
@@ -101,7 +101,7 @@ func (c *Chart) vegaLayers(i int, names []string) []any {
 	}
 	encoding := map[string]any{"x": x, "y": y, "color": colour}
 	if s.Mark == Bar && len(c.Series) > 1 {
-		encoding["xOffset"] = map[string]any{"field": "s"}
+		encoding["xOffset"] = map[string]any{"field": "s", "sort": names}
 	}
 	filter := []any{map[string]any{"filter": map[string]any{"field": "s", "equal": names[i]}}}
 	layers := []any{map[string]any{"transform": filter, "mark": mark, "encoding": encoding}}
@@ -114,6 +114,12 @@ func (c *Chart) vegaLayers(i int, names []string) []any {
 		return layers
 	}
 	band := map[string]any{"x": x, "y": map[string]any{"field": "lo", "type": "quantitative", "title": nilIfEmpty(c.YLabel)}, "y2": map[string]any{"field": "hi"}, "color": colour}
+	if s.Mark == Bar {
+		band["color"] = map[string]any{"value": "#888"}
+		if offset, ok := encoding["xOffset"]; ok {
+			band["xOffset"] = offset
+		}
+	}
 	kind := map[string]any{"type": "rule"}
 	if s.Mark == Line {
 		kind = map[string]any{"type": "area", "opacity": 0.18}

@@ -19,8 +19,8 @@ type Result struct {
 	// Measured are times, speeds, sizes in memory and the like.
 	Measured any
 	// Tolerance is the allowed difference of a number of Values, relative to
-	// the larger magnitude of both (absolute below 1). 0 means the default of
-	// 1e-4.
+	// the larger magnitude of both, or to the largest magnitude in the list
+	// that holds it. 0 means the default of 1e-4.
 	Tolerance float64
 }
 

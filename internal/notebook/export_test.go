@@ -91,6 +91,7 @@ func TestFormulasBecomeMathML(t *testing.T) {
 		`x_i^2`:                    "<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup>",
 		`\sum_{i=1}^n 1.5`:         "<munderover><mo>∑</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn></mrow><mi>n</mi></munderover><mn>1.5</mn>",
 		`\left(a<b\right]`:         "<mrow><mo>(</mo><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow><mo>]</mo></mrow>",
+		`\left(\hat y\right)^2`:    `<msup><mrow><mo>(</mo><mrow><mover accent="true"><mi>y</mi><mo>^</mo></mover></mrow><mo>)</mo></mrow><mn>2</mn></msup>`,
 		`\text{a b}\mathbb{R}^{d}`: "<mtext>a b</mtext><msup><mi>ℝ</mi><mrow><mi>d</mi></mrow></msup>",
 		`\sqrt{x}\hat y\,\exp(-1)`: `<msqrt><mrow><mi>x</mi></mrow></msqrt><mover accent="true"><mi>y</mi><mo>^</mo></mover><mspace width="0.17em"></mspace><mi>exp</mi><mo>(</mo><mo>−</mo><mn>1</mn><mo>)</mo>`,
 	} {

@@ -58,15 +58,15 @@ func (p *mathParserState) fail() string {
 	return ""
 }
 
-// row reads up to the end or to one of the stops, which it leaves.
-func (p *mathParserState) row(stops string) string {
+// row reads up to the end or to the stop, "}" or "right", which it leaves.
+func (p *mathParserState) row(stop string) string {
 	if p.depth++; p.depth > deepestMath {
 		return p.fail()
 	}
 	defer func() { p.depth-- }()
 	var w strings.Builder
 	for len(p.rest) > 0 && !p.failed {
-		if strings.ContainsRune(stops, p.rest[0]) || stops == `\` && p.peekCommand() == "right" {
+		if stop == "}" && p.rest[0] == '}' || stop == "right" && p.peekCommand() == "right" {
 			break
 		}
 		w.WriteString(p.scripted())
@@ -225,7 +225,7 @@ func (p *mathParserState) command(name string) string {
 // fenced is \left( … \right).
 func (p *mathParserState) fenced() string {
 	open := p.delimiter()
-	body := p.row(`\`)
+	body := p.row("right")
 	if p.takeCommand() != "right" {
 		return p.fail()
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 )
@@ -117,10 +118,11 @@ func (nb *Notebook) ClearOutputs() {
 	}
 }
 
-// Clone returns a copy whose cells and outputs can be changed without changing
-// nb. Metadata and MIME data are shared.
+// Clone returns a copy whose metadata, cells and outputs can be changed without
+// changing nb. The cells' metadata and MIME data are shared.
 func (nb *Notebook) Clone() *Notebook {
 	out := *nb
+	out.Metadata = maps.Clone(nb.Metadata)
 	out.Cells = make([]*Cell, len(nb.Cells))
 	for i, c := range nb.Cells {
 		cell := *c

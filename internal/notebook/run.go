@@ -90,6 +90,17 @@ func Run(ctx context.Context, nb *Notebook, k Kernel, o RunOptions) error {
 	return nil
 }
 
+// Check runs a copy of a notebook and compares its outputs with those stored.
+// The error is that of the run; without one the comparison says whether both
+// agree.
+func Check(ctx context.Context, stored *Notebook, k Kernel, o RunOptions) (fresh *Notebook, c *Comparison, err error) {
+	fresh = stored.Clone()
+	if err := Run(ctx, fresh, k, o); err != nil {
+		return fresh, nil, err
+	}
+	return fresh, Compare(stored, fresh), nil
+}
+
 type run struct {
 	nb        *Notebook
 	kernel    Kernel

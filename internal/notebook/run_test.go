@@ -164,3 +164,33 @@ func TestOverwriting(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckFindsAPlantedWrongValue(t *testing.T) {
+	p := launch(t, "serve")
+	stored := cells("out loss 0.25\nvalue 42", "loris:measured|out took 17 ms", "raises-exception|fail Expected error")
+	if err := Run(t.Context(), stored, p, RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	stored.Cells[1].Outputs[0].Text = "took 12 ms" // a measurement is free to change
+	delete(stored.Metadata, "language_info")
+	if _, c, err := Check(t.Context(), stored, p, RunOptions{}); err != nil || !c.OK() || c.Compared != 2 || c.Measured != 1 {
+		t.Fatalf("%v\n%v", err, c)
+	}
+	if stored.Metadata["language_info"] != nil || outline(stored.Cells[1]) != `stdout="took 12 ms"` {
+		t.Error("checking changed the stored notebook")
+	}
+	for plant, c := range map[string]func(){
+		"stdout":        func() { stored.Cells[0].Outputs[0].Text = "loss 0.26" },
+		"output 1":      func() { stored.Cells[0].Outputs[1].Data = map[string]any{"text/plain": "43"} },
+		"error":         func() { stored.Cells[2].Outputs[0].EValue = "another" },
+		"not in the st": func() { stored.Cells[0].Outputs = nil },
+	} {
+		keep := stored.Clone()
+		c()
+		_, comparison, err := Check(t.Context(), stored, p, RunOptions{})
+		if err != nil || comparison.OK() || !strings.Contains(comparison.String(), plant) {
+			t.Errorf("%s: %v\n%v", plant, err, comparison)
+		}
+		stored = keep
+	}
+}
