@@ -217,7 +217,9 @@ func (c *compiler) release(i int) {
 	}
 	for u, s := range c.inputs {
 		if c.lastIn[u.input] == i {
-			give(s)
+			if !c.splatted(s) { // filled once, for all tiles
+				give(s)
+			}
 			delete(c.inputs, u)
 			if e, ok := c.spreads[s]; ok {
 				give(e)
@@ -225,6 +227,16 @@ func (c *compiler) release(i int) {
 			}
 		}
 	}
+}
+
+// splatted reports whether slot s repeats one element.
+func (c *compiler) splatted(s slot) bool {
+	for i := range c.pr.splats {
+		if c.pr.splats[i].slot == s {
+			return true
+		}
+	}
+	return false
 }
 
 // stored reports whether instruction i's result is an output.

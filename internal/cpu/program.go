@@ -32,8 +32,8 @@ type action struct {
 	f          micro
 	dst        slot
 	a, b, c    slot
-	load       int                                         // operand, for loads and stores
-	rowOp      func(dst, x, w, b unsafe.Pointer, cols int) // for row ops
+	load       int // operand, for loads and stores
+	rowOp      rowOp
 	reduce     func(dst, a unsafe.Pointer, rows, cols int, more bool)
 	elem, dstE int // bytes of an element of a and dst
 }
@@ -208,10 +208,7 @@ func (pr *program) do(r *run, pv []unsafe.Pointer, o, n, row, rows int, actions 
 		case doSpread:
 			spread(pv[a.dst], pv[a.a], a.elem, rows, n/rows)
 		case doRowOp:
-			cols := n / rows
-			for j := range rows {
-				a.rowOp(unsafe.Add(pv[a.dst], j*cols*a.dstE), unsafe.Add(pv[a.a], j*cols*a.elem), pv[a.b], pv[a.c], cols)
-			}
+			a.rowOp(pv[a.dst], pv[a.a], pv[a.b], pv[a.c], rows, n/rows)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"unsafe"
 
+	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/op"
 	"loris/internal/plan"
@@ -154,26 +155,40 @@ func highest[T number]() T {
 	return v
 }
 
-// rowOps returns the kernel of a row op on one row of float32: x and dst may be
-// the same; w and b are the weight and the bias or nil.
-func rowOps(in *plan.Instr) func(dst, x, w, b unsafe.Pointer, cols int) {
+// rowOp maps rows of float32 to rows: x and dst may be the same; w and b are
+// the weight and the bias or nil.
+type rowOp = func(dst, x, w, b unsafe.Pointer, rows, cols int)
+
+// rowOps returns the kernel of a row op.
+func rowOps(in *plan.Instr) rowOp {
 	switch in.Op {
 	case op.Softmax:
-		return func(dst, x, _, _ unsafe.Pointer, cols int) {
-			softmaxRow(slice[float32](dst, cols), slice[float32](x, cols))
+		return func(dst, x, _, _ unsafe.Pointer, rows, cols int) {
+			vec.Softmax(vec.Rows{Data: dst, Stride: cols}, vec.Rows{Data: x, Stride: cols}, rows, cols)
 		}
 	case op.LogSoftmax:
-		return func(dst, x, _, _ unsafe.Pointer, cols int) {
-			logSoftmaxRow(slice[float32](dst, cols), slice[float32](x, cols))
+		return func(dst, x, _, _ unsafe.Pointer, rows, cols int) {
+			vec.LogSoftmax(vec.Rows{Data: dst, Stride: cols}, vec.Rows{Data: x, Stride: cols}, rows, cols)
 		}
 	}
-	a := in.Attrs.(op.Norm)
-	layer := in.Op == op.LayerNorm
-	return func(dst, x, w, b unsafe.Pointer, cols int) {
+	return normOp(in.Attrs.(op.Norm), in.Op == op.LayerNorm)
+}
+
+// normOp returns RMSNorm, or LayerNorm if layer.
+func normOp(a op.Norm, layer bool) rowOp {
+	return func(dst, x, w, b unsafe.Pointer, rows, cols int) {
 		if a.Bias && !a.Weight {
 			w, b = nil, w
 		}
-		normRow(slice[float32](dst, cols), slice[float32](x, cols), optional[float32](w, cols), optional[float32](b, cols), float32(a.Eps), layer)
+		y, v := vec.Rows{Data: dst, Stride: cols}, vec.Rows{Data: x, Stride: cols}
+		switch {
+		case layer && w != nil && b != nil:
+			vec.LayerNorm(y, v, slice[float32](w, cols), slice[float32](b, cols), nil, float32(a.Eps), rows, cols)
+		case !layer && w != nil && b == nil:
+			vec.RMSNorm(y, v, slice[float32](w, cols), vec.Rows{}, nil, float32(a.Eps), rows, cols)
+		default:
+			normRows[float32](dst, x, w, b, 0, rows, cols, a.Eps, layer)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"loris/internal/cpu/pool"
+	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/op"
 	"loris/internal/plan"
@@ -52,6 +53,15 @@ func compileSoftmax(r *run, s *plan.Step) (kernel, error) {
 // gathered first.
 func softmaxLines[T floating](dst, src unsafe.Pointer, w *pool.Worker, l lines, from, to int, log bool) {
 	size := int(unsafe.Sizeof(T(0)))
+	if l.stride == 1 && size == 4 {
+		y, x := vec.Rows{Data: unsafe.Add(dst, 4*from*l.length), Stride: l.length}, vec.Rows{Data: unsafe.Add(src, 4*from*l.length), Stride: l.length}
+		if log {
+			vec.LogSoftmax(y, x, to-from, l.length)
+		} else {
+			vec.Softmax(y, x, to-from, l.length)
+		}
+		return
+	}
 	f := softmaxRow[T]
 	if log {
 		f = logSoftmaxRow[T]
@@ -92,7 +102,16 @@ func compileNorm(r *run, s *plan.Step) (kernel, error) {
 		f = normRows[float64]
 	}
 	var src, dst, w, b unsafe.Pointer
-	run := r.eachRow(out.n/cols, float64(out.n)*0.5, func(from, to int, _ *pool.Worker) {
+	fast := normOp(a, s.Op == op.LayerNorm)
+	run := r.eachRow(out.n/cols, float64(out.n)*0.3, func(from, to int, _ *pool.Worker) {
+		if computed(s.In[0].DType) == ir.F32 {
+			p, q := w, b
+			if a.Bias && !a.Weight { // row ops take them in the order of the inputs
+				p, q = b, nil
+			}
+			fast(unsafe.Add(dst, 4*from*cols), unsafe.Add(src, 4*from*cols), p, q, to-from, cols)
+			return
+		}
 		f(dst, src, w, b, from, to, cols, a.Eps, s.Op == op.LayerNorm)
 	})
 	return func() error {

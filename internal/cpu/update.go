@@ -1,0 +1,189 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"loris/internal/cpu/pool"
+	"loris/internal/cpu/vec"
+	"loris/internal/ir"
+	"loris/internal/op"
+	"loris/internal/plan"
+)
+
+func init() {
+	register(compileAdamW, op.AdamW)
+	register(compileCustom, op.Custom)
+}
+
+// adamSet is the update of one parameter.
+type adamSet struct {
+	in  []*arg
+	out []*result
+	n   int
+	p   [5]unsafe.Pointer // p, g, m, v
+	y   [3]unsafe.Pointer
+}
+
+// adamTile is how many elements are updated at a time: inputs are copied to the
+// outputs, which are updated in place while they are in the first-level cache.
+const adamTile = 1024
+
+// compileAdamW updates all parameters of the step's batch as one job: tiles of
+// different parameters are handed out alike.
+func compileAdamW(r *run, s *plan.Step) (kernel, error) {
+	sets := []*adamSet{newAdamSet(s.In, s.Out)}
+	for _, b := range s.Batch {
+		sets = append(sets, newAdamSet(b.In, b.Out))
+	}
+	tiles := []int{0} // tiles before each set
+	for _, a := range sets {
+		tiles = append(tiles, tiles[len(tiles)-1]+(a.n+adamTile-1)/adamTile)
+	}
+	total := tiles[len(sets)]
+	if total == 0 {
+		return func() error { return nil }, nil
+	}
+	attrs := s.Attrs.(op.AdamWStep)
+	h := newArg(&s.In[4])
+	double := s.In[2].DType == ir.F64
+	cost := float64(total) * adamTile * 0.35
+	chunks := r.chunksFor(cost, total)
+	var c [3]float64
+	job := func(chunk int, _ *pool.Worker) {
+		k := 0
+		for t := total * chunk / chunks; t < total*(chunk+1)/chunks; t++ {
+			for t >= tiles[k+1] {
+				k++
+			}
+			a := sets[k]
+			from := (t - tiles[k]) * adamTile
+			a.update(attrs, c, from, min(a.n, from+adamTile), double)
+		}
+	}
+	return func() error {
+		p := h.get(r)
+		for i := range c {
+			if double {
+				c[i] = element[float64](p, i)
+			} else {
+				c[i] = float64(element[float32](p, i))
+			}
+		}
+		for _, a := range sets {
+			for i := range 4 {
+				a.p[i] = a.in[i].get(r)
+			}
+			for i := range 3 {
+				a.y[i] = a.out[i].get(r)
+			}
+		}
+		r.split(chunks, cost, job)
+		for _, a := range sets {
+			for i := range 3 {
+				a.out[i].put(r, a.y[i])
+			}
+		}
+		return nil
+	}, nil
+}
+
+func newAdamSet(in, out []plan.Operand) *adamSet {
+	a := &adamSet{n: in[0].Shape.Size()}
+	for i := range 4 {
+		a.in = append(a.in, newArg(&in[i]))
+	}
+	for i := range 3 {
+		a.out = append(a.out, newResult(&out[i]))
+	}
+	return a
+}
+
+// update moves elements from..to-1. c is learning rate and the two bias corrections.
+func (a *adamSet) update(k op.AdamWStep, c [3]float64, from, to int, double bool) {
+	if double {
+		adamElements[float64](a, k, c, from, to)
+		return
+	}
+	at := func(p unsafe.Pointer) []float32 { return slice[float32](p, to)[from:] }
+	w, m, v := at(a.y[0]), at(a.y[1]), at(a.y[2])
+	copy(w, at(a.p[0]))
+	copy(m, at(a.p[2]))
+	copy(v, at(a.p[3]))
+	// √(v·h2)+ε = √h2·(√v + ε/√h2), which leaves corrections of 1 to the kernel.
+	root := math.Sqrt(c[2])
+	rate := c[0] * c[1] / root
+	u := vec.AdamW{LearningRate: rate, Beta1: k.Beta1, Beta2: k.Beta2, Epsilon: k.Eps / root, Step: 1 << 40}
+	if rate != 0 {
+		u.WeightDecay = c[0] * k.Decay / rate
+	}
+	u.Update(w, at(a.p[1]), m, v)
+}
+
+func adamElements[T floating](a *adamSet, k op.AdamWStep, c [3]float64, from, to int) {
+	p, g, m, v := slice[T](a.p[0], to), a.p[1], slice[T](a.p[2], to), slice[T](a.p[3], to)
+	w, mo, vo := slice[T](a.y[0], to), slice[T](a.y[1], to), slice[T](a.y[2], to)
+	for i := from; i < to; i++ {
+		d := float64(gradientAt(a.in[1], g, i))
+		x := k.Beta1*float64(m[i]) + (1-k.Beta1)*d
+		y := k.Beta2*float64(v[i]) + (1-k.Beta2)*d*d
+		q := float64(p[i])
+		w[i] = T(q - c[0]*k.Decay*q - c[0]*(x*c[1])/(math.Sqrt(y*c[2])+k.Eps))
+		mo[i], vo[i] = T(x), T(y)
+	}
+}
+
+// gradientAt reads a gradient, which may be narrower than the moments.
+func gradientAt(a *arg, p unsafe.Pointer, i int) float64 {
+	if a.o.DType == ir.F64 {
+		return element[float64](p, i)
+	}
+	return float64(element[float32](p, i))
+}
+
+// compileCustom runs a user's kernel over ranges of elements.
+func compileCustom(r *run, s *plan.Step) (kernel, error) {
+	k := s.Attrs.(*op.Kernel)
+	if k.CPU == nil {
+		return nil, &ir.Error{Code: ir.CodeDevice, Op: k.Name, Msg: "the kernel has no CPU function", Hint: "give it one, or use a device it has a source for"}
+	}
+	n := 0
+	args, outs := make([]*arg, len(s.In)), make([]*result, len(s.Out))
+	for i := range args {
+		args[i] = newArg(&s.In[i])
+	}
+	for i := range outs {
+		if s.Out[i].DType != ir.F32 {
+			return nil, &ir.Error{Code: ir.CodeDType, Op: k.Name, Msg: fmt.Sprintf("output %d is %s; kernels write f32", i, s.Out[i].DType)}
+		}
+		outs[i] = newResult(&s.Out[i])
+		n = max(n, outs[i].n)
+	}
+	in, out := make([][]float32, len(args)), make([][]float32, len(outs))
+	chunks := r.chunksFor(float64(n)*20, n/256+1)
+	job := func(c int, _ *pool.Worker) {
+		if from, to := n*c/chunks, n*(c+1)/chunks; from < to {
+			k.CPU(in, out, from, to)
+		}
+	}
+	return func() (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				cause := asError(v)
+				if p, ok := v.(*pool.Panic); ok {
+					cause = fmt.Errorf("%v", p.Value)
+				}
+				err = &ir.Error{Code: ir.CodeUser, Op: k.Name, Msg: "the kernel's CPU function panicked: " + cause.Error()}
+			}
+		}()
+		for i, a := range args {
+			in[i] = slice[float32](a.get(r), a.n)
+		}
+		for i, o := range outs {
+			out[i] = slice[float32](o.get(r), o.n)
+		}
+		r.split(chunks, float64(n)*20, job)
+		return nil
+	}, nil
+}
