@@ -18,7 +18,7 @@ var vecTypes = map[ir.DType]vec.Type{
 
 // compileElementwise turns a program without rows into one of package vec, which
 // joins multiplications with additions and keeps narrow types in memory only.
-// ok is false where the two differ: unsigned arithmetic, and casts to a half
+// ok is false where the two differ: unsigned results, and casts to a half
 // whose rounding another instruction must see.
 func (r *run) compileElementwise(s *plan.Step) (k kernel, ok bool, err error) {
 	p := s.Program
@@ -57,33 +57,24 @@ func (r *run) compileElementwise(s *plan.Step) (k kernel, ok bool, err error) {
 	return b.kernel(bound), true, nil
 }
 
-// narrowOnlyAtEnds reports whether unsigned and half results are only stored, and
-// unsigned inputs only cast.
+// narrowOnlyAtEnds reports whether half results are only stored, there are no
+// unsigned results, and unsigned inputs are only cast.
 func narrowOnlyAtEnds(p *plan.Program) bool {
 	for i := range p.Instrs {
 		in := &p.Instrs[i]
+		if in.DType == ir.U8 {
+			return false
+		}
 		for _, a := range in.Args[:in.NArgs] {
 			switch a.Kind {
 			case plan.InstrRef:
-				x := &p.Instrs[a.Index]
-				if x.Op == op.Cast && computed(x.DType) != x.DType {
+				if x := &p.Instrs[a.Index]; x.Op == op.Cast && computed(x.DType) != x.DType {
 					return false
 				}
 			case plan.InputRef:
 				if p.Inputs[a.Index].DType == ir.U8 && in.Op != op.Cast {
 					return false
 				}
-			}
-		}
-		if in.DType == ir.U8 && in.Op != op.Cast {
-			return false
-		}
-	}
-	for i := range p.Instrs { // a U8 result of a cast is only stored
-		in := &p.Instrs[i]
-		for _, a := range in.Args[:in.NArgs] {
-			if a.Kind == plan.InstrRef && p.Instrs[a.Index].DType == ir.U8 {
-				return false
 			}
 		}
 	}

@@ -131,7 +131,7 @@ func (e *emitter) touched(o Operand) int {
 // group emits the step of one group.
 func (e *emitter) group(gr *group, id int32) {
 	slices.Sort(gr.members)
-	if gr.program && gr.n > 0 && !(len(gr.members) == 1 && isRowOp(e.g.vals[gr.members[0]].op)) {
+	if gr.program && !(len(gr.members) == 1 && isRowOp(e.g.vals[gr.members[0]].op)) {
 		e.program(gr, id)
 		return
 	}
