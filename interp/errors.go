@@ -66,6 +66,9 @@ func (s *Session) panicError(p *run.Panicking) *CellError {
 func (s *Session) panicReport(p *run.Panicking, goroutine bool) report.Report {
 	pn := report.Panic{Value: p.Value}
 	for _, e := range p.Trace {
+		if e.Pos == 0 {
+			continue // of the cell as a whole
+		}
 		pn.Frames = append(pn.Frames, report.Frame{Func: e.Func, Pos: s.position(token.Pos(e.Pos))})
 	}
 	_ = goroutine

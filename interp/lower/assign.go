@@ -168,6 +168,9 @@ func (c *compiler) target(e ast.Expr, t types.Type) target {
 			return c.mapTarget(ix, mt)
 		}
 	}
+	if late := c.lateTarget(e); late != nil {
+		return *late
+	}
 	x := c.expr(e)
 	if x.local {
 		off := x.off
@@ -175,22 +178,50 @@ func (c *compiler) target(e ast.Expr, t types.Type) target {
 	}
 	tmp := c.layout.Place(wordType)
 	place := c.place_(x, e)
-	switch e := e.(type) {
-	case *ast.Ident:
+	if _, ok := e.(*ast.Ident); ok {
 		return target{x.typ, func(*frame) {}, func(f *frame, put func(*frame, unsafe.Pointer)) { put(f, place(f)) }}
-	case *ast.IndexExpr, *ast.StarExpr, *ast.SelectorExpr:
-		// Nil dereferences and bad indices panic after the right side is evaluated.
-		if late := c.lateTarget(e, x); late != nil {
-			return *late
-		}
 	}
 	return target{x.typ, func(f *frame) { *(*unsafe.Pointer)(f.At(tmp)) = place(f) },
 		func(f *frame, put func(*frame, unsafe.Pointer)) { put(f, *(*unsafe.Pointer)(f.At(tmp))) }}
 }
 
 // lateTarget evaluates the operands of an index, selector or dereference ahead
-// and forms the address when the value is stored.
-func (c *compiler) lateTarget(e ast.Expr, x value) *target { return nil }
+// and forms the address, which may panic, when the value is stored.
+func (c *compiler) lateTarget(e ast.Expr) *target {
+	var save func(*frame)
+	var x value
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		var p value
+		save, p = c.saved(c.expr(e.X))
+		x = c.deref(p, c.typeOf(e))
+	case *ast.SelectorExpr:
+		sel, ok := c.info.Selections[e]
+		if !ok || !isPointer(c.typeOf(e.X)) {
+			return nil
+		}
+		var p value
+		save, p = c.saved(c.expr(e.X))
+		x = c.fieldPath(p, sel.Index())
+	case *ast.IndexExpr:
+		t, ok := c.typeOf(e.X).Underlying().(*types.Slice)
+		if !ok {
+			return nil
+		}
+		saveS, s := c.saved(c.expr(e.X))
+		idx := c.layout.Place(intRT)
+		i := c.integerOf(e.Index)
+		save = func(f *frame) {
+			saveS(f)
+			*(*int)(f.At(idx)) = i(f)
+		}
+		x = c.sliceIndex(s, t.Elem(), func(f *frame) int { return *(*int)(f.At(idx)) })
+	default:
+		return nil
+	}
+	place := x.place
+	return &target{x.typ, save, func(f *frame, put func(*frame, unsafe.Pointer)) { put(f, place(f)) }}
+}
 
 func (c *compiler) mapTarget(e *ast.IndexExpr, t *types.Map) target {
 	saveM, m := c.saved(c.expr(e.X))

@@ -18,7 +18,45 @@ func (c *compiler) builtin(e *ast.CallExpr, name string) value {
 	if !ok {
 		c.fail(e.Pos(), "builtin %s is not supported", name)
 	}
+	if len(e.Args) == 1 {
+		if _, ok := c.info.TypeOf(e.Args[0]).(*types.Tuple); ok {
+			return c.builtinSpread(e, b)
+		}
+	}
 	return b(c, e)
+}
+
+// builtinSpread passes the results of a call to a builtin.
+func (c *compiler) builtinSpread(e *ast.CallExpr, b func(*compiler, *ast.CallExpr) value) value {
+	from := c.expr(e.Args[0])
+	call := &ast.CallExpr{Fun: e.Fun, Lparen: e.Lparen, Rparen: e.Rparen}
+	c.info.Types[call] = c.info.Types[e]
+	for _, m := range from.many {
+		v := types.NewVar(e.Pos(), nil, "", m.typ)
+		id := &ast.Ident{NamePos: e.Pos(), Name: "·"}
+		c.info.Uses[id] = v
+		c.info.Types[id] = types.TypeAndValue{Type: m.typ}
+		s := slot{off: m.off, t: m.rt}
+		if !m.local {
+			c.fail(e.Pos(), "results larger than the interpreter passes to a builtin")
+		}
+		c.vars[v] = s
+		call.Args = append(call.Args, id)
+	}
+	v := b(c, call)
+	if v.run != nil {
+		run := v.run
+		v.run = func(f *frame) {
+			from.run(f)
+			run(f)
+		}
+	}
+	if v.rt == nil {
+		return v
+	}
+	r := before(from.run, v)
+	r.run = v.run
+	return r
 }
 
 var builtins map[string]func(c *compiler, e *ast.CallExpr) value
@@ -231,10 +269,19 @@ func (plainError) RuntimeError() {}
 
 func checkMake(n, limit int, size uintptr, both bool) {
 	const maxAlloc = 1 << 47
-	if n < 0 || uintptr(n) > maxAlloc/max(size, 1) {
+	if size == 0 {
+		if both && limit < n {
+			panic(runtimeError("makeslice: cap out of range"))
+		}
+		if n < 0 {
+			panic(runtimeError("makeslice: len out of range"))
+		}
+		return
+	}
+	if n < 0 || uintptr(n) > maxAlloc/size {
 		panic(runtimeError("makeslice: len out of range"))
 	}
-	if both && (limit < n || uintptr(limit) > maxAlloc/max(size, 1)) {
+	if both && (limit < n || uintptr(limit) > maxAlloc/size) {
 		panic(runtimeError("makeslice: cap out of range"))
 	}
 }
@@ -339,10 +386,9 @@ func printed(v reflect.Value) string {
 	case isInteger(k):
 		return strconv.FormatUint(v.Uint(), 10)
 	case k == reflect.Float32 || k == reflect.Float64:
-		return printedFloat(v.Float())
+		return strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits())
 	case k == reflect.Complex64 || k == reflect.Complex128:
-		x := v.Complex()
-		return "(" + printedFloat(real(x)) + printedFloat(imag(x)) + "i)"
+		return strconv.FormatComplex(v.Complex(), 'g', -1, v.Type().Bits())
 	case k == reflect.String:
 		return v.String()
 	case k == reflect.Interface:
@@ -355,26 +401,6 @@ func printed(v reflect.Value) string {
 }
 
 func printedWord(w uintptr) string { return "0x" + strconv.FormatUint(uint64(w), 16) }
-
-// printedFloat formats as the runtime's print does: seven digits and a three
-// digit exponent.
-func printedFloat(x float64) string {
-	switch {
-	case x != x:
-		return "NaN"
-	case x > 1.7976931348623157e308:
-		return "+Inf"
-	case x < -1.7976931348623157e308:
-		return "-Inf"
-	}
-	s := strconv.FormatFloat(x, 'e', 6, 64)
-	if s[0] != '-' {
-		s = "+" + s
-	}
-	i := strings.IndexByte(s, 'e')
-	exp := s[i+2:]
-	return s[:i+2] + strings.Repeat("0", 3-len(exp)) + exp
-}
 
 func (c *compiler) builtinMinMax(e *ast.CallExpr) value {
 	t := c.typeOf(e)

@@ -22,9 +22,6 @@ func (p *Program) convention(recv types.Type, sig *types.Signature) convention {
 	var cv convention
 	slot := func(t types.Type) run.Slot {
 		rt := p.rtype(t)
-		if !native.Inline(rt) {
-			panic(&Unsupported{Msg: "parameter or result of type " + t.String() + ": larger than the interpreter passes by value; pass a pointer"})
-		}
 		return run.Slot{Off: l.Place(rt), Type: rt}
 	}
 	if recv != nil {
@@ -76,7 +73,9 @@ func (c *compiler) conversion(e *ast.CallExpr) value {
 	t := c.typeOf(e)
 	x := e.Args[0]
 	if c.info.Types[x].IsNil() {
-		return c.zero(t)
+		v := c.zero(t)
+		v.isNil = false // a nil of a type, unlike the untyped one
+		return v
 	}
 	v := c.expr(x)
 	if v.con != nil && v.rt.IsInterface() == false {
@@ -349,10 +348,15 @@ func (c *compiler) callResult(sig *types.Signature, cv convention, invoke func(*
 			v.many = append(v.many, c.slotValue(sig.Results().At(i).Type(), slots[i]))
 		}
 		results := cv.results
+		prepare, at := make([]func(*frame), len(slots)), make([]func(*frame) unsafe.Pointer, len(slots))
+		for i, s := range slots {
+			prepare[i], at[i] = s.prepare(), s.address()
+		}
 		v.run = func(f *frame) {
 			nf := invoke(f)
 			for i, r := range results {
-				native.Move(r.Type, f.At(slots[i].off), nf.At(r.Off))
+				prepare[i](f)
+				native.Move(r.Type, at[i](f), nf.At(r.Off))
 			}
 			f.Thread.Release(nf)
 		}

@@ -158,6 +158,7 @@ func (p *Program) cellBody(name string, cell *check.Cell, inits []*run.Func) *Ce
 		}
 		list = append(list, item.Stmt)
 	}
+	p.takePlain(cell, list, out)
 	add(c.block(list), 0)
 	code := run.NewCode("")
 	code.Body = assemble(nil, nil, unpositioned(steps), nil, true)

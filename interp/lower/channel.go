@@ -5,16 +5,24 @@ import (
 
 	"go/types"
 	"reflect"
+	"runtime"
 	"unsafe"
 
 	"loris/interp/native"
 )
 
+// spins is how often a channel operation lets others run before it waits, which
+// costs more since it must also watch for an interrupt.
+const spins = 3
+
 // wait receives from a channel, or ends the goroutine when it is interrupted.
 func wait(f *frame, ch reflect.Value) (reflect.Value, bool) {
 	if !ch.IsNil() {
-		if v, ok := ch.TryRecv(); v.IsValid() {
-			return v, ok
+		for range spins {
+			if v, ok := ch.TryRecv(); v.IsValid() {
+				return v, ok
+			}
+			runtime.Gosched()
 		}
 	}
 	done := reflect.ValueOf(f.Thread.Task.Done())
@@ -70,8 +78,13 @@ func (c *compiler) send(s *ast.SendStmt) step {
 }
 
 func sendOn(f *frame, ch, x reflect.Value) {
-	if !ch.IsNil() && ch.TrySend(x) {
-		return
+	if !ch.IsNil() {
+		for range spins {
+			if ch.TrySend(x) {
+				return
+			}
+			runtime.Gosched()
+		}
 	}
 	done := reflect.ValueOf(f.Thread.Task.Done())
 	i, _, _ := reflect.Select([]reflect.SelectCase{{Dir: reflect.SelectSend, Chan: ch, Send: x}, {Dir: reflect.SelectRecv, Chan: done}})

@@ -134,9 +134,6 @@ func (c *compiler) function(name string, sig *types.Signature, recv *ast.FieldLi
 // their offsets follow from the signature alone.
 func (c *compiler) place(t types.Type) run.Slot {
 	rt := c.rtype(t)
-	if !native.Inline(rt) {
-		c.fail(c.pos, "parameter or result of type %s: larger than the interpreter passes by value; pass a pointer", t)
-	}
 	return run.Slot{Off: c.layout.Place(rt), Type: rt}
 }
 

@@ -108,6 +108,9 @@ func (c *compiler) importedVar(v *types.Var) value {
 		name := map[string]string{"Stdout": "stdout", "Stderr": "stderr"}[v.Name()]
 		return c.at(v.Type(), func(f *frame) unsafe.Pointer { return unsafe.Pointer(f.Thread.Task.File(name)) })
 	}
+	if v.Pkg().Path() == "os" && v.Name() == "Args" {
+		return c.fixed(v.Type(), unsafe.Pointer(&arguments))
+	}
 	sym, err := c.p.Packages.Symbol(v.Pkg().Path(), v.Name())
 	if err != nil {
 		c.fail(c.pos, "%v", err)
@@ -136,6 +139,9 @@ func (c *compiler) funcValue(f *types.Func, targs []types.Type) value {
 	fp := cl.Value(c.rtype(t).Reflect())
 	return c.result(t, constantly(fp))
 }
+
+// arguments is os.Args of cells: they have no command line.
+var arguments = []string{"cell"}
 
 func funcWord(v reflect.Value) unsafe.Pointer {
 	x := v.Interface()

@@ -54,7 +54,13 @@ func (c *compiler) structLit(e *ast.CompositeLit, t types.Type, u *types.Struct)
 			k = fieldIndex(u, kv.Key.(*ast.Ident).Name)
 			el = kv.Value
 		}
-		put, off := c.element(el, u.Field(k).Type()).store(), c.fieldOffset(t, k)
+		v := c.element(el, u.Field(k).Type())
+		if u.Field(k).Name() == "_" {
+			save, _ := c.saved(v)
+			fill = append(fill, func(f *frame, _ unsafe.Pointer) { save(f) })
+			continue
+		}
+		put, off := v.store(), c.fieldOffset(t, k)
 		fill = append(fill, func(f *frame, p unsafe.Pointer) { put(f, unsafe.Add(p, off)) })
 	}
 	return value{typ: t, rt: rt, get: func(f *frame) unsafe.Pointer {

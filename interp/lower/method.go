@@ -146,9 +146,24 @@ func (p *Program) wordMethod(recv types.Type, name string) *run.Code {
 	bare := types.NewSignatureType(nil, nil, nil, sig.Params(), sig.Results(), sig.Variadic())
 	return p.thunk(name, types.Typ[types.UnsafePointer], bare, nil, func(c *compiler, params, _ []value) value {
 		word := load[unsafe.Pointer](params[0])
+		if p, ok := recv.(*types.Pointer); ok && !isPointer(sig.Recv().Type()) && sig.Recv().Pkg() == pkg {
+			word = c.panicwrap(word, p, name)
+		}
 		cl := c.method(c.fromWord(recv, word), name, pkg)
 		return c.call(cl, params[1:])
 	})
+}
+
+// panicwrap refuses a nil pointer to a type whose method has a value receiver.
+func (c *compiler) panicwrap(word func(*frame) unsafe.Pointer, p *types.Pointer, name string) func(*frame) unsafe.Pointer {
+	text := "value method " + types.TypeString(p.Elem(), nil) + "." + name + " called using nil *" + typeBase(p.Elem()) + " pointer"
+	return func(f *frame) unsafe.Pointer {
+		w := word(f)
+		if w == nil {
+			panic(plainError(text))
+		}
+		return w
+	}
 }
 
 // fromWord views an interface's data word as a value of its type.

@@ -15,7 +15,10 @@ import (
 	"sync"
 	"unsafe"
 
+	"golang.org/x/tools/go/types/typeutil"
+
 	"loris/interp/native"
+	"loris/interp/plain"
 	"loris/interp/run"
 )
 
@@ -56,6 +59,7 @@ type Program struct {
 	funcs    map[*types.Func]*function
 	bodies   map[*types.Func]source // declarations, for instances and late compilation
 	locals   map[localKey]types.Type
+	ids      typeutil.Map
 	dispatch sync.Map // dispatchKey -> *target
 	pending  []func()
 	context  *types.Context
@@ -92,6 +96,7 @@ func New(pkgs Packages, fset *token.FileSet) *Program {
 		Packages: pkgs,
 		Fset:     fset,
 		Special:  map[string]SpecialCall{},
+		plain:    plain.New(),
 		globals:  map[*types.Var]*Global{},
 		funcs:    map[*types.Func]*function{},
 		bodies:   map[*types.Func]source{},
@@ -109,9 +114,6 @@ func (p *Program) Global(v *types.Var) *Global {
 	}
 	t := p.Types.Of(v.Type())
 	g := &Global{native.New(t), t}
-	if t.Size == 0 {
-		g.Ptr = unsafe.Pointer(new(uintptr))
-	}
 	p.globals[v] = g
 	return g
 }

@@ -31,11 +31,14 @@ func (c *compiler) rangeStmt(s *ast.RangeStmt, l int32) step {
 		})
 	case *types.Array:
 		elem, n := c.rtype(u.Elem()), int(u.Len())
-		save := func(*frame) {}
+		if !c.needsOperand(s) {
+			return c.rangeList(s, l, u.Elem(), func(*frame) {}, func(*frame) int { return n }, nil)
+		}
 		v := c.expr(s.X)
-		if s.Value != nil && !isBlank(s.Value) {
-			save, v = c.saved(v)
-		} else if v.get != nil {
+		var save func(*frame)
+		if m := v.place; m != nil && (s.Value == nil || isBlank(s.Value)) {
+			save = func(f *frame) { m(f) } // only what evaluating it does
+		} else {
 			save, v = c.saved(v)
 		}
 		m := v.memory()
@@ -45,6 +48,9 @@ func (c *compiler) rangeStmt(s *ast.RangeStmt, l int32) step {
 	case *types.Pointer:
 		a := u.Elem().Underlying().(*types.Array)
 		elem, n := c.rtype(a.Elem()), int(a.Len())
+		if !c.needsOperand(s) {
+			return c.rangeList(s, l, a.Elem(), func(*frame) {}, func(*frame) int { return n }, nil)
+		}
 		save, v := c.saved(c.expr(s.X))
 		m := load[unsafe.Pointer](v)
 		return c.rangeList(s, l, a.Elem(), save, func(*frame) int { return n }, func(f *frame, i int) unsafe.Pointer {
@@ -63,6 +69,27 @@ func (c *compiler) rangeStmt(s *ast.RangeStmt, l int32) step {
 	}
 	c.fail(s.Pos(), "cannot range over %s", xt)
 	panic(0)
+}
+
+// needsOperand reports whether a range over an array evaluates it: not if only
+// its length matters and that is constant.
+func (c *compiler) needsOperand(s *ast.RangeStmt) bool {
+	if s.Value != nil && !isBlank(s.Value) {
+		return true
+	}
+	effects := false
+	ast.Inspect(s.X, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			effects = true
+		case *ast.UnaryExpr:
+			effects = effects || n.Op == token.ARROW
+		case *ast.FuncLit:
+			return false
+		}
+		return true
+	})
+	return effects
 }
 
 // rangeTarget stores an iteration value in a loop variable.
@@ -90,13 +117,34 @@ func (c *compiler) rangeTarget(e ast.Expr, t types.Type, v value) func(*frame) {
 	}
 }
 
+// rangeTargets stores both iteration values. Those of an assignment are stored
+// after the operands of both were evaluated.
+func (c *compiler) rangeTargets(s *ast.RangeStmt, kt types.Type, k value, vt types.Type, v value) (key, val func(*frame)) {
+	if s.Tok == token.ASSIGN && s.Key != nil && s.Value != nil {
+		a, b := c.target(s.Key, kt), c.target(s.Value, vt)
+		putA, putB := c.convert(k, a.typ).store(), c.convert(v, b.typ).store()
+		return func(f *frame) {
+			a.prepare(f)
+			b.prepare(f)
+			a.set(f, putA)
+			b.set(f, putB)
+		}, nil
+	}
+	return c.rangeTarget(s.Key, kt, k), c.rangeTarget(s.Value, vt, v)
+}
+
 var intRT = native.Of(reflect.TypeFor[int]())
 
 // rangeList loops over an index and the elements at it.
 func (c *compiler) rangeList(s *ast.RangeStmt, l int32, elem types.Type, save func(*frame), length func(*frame) int, at func(*frame, int) unsafe.Pointer) step {
 	idx := c.layout.Place(intRT)
-	setKey := c.rangeTarget(s.Key, types.Typ[types.Int], value{typ: types.Typ[types.Int], rt: intRT, local: true, off: idx})
-	setVal := c.rangeTarget(s.Value, elem, c.at(elem, func(f *frame) unsafe.Pointer { return at(f, *(*int)(f.At(idx))) }))
+	key := value{typ: types.Typ[types.Int], rt: intRT, local: true, off: idx}
+	var setKey, setVal func(*frame)
+	if at == nil {
+		setKey = c.rangeTarget(s.Key, types.Typ[types.Int], key)
+	} else {
+		setKey, setVal = c.rangeTargets(s, types.Typ[types.Int], key, elem, c.at(elem, func(f *frame) unsafe.Pointer { return at(f, *(*int)(f.At(idx))) }))
+	}
 	body := c.block(s.Body.List)
 	pos := int32(s.Pos())
 	return func(f *frame) ctl {
@@ -171,8 +219,8 @@ func (c *compiler) rangeString(s *ast.RangeStmt, l int32) step {
 	g := load[string](v)
 	idx := c.layout.Place(intRT)
 	char := c.layout.Place(c.rtype(types.Typ[types.Rune]))
-	setKey := c.rangeTarget(s.Key, types.Typ[types.Int], value{typ: types.Typ[types.Int], rt: intRT, local: true, off: idx})
-	setVal := c.rangeTarget(s.Value, types.Typ[types.Rune], value{typ: types.Typ[types.Rune], rt: c.rtype(types.Typ[types.Rune]), local: true, off: char})
+	setKey, setVal := c.rangeTargets(s, types.Typ[types.Int], value{typ: types.Typ[types.Int], rt: intRT, local: true, off: idx},
+		types.Typ[types.Rune], value{typ: types.Typ[types.Rune], rt: c.rtype(types.Typ[types.Rune]), local: true, off: char})
 	body := c.block(s.Body.List)
 	return func(f *frame) ctl {
 		save(f)
@@ -205,8 +253,7 @@ func (c *compiler) rangeMap(s *ast.RangeStmt, l int32, t *types.Map) step {
 	it := c.layout.Place(wordType)
 	key := func(f *frame) unsafe.Pointer { return (*(**native.MapIter)(f.At(it))).Key }
 	elem := func(f *frame) unsafe.Pointer { return (*(**native.MapIter)(f.At(it))).Elem }
-	setKey := c.rangeTarget(s.Key, t.Key(), c.at(t.Key(), key))
-	setVal := c.rangeTarget(s.Value, t.Elem(), c.at(t.Elem(), elem))
+	setKey, setVal := c.rangeTargets(s, t.Key(), c.at(t.Key(), key), t.Elem(), c.at(t.Elem(), elem))
 	body := c.block(s.Body.List)
 	pos := int32(s.Pos())
 	return func(f *frame) ctl {

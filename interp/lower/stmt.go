@@ -174,6 +174,8 @@ func (c *compiler) stmt(s ast.Stmt) step {
 		return c.send(s)
 	case *ast.EmptyStmt:
 		return nothing
+	case *plainStatement:
+		return s.step
 	case *definition:
 		return c.defineGlobals(s)
 	case *shownValue:

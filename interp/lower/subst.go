@@ -3,6 +3,7 @@ package lower
 import (
 	"go/ast"
 	"go/types"
+	"strconv"
 	"strings"
 
 	"loris/interp/native"
@@ -160,39 +161,61 @@ func (s substituter) iface(t *types.Interface) types.Type {
 }
 
 func (s substituter) named(t *types.Named) types.Type {
-	if n := t.TypeArgs().Len(); n > 0 {
-		args := make([]types.Type, n)
-		changed := false
-		for i := range args {
-			args[i] = s.typ(t.TypeArgs().At(i))
-			changed = changed || args[i] != t.TypeArgs().At(i)
-		}
-		if !changed && !s.local(t.Origin().Obj()) {
-			return t
-		}
-		inst, err := types.Instantiate(s.c.p.context, t.Origin(), args, false)
-		if err != nil {
-			return t
-		}
-		return inst
+	args := make([]types.Type, t.TypeArgs().Len())
+	changed := false
+	for i := range args {
+		args[i] = s.typ(t.TypeArgs().At(i))
+		changed = changed || args[i] != t.TypeArgs().At(i)
 	}
-	if !s.local(t.Obj()) {
+	if s.local(t.Origin().Obj()) {
+		return s.localType(t, args)
+	}
+	if !changed {
 		return t
 	}
-	// A type declared in a generic function is another one in each instance.
-	names := make([]string, len(s.c.env))
-	for i, b := range s.c.env {
-		names[i] = types.TypeString(b.arg, nil)
+	inst, err := types.Instantiate(s.c.p.context, t.Origin(), args, false)
+	if err != nil {
+		return t
 	}
-	key := localKey{t.Obj(), strings.Join(names, ",")}
-	if l, ok := s.c.p.locals[key]; ok {
+	return inst
+}
+
+// localType is a type declared in a generic function: another one in each
+// instance of the function.
+func (s substituter) localType(t *types.Named, args []types.Type) types.Type {
+	p := s.c.p
+	key := localKey{obj: t.Origin().Obj()}
+	var names, own []string
+	for _, b := range s.c.env {
+		key.args += p.typeID(b.arg) + ","
+		names = append(names, types.TypeString(b.arg, nil))
+	}
+	for _, a := range args {
+		key.args += ";" + p.typeID(a)
+		own = append(own, types.TypeString(a, nil))
+	}
+	if l, ok := p.locals[key]; ok {
 		return l
 	}
-	obj := types.NewTypeName(t.Obj().Pos(), t.Obj().Pkg(), t.Obj().Name()+"["+key.args+"]", nil)
+	name := t.Obj().Name() + "[" + strings.Join(names, ",")
+	if len(own) > 0 {
+		name += ";" + strings.Join(own, ",")
+	}
+	obj := types.NewTypeName(t.Obj().Pos(), t.Obj().Pkg(), name+"]", nil)
 	l := types.NewNamed(obj, nil, nil)
-	s.c.p.locals[key] = l
+	p.locals[key] = l
 	l.SetUnderlying(s.typ(t.Underlying()).Underlying())
 	return l
+}
+
+// typeID spells a type so that only identical types have the same.
+func (p *Program) typeID(t types.Type) string {
+	if id := p.ids.At(t); id != nil {
+		return id.(string)
+	}
+	id := strconv.Itoa(p.ids.Len())
+	p.ids.Set(t, id)
+	return id
 }
 
 // local reports whether a type is declared inside the generic function.

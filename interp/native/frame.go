@@ -1,6 +1,7 @@
 package native
 
 import (
+	"reflect"
 	"sync"
 	"unsafe"
 )
@@ -35,12 +36,30 @@ func (l *Layout) Place(t *Type) uintptr {
 	align := uintptr(max(t.Align, 1))
 	off := (l.size + align - 1) &^ (align - 1)
 	l.size = off + t.Size
-	for w := uintptr(0); w < t.PtrBytes/8; w++ {
-		if *(*byte)(unsafe.Add(unsafe.Pointer(t.GCData), w/8))>>(w%8)&1 != 0 {
-			l.set(off/8 + w)
+	l.mark(t, off)
+	return off
+}
+
+// mark sets the pointer bits of a value at an offset.
+func (l *Layout) mark(t *Type, off uintptr) {
+	if t.TFlag&flagGCMaskOnDemand == 0 {
+		for w := uintptr(0); w < t.PtrBytes/8; w++ {
+			if *(*byte)(unsafe.Add(unsafe.Pointer(t.GCData), w/8))>>(w%8)&1 != 0 {
+				l.set(off/8 + w)
+			}
+		}
+		return
+	}
+	switch r := t.Reflect(); r.Kind() {
+	case reflect.Array:
+		for i := range r.Len() {
+			l.mark(Of(r.Elem()), off+uintptr(i)*r.Elem().Size())
+		}
+	case reflect.Struct:
+		for f := range r.Fields() {
+			l.mark(Of(f.Type), off+f.Offset)
 		}
 	}
-	return off
 }
 
 func (l *Layout) set(word uintptr) {

@@ -106,6 +106,7 @@ func (u *Types) structLiteral(t *types.Struct) *Type {
 	}
 	if byHand {
 		m := u.allocate(t, reflect.Struct, typeName(t), false)
+		u.pointerTo(m, types.NewPointer(t))
 		m.t.setLayout(Of(u.layoutOf(t)))
 		u.queueFields(m, t)
 		return m.t

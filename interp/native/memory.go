@@ -88,12 +88,16 @@ type MapIter struct {
 	it        unsafe.Pointer
 }
 
-var zeroSized byte
+// zeroBase is where compiled Go puts all values of size zero.
+var zeroBase = unsafe.Pointer(escaped(new(struct{})))
+
+//go:noinline
+func escaped(p *struct{}) *struct{} { return p }
 
 // New allocates a zeroed value.
 func New(t *Type) unsafe.Pointer {
 	if t.Size == 0 {
-		return unsafe.Pointer(&zeroSized)
+		return zeroBase
 	}
 	return mallocgc(t.Size, t, true)
 }
@@ -147,10 +151,20 @@ func Grow(elem *Type, s Slice, n int) Slice {
 	if s.Cap-s.Len >= n {
 		return s
 	}
+	if s.Len+n < 0 {
+		panic(tooLong{})
+	}
 	g := growslice(elem, s, n)
 	g.Len = s.Len
 	return g
 }
+
+// tooLong is the run-time error of an append beyond the largest int.
+type tooLong struct{}
+
+func (tooLong) Error() string { return "runtime error: growslice: len out of range" }
+
+func (tooLong) RuntimeError() {}
 
 // MapGet returns the element of a key, or nil.
 func MapGet(t *MapType, m, key unsafe.Pointer) unsafe.Pointer {
@@ -211,7 +225,7 @@ func Box(t *Type, p unsafe.Pointer) unsafe.Pointer {
 		return *(*unsafe.Pointer)(p)
 	}
 	if t.Size == 0 {
-		return unsafe.Pointer(&zeroSized)
+		return zeroBase
 	}
 	q := mallocgc(t.Size, t, t.PtrBytes != 0)
 	Move(t, q, p)

@@ -265,6 +265,8 @@ func (u *Types) named(t *types.Named) *Type {
 		u.fillInterface(m, under)
 	case *types.Struct:
 		u.queueFields(m, under)
+	case *types.Array: // types are built around it by its element
+		u.fillComposite(m.t, kind, under)
 	default:
 		u.queue = append(u.queue, func() { u.fillComposite(m.t, kind, under) })
 	}
