@@ -11,6 +11,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -78,27 +79,29 @@ const fewestSamples = 5
 // largestBatch bounds the repetitions in a sample, for a clock that stands still.
 const largestBatch = 1 << 20
 
-// Counters are what the library has done since the program started. The times
-// are summed over all evaluations.
+// Counters are what the library has done since the program started.
 type Counters struct {
-	Plan, Run            time.Duration
+	Plan                 time.Duration // spent planning, over all evaluations
 	PlanHits, PlanMisses int64
-	Kernels              int64
-	AllocatedBytes       int64
-	LiveBytes, PeakBytes int64
+}
+
+// Profile is what ran during a call.
+type Profile struct {
+	Run     time.Duration     // sum over the kernels
+	Kernels int               // kernels that ran
+	Chosen  map[string]string // step → kernel that the device chose
+	Peak    int64             // most bytes that one evaluation held during a step
 }
 
 // Engine is the library that runs the cases, as far as measuring needs it.
 type Engine interface {
-	// Counters returns the counts so far. It takes well under a microsecond.
+	// Counters returns the counts so far.
 	Counters() Counters
-	// ResetPeak makes PeakBytes start again from the present LiveBytes.
-	ResetPeak()
+	// Profile runs f and tells which kernels ran how long. Recording costs
+	// time, so it is done apart from sampling.
+	Profile(f func()) Profile
 	// Device names what the cases run on, such as "cpu".
 	Device() string
-	// Kernels names the kernels chosen on this machine, such as
-	// gemm → "avx512", for the provenance.
-	Kernels() map[string]string
 	// CallCost is the time that an empty case costs here, which is that of the
 	// interpreter in a notebook; 0 in a compiled program.
 	CallCost() time.Duration
@@ -142,6 +145,9 @@ func Measure(o Options, e Engine, subjects ...Subject) (*Report, error) {
 		return nil, err
 	}
 	r.Provenance = provenance(o, e, watch)
+	if r.Provenance.Kernels, err = m.profile(); err != nil {
+		return nil, err
+	}
 	r.CallCost = e.CallCost()
 	for i, s := range m.series {
 		r.Rows = append(r.Rows, m.row(i, s))
@@ -177,11 +183,13 @@ type measurement struct {
 
 // series is what was measured of one case.
 type series struct {
-	batch            int       // repetitions in a sample
-	total            []float64 // ns per repetition, one per sample
-	build, plan, run []float64
-	counters         Counters // differences over all samples
-	peak             int64    // above what was live before
+	batch    int       // repetitions in a sample
+	total    []float64 // ns per repetition, one per sample
+	plan     []float64
+	counters Counters // differences over all samples
+	run      float64  // ns per repetition, by the profile
+	kernels  float64  // per repetition
+	peak     int64    // bytes of one evaluation
 }
 
 // verify runs each case once and compares its result with the first's.
@@ -289,7 +297,6 @@ func (m *measurement) sample() error {
 
 func (m *measurement) sampleOf(i int) error {
 	s := &m.series[i]
-	m.engine.ResetPeak()
 	before := m.engine.Counters()
 	d, err := m.time(i, s.batch)
 	if err != nil {
@@ -297,32 +304,51 @@ func (m *measurement) sampleOf(i int) error {
 	}
 	after := m.engine.Counters()
 	n := float64(s.batch)
-	plan, run := float64(after.Plan-before.Plan)/n, float64(after.Run-before.Run)/n
-	total := float64(d) / n
-	s.total = append(s.total, total)
-	s.plan, s.run = append(s.plan, plan), append(s.run, run)
-	// What is neither planning nor running is building the graph, calls and
-	// hand-over.
-	s.build = append(s.build, max(total-plan-run, 0))
+	s.total = append(s.total, float64(d)/n)
+	s.plan = append(s.plan, float64(after.Plan-before.Plan)/n)
 	s.counters.PlanHits += after.PlanHits - before.PlanHits
 	s.counters.PlanMisses += after.PlanMisses - before.PlanMisses
-	s.counters.Kernels += after.Kernels - before.Kernels
-	s.counters.AllocatedBytes += after.AllocatedBytes - before.AllocatedBytes
-	s.peak = max(s.peak, after.PeakBytes-before.LiveBytes)
 	return nil
 }
 
+// profile runs each case a few times more to split its time, and returns the
+// kernels that ran.
+func (m *measurement) profile() (chosen map[string]string, err error) {
+	const rounds = 5
+	chosen = map[string]string{}
+	for i := range m.subjects {
+		s := &m.series[i]
+		n := min(s.batch, 20)
+		var runs []float64
+		for range rounds {
+			var failed error
+			p := m.engine.Profile(func() { _, failed = m.time(i, n) })
+			if failed != nil {
+				return nil, failed
+			}
+			runs = append(runs, float64(p.Run)/float64(n))
+			s.kernels = float64(p.Kernels) / float64(n)
+			s.peak = max(s.peak, p.Peak)
+			maps.Copy(chosen, p.Chosen)
+		}
+		s.run = Median(runs)
+	}
+	return chosen, nil
+}
+
 func (m *measurement) row(i int, s series) Row {
-	runs := float64(len(s.total) * s.batch)
 	sorted := slices.Sorted(slices.Values(s.total))
 	row := Row{
 		Name: m.subjects[i].Name, Batch: s.batch, Samples: s.total,
 		Median: Median(s.total), MAD: MAD(s.total), Min: sorted[0], P5: percentileOfSorted(sorted, 5), P95: percentileOfSorted(sorted, 95),
-		Build: Median(s.build), Plan: Median(s.plan), Run: Median(s.run),
+		Plan: Median(s.plan), Run: s.run,
 		PlanHits: s.counters.PlanHits, PlanMisses: s.counters.PlanMisses,
-		KernelsPerRun: float64(s.counters.Kernels) / runs, AllocatedPerRun: float64(s.counters.AllocatedBytes) / runs, PeakBytes: s.peak,
+		KernelsPerRun: s.kernels, PeakBytes: s.peak,
 		Ratio: 1, CI: Interval{1, 1},
 	}
+	// What is neither planning nor running is building the graph, calls and
+	// hand-over.
+	row.Build = max(row.Median-row.Plan-row.Run, 0)
 	if i > 0 {
 		row.Ratio, row.CI = BootstrapRatio(s.total, m.series[0].total, m.options.Confidence, resamples, m.options.Seed+uint64(i))
 	}

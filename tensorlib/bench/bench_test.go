@@ -16,14 +16,18 @@ import (
 // fake is an engine whose cases wait for set times.
 type fake struct {
 	counters Counters
+	profile  Profile
 	log      []string
 }
 
-func (f *fake) Counters() Counters         { return f.counters }
-func (f *fake) ResetPeak()                 { f.counters.PeakBytes = f.counters.LiveBytes }
-func (f *fake) Device() string             { return "cpu" }
-func (f *fake) Kernels() map[string]string { return map[string]string{"gemm": "generic"} }
-func (f *fake) CallCost() time.Duration    { return 300 * time.Nanosecond }
+func (f *fake) Counters() Counters { return f.counters }
+func (f *fake) Profile(run func()) Profile {
+	f.profile = Profile{Chosen: map[string]string{"gemm": "generic"}}
+	run()
+	return f.profile
+}
+func (f *fake) Device() string          { return "cpu" }
+func (f *fake) CallCost() time.Duration { return 300 * time.Nanosecond }
 
 type list []float64
 
@@ -36,10 +40,10 @@ func (f *fake) subject(name string, d time.Duration, values ...float64) Subject 
 		f.log = append(f.log, name)
 		for start := time.Now(); time.Since(start) < d; {
 		}
-		f.counters.Run += d / 2
 		f.counters.PlanHits++
-		f.counters.Kernels += 3
-		f.counters.PeakBytes = max(f.counters.PeakBytes, f.counters.LiveBytes+4096)
+		f.profile.Run += d / 2
+		f.profile.Kernels += 3
+		f.profile.Peak = 4096
 		return list(values), nil
 	}}
 }

@@ -72,7 +72,7 @@ func startWatch() watch { return watch{time.Now(), machine.Watch()} }
 func provenance(o Options, e Engine, w watch) Provenance {
 	l := w.load()
 	return Provenance{
-		Started: w.started.UTC().Format(time.RFC3339), Machine: machine.Read(e.Device(), ""), Device: e.Device(), Kernels: e.Kernels(),
+		Started: w.started.UTC().Format(time.RFC3339), Machine: machine.Read(e.Device(), ""), Device: e.Device(),
 		Load: l, Noisy: l.Noisy(), Seeds: o.Seeds, Inputs: o.Inputs,
 		Settings: Settings{Warmup: o.Warmup, Samples: o.Samples, Interleave: o.Interleave, Verify: o.Verify,
 			MinSampleUS: float64(o.MinSample) / 1e3, Confidence: o.Confidence, Resamples: resamples, Seed: o.Seed},

@@ -33,13 +33,13 @@ type Row struct {
 	Samples []float64 // one time per sample
 	// Median, median absolute deviation, least, 5th and 95th percentile.
 	Median, MAD, Min, P5, P95 float64
-	// Build, Plan and Run are the medians of the parts of a repetition:
-	// building the graph (with all calls), planning it, running it.
+	// Plan and Run are the parts of a repetition that plan and run kernels, by
+	// counters and by a profile taken apart; Build is the rest of the median:
+	// building the graph, calls, hand-over.
 	Build, Plan, Run     float64
 	PlanHits, PlanMisses int64
 	KernelsPerRun        float64
-	AllocatedPerRun      float64 // bytes
-	PeakBytes            int64   // above what was live before
+	PeakBytes            int64 // most that one evaluation holds
 	// Ratio is this case's time over the first case's: above 1, the first is
 	// faster. CI is its confidence interval.
 	Ratio float64
@@ -86,7 +86,7 @@ func (r *Report) Table() *display.Table {
 	t := &display.Table{Columns: []display.Column{
 		{Name: "case"}, {Name: "median", Bar: true}, {Name: "± MAD", Tooltip: "median absolute deviation"}, {Name: "min"}, {Name: "p95", Tooltip: "95th percentile"},
 		{Name: "build", Tooltip: "building the graph, with all calls"}, {Name: "plan"}, {Name: "run"}, {Name: "ratio", Align: display.AlignRight, Tooltip: "time over the first case's"},
-		{Name: fmt.Sprintf("%.0f %% interval", 100*r.Options.Confidence)}, {Name: "plan hits"}, {Name: "kernels"}, {Name: "peak", Tooltip: "bytes above those live before"},
+		{Name: fmt.Sprintf("%.0f %% interval", 100*r.Options.Confidence)}, {Name: "plan hits"}, {Name: "kernels"}, {Name: "peak", Tooltip: "most bytes that one evaluation holds"},
 	}}
 	for i, row := range r.Rows {
 		ratio, interval := any("1"), any("")
