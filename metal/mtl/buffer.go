@@ -198,6 +198,9 @@ func (d *Device) Borrow(data []byte, release func()) (*Buffer, error) {
 	return &Buffer{device: d, block: b, length: len(data), data: b.data}, nil
 }
 
+// ID is the Metal buffer that the bytes are part of.
+func (b *Buffer) ID() objc.ID { return b.block.id }
+
 // Len is the length in bytes.
 func (b *Buffer) Len() int { return b.length }
 

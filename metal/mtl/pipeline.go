@@ -30,6 +30,9 @@ type Pipeline struct {
 	id           objc.ID
 }
 
+// ID is the Metal pipeline state.
+func (p *Pipeline) ID() objc.ID { return p.id }
+
 // Diagnostic is one message of Apple's compiler.
 type Diagnostic struct {
 	File         string

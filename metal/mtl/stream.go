@@ -130,6 +130,9 @@ func (s *Stream) End() Ticket {
 	return t
 }
 
+// QueueID is the Metal command queue.
+func (s *Stream) QueueID() objc.ID { return s.queue }
+
 // Profile makes every dispatch a command buffer of its own, so that each step has GPU times; see Timings.
 func (s *Stream) Profile(on bool) {
 	s.mu.Lock()

@@ -14,12 +14,14 @@ var (
 	alloc              = Declare("+NSObject", "alloc", "@")
 	initObject         = Declare("NSObject", "init", "@")
 	respondsToSelector = Declare("NSObject", "respondsToSelector:", "B:")
-	stringWithUTF8     = Declare("+NSString", "stringWithUTF8String:", "@*")
+	stringWithCString  = Declare("+NSString", "stringWithCString:encoding:", "@*Q")
 	utf8String         = Declare("NSString", "UTF8String", "*")
 	localizedDesc      = Declare("NSError", "localizedDescription", "@")
 	fileURLWithPath    = Declare("+NSURL", "fileURLWithPath:", "@@")
 	arrayWithObjects   = Declare("+NSArray", "arrayWithObjects:count:", "@^@Q")
 )
+
+const utf8StringEncoding = 4
 
 // Pool runs f inside an autorelease pool. Pools belong to an OS thread, so f must not wait for other goroutines
 // that use Objective-C on its behalf.
@@ -33,7 +35,7 @@ func Pool(f func()) {
 
 // String makes an autoreleased NSString.
 func String(s string) ID {
-	return ID(stringWithUTF8.SendClass(uintptr(unsafe.Pointer(cString(s)))))
+	return ID(stringWithCString.SendClass(uintptr(unsafe.Pointer(cString(s))), utf8StringEncoding))
 }
 
 // GoString copies an NSString; nil gives "".
@@ -43,6 +45,9 @@ func GoString(o ID) string {
 	}
 	return goString(utf8String.Send(o))
 }
+
+// CString copies a zero-terminated string of C.
+func CString(address uintptr) string { return goString(address) }
 
 func goString(address uintptr) string {
 	if address == 0 {

@@ -15,6 +15,7 @@ func (o ID) Release()                                               { panic(ErrU
 func Pool(f func())                                                 { panic(ErrUnavailable) }
 func String(s string) ID                                            { panic(ErrUnavailable) }
 func GoString(o ID) string                                          { panic(ErrUnavailable) }
+func CString(address uintptr) string                                { panic(ErrUnavailable) }
 func ErrorText(e ID) string                                         { panic(ErrUnavailable) }
 func NewObject(class string) ID                                     { panic(ErrUnavailable) }
 func FileURL(path string) ID                                        { panic(ErrUnavailable) }

@@ -282,7 +282,10 @@ static id o_init(id self, SEL) { return self; }
 static id o_retain(id self, SEL) { return objc_retain(self); }
 static void o_release(id self, SEL) { objc_release(self); }
 static ObjCBool o_responds(id self, SEL, SEL s) { return find_method(self->isa, s) != nullptr; }
-static id s_with_utf8(Class*, SEL, const char* p) { return objc_autorelease(new_string(p)); }
+static id s_with_cstring(Class*, SEL, const char* p, NSUInteger encoding) {
+  if (encoding != 4) problem(false, "stringWithCString: encoding %lu, the host code means UTF-8 (4)", encoding);
+  return objc_autorelease(new_string(p));
+}
 static const char* s_utf8(id self, SEL) { return text_of(self).c_str(); }
 static id e_description(id self, SEL) { return objc_autorelease(new_string(static_cast<Error*>(self)->members.text)); }
 static NSInteger e_code(id self, SEL) { return static_cast<Error*>(self)->members.code; }
@@ -311,7 +314,7 @@ void define_foundation() {
   method("NSObject", "retain", o_retain);
   method("NSObject", "release", o_release);
   method("NSObject", "respondsToSelector:", o_responds);
-  method("+NSString", "stringWithUTF8String:", s_with_utf8);
+  method("+NSString", "stringWithCString:encoding:", s_with_cstring);
   method("NSString", "UTF8String", s_utf8);
   method("NSError", "localizedDescription", e_description);
   method("NSError", "code", e_code);

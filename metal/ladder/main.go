@@ -1,0 +1,185 @@
+// Command ladder proves the Metal backend rung by rung and writes what it found to a JSON file:
+//
+//	typecheck   every MSL source under the strict type check
+//	softmetal   every case through the host code on the software Metal, in three lane orders (on a Mac: the GPU)
+//	tsan        small cases under ThreadSanitizer
+//	arm64       small cases through the host code built for arm64, under qemu-user
+//	ptx         every kernel compiled to PTX
+//
+// and the host code's own checks: selectors against Apple's headers, planted faults that must be caught, the darwin
+// build and vet. On Linux it must be built with the tag softmetal.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"loris/metal/conformance"
+	"loris/metal/kernels"
+)
+
+// kernelRow counts the cases of one kernel on one rung.
+type kernelRow struct {
+	Kernel string `json:"kernel"`
+	Rung   string `json:"rung"`
+	Cases  int    `json:"cases"`
+	Failed int    `json:"failed"`
+}
+
+// hostRow counts one check of the host code.
+type hostRow struct {
+	Check  string `json:"check"`
+	Cases  int    `json:"cases"`
+	Failed int    `json:"failed"`
+}
+
+// results collects rows; several goroutines add to it.
+type results struct {
+	mu      sync.Mutex
+	kernels map[[2]string]*kernelRow
+	host    map[string]*hostRow
+}
+
+func (r *results) kernel(rung, kernel string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := [2]string{kernel, rung}
+	if r.kernels[key] == nil {
+		r.kernels[key] = &kernelRow{Kernel: kernel, Rung: rung}
+	}
+	r.kernels[key].Cases++
+	if err != nil {
+		r.kernels[key].Failed++
+		fmt.Printf("%s: %s: %v\n", rung, kernel, err)
+	}
+}
+
+func (r *results) hostCheck(check string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.host[check] == nil {
+		r.host[check] = &hostRow{Check: check}
+	}
+	r.host[check].Cases++
+	if err != nil {
+		r.host[check].Failed++
+		fmt.Printf("%s: %v\n", check, err)
+	}
+}
+
+var (
+	output = flag.String("o", "build/metal.json", "where to write the results")
+	only   = flag.String("rungs", "typecheck,softmetal,tsan,arm64,ptx,selectors,faults,darwin", "what to run")
+	fault  = flag.String("fault", "", "commit one planted fault (used by the faults check)")
+	small  = flag.Bool("small", false, "run the small cases on the device and print one line per case (used by the arm64 rung)")
+)
+
+func main() {
+	flag.Parse()
+	var err error
+	switch {
+	case *fault != "":
+		err = commit(*fault)
+	case *small:
+		err = printSmallCases()
+	default:
+		err = climb()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "metal ladder:", err)
+		os.Exit(1)
+	}
+}
+
+// kernelName is the name a case counts under: generated and user kernels once per family.
+func kernelName(c *conformance.Case) string {
+	if strings.HasPrefix(c.Launch.Kernel, "user_") {
+		return "user_kernel"
+	}
+	return c.Launch.Kernel
+}
+
+func climb() error {
+	r := &results{kernels: map[[2]string]*kernelRow{}, host: map[string]*hostRow{}}
+	cases := conformance.Cases()
+	want := strings.Split(*only, ",")
+	rungs := []struct {
+		name string
+		run  func(*results, []*conformance.Case) error
+	}{{"typecheck", typecheck}, {"softmetal", onDevice}, {"tsan", races}, {"arm64", onARM64}, {"ptx", toPTX}, {"selectors", selectors}, {"faults", faults}, {"darwin", darwin}}
+	for _, rung := range rungs {
+		if !slices.Contains(want, rung.name) {
+			continue
+		}
+		if runtime.GOOS == "darwin" && !slices.Contains([]string{"softmetal", "selectors", "darwin"}, rung.name) {
+			continue // the other rungs stand in for the Mac that is here
+		}
+		start := time.Now()
+		if err := rung.run(r, cases); err != nil {
+			return fmt.Errorf("%s: %w", rung.name, err)
+		}
+		fmt.Printf("%-10s %6.1f s\n", rung.name, time.Since(start).Seconds())
+	}
+	return r.report(cases, want)
+}
+
+// report writes the JSON file and prints the last line. A kernel that lacks a case on a rung that ran is a failure.
+func (r *results) report(cases []*conformance.Case, ran []string) error {
+	names := map[string]bool{}
+	for _, n := range kernels.Names() {
+		names[n] = true
+	}
+	for _, c := range cases {
+		names[kernelName(c)] = true
+	}
+	all := struct {
+		Kernels []*kernelRow `json:"kernels"`
+		Host    []*hostRow   `json:"host"`
+	}{}
+	total, failed := 0, 0
+	for name := range names {
+		for _, rung := range []string{"typecheck", "softmetal", "tsan", "arm64", "ptx"} {
+			row := r.kernels[[2]string{name, rung}]
+			if row == nil {
+				if !slices.Contains(ran, rung) || runtime.GOOS == "darwin" && rung != "softmetal" {
+					continue
+				}
+				row = &kernelRow{Kernel: name, Rung: rung, Failed: 1}
+				fmt.Printf("%s: kernel %s has no case\n", rung, name)
+			}
+			all.Kernels = append(all.Kernels, row)
+			total, failed = total+row.Cases, failed+row.Failed
+		}
+	}
+	for _, row := range r.host {
+		all.Host = append(all.Host, row)
+		total, failed = total+row.Cases, failed+row.Failed
+	}
+	slices.SortFunc(all.Kernels, func(a, b *kernelRow) int {
+		return strings.Compare(a.Kernel+"\x00"+a.Rung, b.Kernel+"\x00"+b.Rung)
+	})
+	slices.SortFunc(all.Host, func(a, b *hostRow) int { return strings.Compare(a.Check, b.Check) })
+	data, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(*output), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(*output, append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	fmt.Printf("metal ladder: %d kernels, %d cases, %d failed\n", len(names), total, failed)
+	if failed > 0 {
+		os.Exit(1)
+	}
+	return nil
+}
