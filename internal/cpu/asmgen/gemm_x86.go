@@ -222,7 +222,11 @@ func sumColumns(t *text, v x86Vec, first, n, off int) {
 		hadd(0, 0)
 		hadd(0, 0)
 	}
-	t.p("VEXTRACTF128 $1, Y0, X1")
-	t.p("VADDPS X1, X0, X0")
+	tmp := 1
+	if n == 1 {
+		tmp = 4 // 1 to 3 may hold later rows
+	}
+	t.p("VEXTRACTF128 $1, Y0, X%d", tmp)
+	t.p("VADDPS X%d, X0, X0", tmp)
 	t.p("%s X0, %d(DI)", map[int]string{4: "VMOVUPS", 2: "VMOVLPS", 1: "VMOVSS"}[n], off)
 }

@@ -82,21 +82,52 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 	for _, n := range []int{8, 4, 2, 1} {
 		t.label(fmt.Sprintf("dots%d", n))
 		pointers(n)
-		for i := range n {
+		// Few rows read more of each at once, with sums of their own.
+		turns := map[int]int{8: 1, 4: 1, 2: 4, 1: 4}[n]
+		for i := range n * turns {
 			x.constant(t, i, 0)
 		}
-		loop := t.fresh("loop")
-		t.label(loop)
-		t.p("VMOVUPS (SI), %s", x.r(n))
-		for i := range n {
-			tmp := n + 1 + i%3
-			load(i, 0, tmp)
-			t.p("VFMADD231PS %s, %s, %s", x.r(tmp), x.r(n), x.r(i))
+		xs := n * turns
+		step := func(u, set int) {
+			t.p("VMOVUPS %d(SI), %s", 4*w*u, x.r(xs+u%2))
+			for i := range n {
+				tmp := xs + 2 + (u*n+i)%3
+				load(i, u*w*e.size(), tmp)
+				t.p("VFMADD231PS %s, %s, %s", x.r(tmp), x.r(xs+u%2), x.r(set*n+i))
+			}
 		}
-		t.p("ADDQ $%d, SI", 4*w)
-		next(n, w*e.size())
-		t.p("SUBQ $%d, CX", w)
-		t.p("JNE  %s", loop)
+		for _, u := range []int{turns, 1} {
+			if turns == 1 {
+				break
+			}
+			loop, skip := t.fresh("loop"), t.fresh("skip")
+			t.p("SUBQ $%d, CX", u*w)
+			t.p("JLT  %s", skip)
+			t.label(loop)
+			for i := range u {
+				step(i, i)
+			}
+			t.p("ADDQ $%d, SI", 4*w*u)
+			next(n, u*w*e.size())
+			t.p("SUBQ $%d, CX", u*w)
+			t.p("JGE  %s", loop)
+			t.label(skip)
+			t.p("ADDQ $%d, CX", u*w)
+		}
+		if turns == 1 {
+			loop := t.fresh("loop")
+			t.label(loop)
+			step(0, 0)
+			t.p("ADDQ $%d, SI", 4*w)
+			next(n, w*e.size())
+			t.p("SUBQ $%d, CX", w)
+			t.p("JNE  %s", loop)
+		}
+		for h := turns; h > 1; h /= 2 {
+			for i := range n * h / 2 {
+				t.p("VADDPS %s, %s, %s", x.r(i+n*h/2), x.r(i), x.r(i))
+			}
+		}
 		sumColumns(t, v, 0, n, 0)
 		t.p("VZEROUPPER")
 		t.p("RET")

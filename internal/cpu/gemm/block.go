@@ -16,6 +16,10 @@ func (c *Call) multiplyChunk(chunk int, w *pool.Worker) {
 // blockOf computes a chunk of C of any item.
 func (c *Call) blockOf(item, chunk int, w *pool.Worker, packs *[MaxTerms]PackedB) {
 	pl := &c.plan
+	if pl.path != pathPanels {
+		c.thinChunk(item, chunk, w)
+		return
+	}
 	row, col := chunk/pl.colParts, chunk%pl.colParts
 	m := c.begin(item, packs, w)
 	m.block(cut(c.M, pl.rowParts, row), cut(c.M, pl.rowParts, row+1),
@@ -318,7 +322,7 @@ func (c *Call) itemChunk(item int, w *pool.Worker) {
 	var packs [MaxTerms]PackedB
 	for i := range c.Terms {
 		t := &c.Terms[i]
-		if t.Packed != nil || c.plan.direct[i] || t.K == 0 {
+		if t.Packed != nil || c.plan.direct[i] || t.K == 0 || c.plan.path != pathPanels {
 			continue
 		}
 		q := &packs[i]

@@ -57,6 +57,7 @@ type Call struct {
 
 // plan is what follows from the shape.
 type plan struct {
+	path        path
 	groups      []group
 	direct      [MaxTerms]bool // B is read in place
 	copyA       [MaxTerms]bool // rows of A are copied
@@ -101,7 +102,9 @@ func (c *Call) run(p *pool.Pool, stop *atomic.Bool) bool {
 		return p.Run(items, c.plan.cost*float64(items), stop, c.jobs.items)
 	}
 	for c.item = range items {
-		if !c.packAll(p, stop) {
+		if c.plan.path != pathPanels {
+			c.packThin(p)
+		} else if !c.packAll(p, stop) {
 			c.freePacks()
 			return false
 		}
@@ -126,6 +129,7 @@ func (c *Call) prepare(p *pool.Pool) {
 		}
 	}
 	c.plan = c.makePlan(p.Threads())
+	c.item = 0
 	c.jobs.multiply = c.multiplyChunk
 	c.jobs.pack = c.packChunk
 	c.jobs.items = c.itemChunk
@@ -156,6 +160,15 @@ func (t *Term) alpha() float32 {
 
 func (c *Call) makePlan(threads int) plan {
 	k := c.kern
+	if through := c.choosePath(); through != pathPanels {
+		pl := plan{path: through}
+		var flop float64
+		for i := range c.Terms {
+			flop += 2 * float64(c.M) * float64(c.N) * float64(c.Terms[i].K)
+		}
+		pl.splitThin(c, threads, flop)
+		return pl
+	}
 	pl := plan{panels: (c.N + k.nr - 1) / k.nr}
 	var flop float64
 	for i := range c.Terms {
@@ -245,18 +258,21 @@ func (pl *plan) split(c *Call, threads int, flop float64) {
 	)
 	want := int(min(flop/least, max(flop/most, float64(4*threads))))
 	want = max(1, want)
+	// Blocks of rows as high as the cache allows; columns in parts wide enough that
+	// copying the rows once for each costs little; then more rows if parts still lack.
 	blocks := (c.M + pl.mc - 1) / pl.mc
-	anyCopy := false
+	widest := pl.panels
 	for i := range c.Terms {
-		anyCopy = anyCopy || pl.copyA[i]
+		if pl.copyA[i] && c.N > 512 {
+			widest = min(widest, max(1, c.N/512))
+		} else if pl.copyA[i] {
+			widest = 1
+		}
 	}
-	if anyCopy && c.M >= 2*threads*c.kern.mr && blocks < want {
-		// By rows, so that no row of A is copied twice.
-		blocks = min(want, c.M/c.kern.mr)
-		pl.mc = (c.M + blocks - 1) / blocks
-		blocks = (c.M + pl.mc - 1) / pl.mc
+	pl.colParts = min(widest, max(1, (want+blocks-1)/blocks))
+	if blocks*pl.colParts < want {
+		blocks = max(blocks, min((want+pl.colParts-1)/pl.colParts, c.M/c.kern.mr))
 	}
-	pl.rowParts = blocks
-	pl.colParts = min(pl.panels, max(1, (want+blocks-1)/blocks))
+	pl.rowParts = max(1, blocks)
 	pl.chunks = pl.rowParts * pl.colParts
 }

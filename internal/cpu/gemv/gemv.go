@@ -7,6 +7,7 @@ package gemv
 
 import (
 	"math"
+	"sync"
 	"unsafe"
 
 	"github.com/x448/float16"
@@ -46,6 +47,16 @@ func kernelsFor(l feature.Level) *kernels {
 	return generic
 }
 
+// scratch is memory for tails and partial sums; calls through a table would move
+// it from the stack to the heap each time.
+type scratch struct {
+	block     [8 * 16 * 4]byte
+	vec       [16]float32
+	sum, part [8]float32
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
 // callElements bounds the weights of one assembly call, so that it ends soon.
 const callElements = 128 << 10
 
@@ -53,6 +64,8 @@ const callElements = 128 << 10
 // at w + i·ldw bytes, and its elements are contiguous.
 func Rows(kind Kind, y []float32, w unsafe.Pointer, ldw int, x []float32) {
 	k, n := active, len(y)
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
 	whole := n - n%k.lanes
 	size := kind.Size()
 	for i := 0; i < len(x); {
@@ -63,7 +76,7 @@ func Rows(kind Kind, y []float32, w unsafe.Pointer, ldw int, x []float32) {
 			k.rows[kind](unsafe.Pointer(&y[j]), unsafe.Add(at, j*size), uintptr(ldw), unsafe.Pointer(&x[i]), m, r)
 		}
 		if whole < n {
-			tailRows(kind, y[whole:], unsafe.Add(at, whole*size), ldw, x[i:i+r])
+			s.tailRows(kind, y[whole:], unsafe.Add(at, whole*size), ldw, x[i:i+r])
 		}
 		i += r
 	}
@@ -83,55 +96,54 @@ func step(left int) int {
 }
 
 // tailRows does fewer columns than a vector, in padded copies.
-func tailRows(kind Kind, y []float32, w unsafe.Pointer, ldw int, x []float32) {
-	var block [8 * 16 * 4]byte
-	var sum [16]float32
+func (s *scratch) tailRows(kind Kind, y []float32, w unsafe.Pointer, ldw int, x []float32) {
 	size, lanes := kind.Size(), active.lanes
 	for i := range x {
-		copy(block[i*lanes*size:], unsafe.Slice((*byte)(unsafe.Add(w, i*ldw)), len(y)*size))
+		copy(s.block[i*lanes*size:], unsafe.Slice((*byte)(unsafe.Add(w, i*ldw)), len(y)*size))
 	}
-	copy(sum[:], y)
-	active.rows[kind](unsafe.Pointer(&sum), unsafe.Pointer(&block), uintptr(lanes*size), unsafe.Pointer(&x[0]), lanes, len(x))
-	copy(y, sum[:])
+	copy(s.vec[:], y)
+	active.rows[kind](unsafe.Pointer(&s.vec), unsafe.Pointer(&s.block), uintptr(lanes*size), unsafe.Pointer(&x[0]), lanes, len(x))
+	copy(y, s.vec[:])
 }
 
 // Dots sets out[i] to Σ x[k]·w[i][k] for each row i of w, which starts at w + i·ldw
 // bytes and is contiguous.
 func Dots(kind Kind, out []float32, w unsafe.Pointer, ldw int, x []float32) {
 	k, n := active, len(x)
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
 	size := kind.Size()
 	whole := n - n%k.lanes
 	for i := 0; i < len(out); {
 		r := step(len(out) - i)
 		at := unsafe.Add(w, i*ldw)
-		var sum, part [8]float32
+		clear(s.sum[:])
 		for j := 0; j < whole; j += callElements / 8 {
 			m := min(callElements/8, whole-j)
-			k.dots[kind](&part[0], unsafe.Add(at, j*size), uintptr(ldw), unsafe.Pointer(&x[j]), m, r)
+			k.dots[kind](&s.part[0], unsafe.Add(at, j*size), uintptr(ldw), unsafe.Pointer(&x[j]), m, r)
 			for o := range r {
-				sum[o] += part[o]
+				s.sum[o] += s.part[o]
 			}
 		}
 		if whole < n {
-			tailDots(kind, &part, unsafe.Add(at, whole*size), ldw, x[whole:], r)
+			s.tailDots(kind, unsafe.Add(at, whole*size), ldw, x[whole:], r)
 			for o := range r {
-				sum[o] += part[o]
+				s.sum[o] += s.part[o]
 			}
 		}
-		copy(out[i:i+r], sum[:])
+		copy(out[i:i+r], s.sum[:])
 		i += r
 	}
 }
 
-func tailDots(kind Kind, out *[8]float32, w unsafe.Pointer, ldw int, x []float32, rows int) {
-	var block [8 * 16 * 4]byte
-	var vec [16]float32
+func (s *scratch) tailDots(kind Kind, w unsafe.Pointer, ldw int, x []float32, rows int) {
 	size, lanes := kind.Size(), active.lanes
+	clear(s.block[:]) // 0 times stale bits might be NaN
 	for i := range rows {
-		copy(block[i*lanes*size:], unsafe.Slice((*byte)(unsafe.Add(w, i*ldw)), len(x)*size))
+		copy(s.block[i*lanes*size:], unsafe.Slice((*byte)(unsafe.Add(w, i*ldw)), len(x)*size))
 	}
-	copy(vec[:], x)
-	active.dots[kind](&out[0], unsafe.Pointer(&block), uintptr(lanes*size), unsafe.Pointer(&vec), lanes, rows)
+	clear(s.vec[copy(s.vec[:], x):])
+	active.dots[kind](&s.part[0], unsafe.Pointer(&s.block), uintptr(lanes*size), unsafe.Pointer(&s.vec), lanes, rows)
 }
 
 // value reads an element.

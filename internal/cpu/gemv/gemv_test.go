@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"loris/internal/cpu/arena"
 	"loris/internal/cpu/feature"
 )
 
@@ -94,8 +95,15 @@ func TestAllKindsAndSizes(t *testing.T) {
 func BenchmarkGemv(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	const n = 2048
+	var mem arena.Arena
 	for kind := range kinds {
 		w, ld := weights(r, kind, n, n, 0)
+		block, err := mem.Alloc(len(w)) // huge pages, as the weights of a model have
+		if err != nil {
+			b.Fatal(err)
+		}
+		copy(block.Bytes(), w)
+		w = block.Bytes()
 		x, y := make([]float32, n), make([]float32, n)
 		for i := range x {
 			x[i] = 1

@@ -2,22 +2,13 @@ package vec
 
 import (
 	"math"
-	"sync"
 	"unsafe"
 )
-
-// scrap is where kernels write statistics that nobody asked for.
-type scrap struct{ b []float32 }
-
-var scraps = sync.Pool{New: func() any { return new(scrap) }}
 
 // outOr returns out's address, or that of n numbers of scrap if out is nil.
 func (s *scrap) outOr(out []float32, n int) unsafe.Pointer {
 	if out == nil {
-		if len(s.b) < n {
-			s.b = make([]float32, n)
-		}
-		out = s.b
+		out = s.numbers(n)
 	}
 	return unsafe.Pointer(&out[0])
 }
@@ -42,9 +33,11 @@ func RMSNorm(dst, x Rows, gain []float32, residual Rows, inverse []float32, eps 
 					Binary(Mul, d[a:b], d[a:b], gain[a:b])
 					return
 				}
-				var t [sumBlock]float32 // dst may be residual
-				BinaryScalar(Mul, t[:b-a], s[a:b], k)
-				Ternary(MulAdd, d[a:b], t[:b-a], gain[a:b], rowAt(residual, i, n)[a:b])
+				t := scraps.Get().(*scrap)
+				h := t.numbers(sumBlock)[:b-a] // dst may be residual
+				BinaryScalar(Mul, h, s[a:b], k)
+				Ternary(MulAdd, d[a:b], h, gain[a:b], rowAt(residual, i, n)[a:b])
+				scraps.Put(t)
 			})
 		}
 		return
@@ -57,13 +50,11 @@ func RMSNorm(dst, x Rows, gain []float32, residual Rows, inverse []float32, eps 
 	if residual.Data != nil {
 		k, r.b, r.ldb = kRMSNormResidualRows, residual.Data, residual.bytes()
 	}
-	runRows(k, &r)
+	call(k, r)
 }
 
 func rmsLong(x []float32, eps float32) float32 {
-	var sum [1]float32
-	SumSquares(sum[:], RowsOf(x, len(x)), 1, len(x))
-	return float32(1 / math.Sqrt(float64(sum[0])/float64(len(x))+float64(eps)))
+	return float32(1 / math.Sqrt(one(kSumSquaresRows, x, 0)/float64(len(x))+float64(eps)))
 }
 
 // AddRMSNorm sets the rows of sum to x + y and those of dst to RMSNorm(sum) · gain,
@@ -86,7 +77,7 @@ func AddRMSNorm(dst, sum, x, y Rows, gain, inverse []float32, eps float32, rows,
 	r := rowArgs{dst: dst.Data, x: x.Data, a: unsafe.Pointer(&gain[0]), b: y.Data, c: sum.Data, ldd: dst.bytes(), ldx: x.bytes(), ldb: y.bytes(), ldc: sum.bytes(),
 		rows: rows, n: n, out: scratch.outOr(inverse, rows)}
 	r.s[0], r.s[1] = 1/float32(n), eps
-	runRows(kAddRMSNormRows, &r)
+	call(kAddRMSNormRows, r)
 }
 
 // LayerNorm sets each row of dst to (x - mean) / √(variance + eps) · gain + bias.
@@ -101,19 +92,18 @@ func LayerNorm(dst, x Rows, gain, bias, stats []float32, eps float32, rows, n in
 		r := rowArgs{dst: dst.Data, x: x.Data, a: unsafe.Pointer(&gain[0]), c: unsafe.Pointer(&bias[0]), ldd: dst.bytes(), ldx: x.bytes(), rows: rows, n: n,
 			out: scratch.outOr(stats, 2*rows)}
 		r.s[0], r.s[1] = 1/float32(n), eps
-		runRows(kLayerNormRows, &r)
+		call(kLayerNormRows, r)
 		return
 	}
 	for i := range rows {
-		var mean, variance [1]float32
 		d, s := rowAt(dst, i, n), rowAt(x, i, n)
-		MeanVar(mean[:], variance[:], RowsOf(s, n), 1, n, 0)
-		k := float32(1 / math.Sqrt(float64(variance[0])+float64(eps)))
+		mean := float32(one(kSumRows, s, 0) / float64(n))
+		k := float32(1 / math.Sqrt(one(kCenteredSquaresRows, s, mean)/float64(n)+float64(eps)))
 		if stats != nil {
-			stats[2*i], stats[2*i+1] = mean[0], k
+			stats[2*i], stats[2*i+1] = mean, k
 		}
 		blocks(n, func(a, b int) {
-			BinaryScalar(Sub, d[a:b], s[a:b], mean[0])
+			BinaryScalar(Sub, d[a:b], s[a:b], mean)
 			BinaryScalar(Mul, d[a:b], d[a:b], k)
 			Ternary(MulAdd, d[a:b], d[a:b], gain[a:b], bias[a:b])
 		})

@@ -26,6 +26,7 @@ func (a AdamW) Update(w, g, m, v []float32) {
 		float32(a.Beta1), float32((1 - a.Beta1) * scale), float32(a.Beta2), float32((1 - a.Beta2) * scale * scale),
 		float32(1 - a.LearningRate*a.WeightDecay), float32(a.LearningRate / bias1), float32(1 / math.Sqrt(bias2)), float32(a.Epsilon),
 	}
+	s := scraps.Get().(*scrap)
 	for i := 0; i < len(w); i += callElements {
 		n := min(callElements, len(w)-i)
 		whole := n - n%activeRows.lanes
@@ -34,10 +35,12 @@ func (a AdamW) Update(w, g, m, v []float32) {
 				continue
 			}
 			o := part[0]
-			r := rowArgs{dst: unsafe.Pointer(&w[o]), x: unsafe.Pointer(&g[o]), b: unsafe.Pointer(&m[o]), c: unsafe.Pointer(&v[o]), rows: 1, n: part[1], s: k}
-			runRows(kAdamWRows, &r)
+			s.r = rowArgs{dst: unsafe.Pointer(&w[o]), x: unsafe.Pointer(&g[o]), b: unsafe.Pointer(&m[o]), c: unsafe.Pointer(&v[o]), rows: 1, n: part[1], s: k}
+			runRows(kAdamWRows, &s.r)
 		}
 	}
+	s.r = rowArgs{}
+	scraps.Put(s)
 }
 
 // Norm returns the Euclidean norm of all elements of the slices, summed in float64
@@ -45,11 +48,7 @@ func (a AdamW) Update(w, g, m, v []float32) {
 func Norm(parts ...[]float32) float64 {
 	total := 0.0
 	for _, p := range parts {
-		blocks(len(p), func(i, j int) {
-			var v [1]float32
-			SumSquares(v[:], RowsOf(p[i:j], j-i), 1, j-i)
-			total += float64(v[0])
-		})
+		total += one(kSumSquaresRows, p, 0)
 	}
 	return math.Sqrt(total)
 }

@@ -136,28 +136,33 @@ func reduce(k rowKernel, out []float32, x, b Rows, rows, n int, combine func(acc
 	if rows == 0 {
 		return
 	}
-	r := rowArgs{x: x.Data, ldx: x.bytes(), rows: rows, n: n, out: unsafe.Pointer(&out[0])}
-	if b.Data != nil {
-		r.b, r.ldb = b.Data, b.bytes()
-	}
+	s := scraps.Get().(*scrap)
+	r := &s.r
+	defer func() {
+		s.r = rowArgs{}
+		scraps.Put(s)
+	}()
 	if n <= sumBlock {
-		runRows(k, &r)
+		*r = rowArgs{x: x.Data, ldx: x.bytes(), rows: rows, n: n, out: unsafe.Pointer(&out[0])}
+		if b.Data != nil {
+			r.b, r.ldb = b.Data, b.bytes()
+		}
+		runRows(k, r)
 		return
 	}
 	for i := range rows {
 		acc := float64(0)
 		for o := 0; o < n; o += sumBlock {
-			var v [1]float32
-			q := rowArgs{x: unsafe.Add(x.Data, 4*(i*x.Stride+o)), rows: 1, n: min(sumBlock, n-o), out: unsafe.Pointer(&v[0])}
+			*r = rowArgs{x: unsafe.Add(x.Data, 4*(i*x.Stride+o)), rows: 1, n: min(sumBlock, n-o), out: unsafe.Pointer(&s.v)}
 			if b.Data != nil {
-				q.b = unsafe.Add(b.Data, 4*(i*b.Stride+o))
+				r.b = unsafe.Add(b.Data, 4*(i*b.Stride+o))
 			}
-			runRows(k, &q)
+			runRows(k, r)
 			if o == 0 {
-				acc = float64(v[0])
+				acc = float64(s.v[0])
 				continue
 			}
-			acc = combine(acc, v[0])
+			acc = combine(acc, s.v[0])
 		}
 		out[i] = float32(acc)
 	}
@@ -204,23 +209,15 @@ func Min(out []float32, x Rows, rows, n int) {
 // row twice, which is exact where one pass would cancel.
 func MeanVar(mean, variance []float32, x Rows, rows, n, correction int) {
 	for i := range rows {
-		row := Rows{unsafe.Add(x.Data, 4*i*x.Stride), 0}
-		var sum, part [1]float32
-		Sum(sum[:], row, 1, n)
-		m := float64(sum[0]) / float64(n)
+		row := rowAt(x, i, n)
+		m := one(kSumRows, row, 0) / float64(n)
 		if mean != nil {
 			mean[i] = float32(m)
 		}
 		if variance == nil {
 			continue
 		}
-		total := 0.0
-		for o := 0; o < n; o += sumBlock {
-			r := rowArgs{x: unsafe.Add(row.Data, 4*o), rows: 1, n: min(sumBlock, n-o), out: unsafe.Pointer(&part[0])}
-			r.s[0] = float32(m)
-			runRows(kCenteredSquaresRows, &r)
-			total += float64(part[0])
-		}
+		total := one(kCenteredSquaresRows, row, float32(m))
 		variance[i] = float32(total / float64(n-correction))
 	}
 }
@@ -233,11 +230,13 @@ func ArgMin(out []int64, x Rows, rows, n int) { argBest(out, x, rows, n, Min) }
 
 func argBest(out []int64, x Rows, rows, n int, best func([]float32, Rows, int, int)) {
 	for i := range rows {
-		var top [1]float32
+		s := scraps.Get().(*scrap)
 		r := Rows{unsafe.Add(x.Data, 4*i*x.Stride), 0}
-		best(top[:], r, 1, n)
+		best(s.numbers(1), r, 1, n)
+		top := s.b[0]
+		scraps.Put(s)
 		for j, v := range unsafe.Slice((*float32)(r.Data), n) {
-			if v == top[0] || v != v {
+			if v == top || v != v {
 				out[i] = int64(j)
 				break
 			}

@@ -325,3 +325,34 @@ func BenchmarkAdamW(b *testing.B) {
 		a.Update(w, g, m, v)
 	}
 }
+
+func TestRowFunctionsAllocateNothing(t *testing.T) {
+	const rows = 4
+	for _, n := range []int{512, 500, 40000} {
+		x, y, g := make([]float32, rows*n), make([]float32, rows*n), make([]float32, n)
+		out, labels := make([]float32, 2*rows), make([]int64, rows)
+		xs, ys := RowsOf(x, n), RowsOf(y, n)
+		all := func() {
+			Softmax(ys, xs, rows, n)
+			LogSoftmax(ys, xs, rows, n)
+			LogSumExp(out, xs, rows, n)
+			CrossEntropy(out, ys, xs, labels, -1, 1, rows, n)
+			RMSNorm(ys, xs, g, Rows{}, nil, 1, rows, n)
+			RMSNorm(ys, xs, g, xs, nil, 1, rows, n)
+			AddRMSNorm(ys, ys, xs, ys, g, nil, 1, rows, n)
+			LayerNorm(ys, xs, g, g, nil, 1, rows, n)
+			Sum(out, xs, rows, n)
+			Max(out, xs, rows, n)
+			MeanVar(out, out, xs, rows, n, 0)
+			ArgMax(labels, xs, rows, n)
+			AdamW{Step: 1}.Update(x, y, x, y)
+			Norm(x)
+			BinaryScalar(Mul, y, x, 2)
+			Unary(Exp, y[:7], x[:7])
+		}
+		all()
+		if a := testing.AllocsPerRun(20, all); a > 0 {
+			t.Errorf("n=%d: %v allocations", n, a)
+		}
+	}
+}

@@ -27,11 +27,12 @@ func Ternary(op Op, dst, a, b, c []float32) {
 // BinaryScalar sets dst[i] = op(a[i], s) for float32 values. dst may be a.
 func BinaryScalar(op Op, dst, a []float32, s float32) {
 	check(op, 2, len(dst), len(a), len(a), len(a))
-	var block [splatBytes / 4]float32
-	for i := range block {
-		block[i] = s
+	t := scraps.Get().(*scrap)
+	for i := range t.splat {
+		t.splat[i] = s
 	}
-	over(op, dst, a, block[:], a, 1, 0, 1)
+	over(op, dst, a, t.splat[:], a, 1, 0, 1)
+	scraps.Put(t)
 }
 
 func check(op Op, arity int, lens ...int) {
@@ -60,7 +61,8 @@ func over(op Op, dst, a, b, c []float32, sa, sb, sc int) {
 	if m == n {
 		return
 	}
-	var tail [4][lanes]float32
+	t := scraps.Get().(*scrap)
+	tail := &t.tail
 	for i, s := range [...][]float32{a, b, c} {
 		step := [...]int{sa, sb, sc}[i]
 		if step == 0 {
@@ -71,4 +73,5 @@ func over(op Op, dst, a, b, c []float32, sa, sb, sc int) {
 	}
 	run(unsafe.Pointer(&tail[0]), unsafe.Pointer(&tail[1]), unsafe.Pointer(&tail[2]), unsafe.Pointer(&tail[3]), 1, 1, 1, lanes)
 	copy(dst[m:], tail[0][:])
+	scraps.Put(t)
 }

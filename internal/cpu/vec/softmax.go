@@ -18,7 +18,7 @@ func Softmax(dst, x Rows, rows, n int) {
 	}
 	r := rowArgs{dst: dst.Data, x: x.Data, ldd: dst.bytes(), ldx: x.bytes(), rows: rows, n: n}
 	r.s[0] = 1
-	runRows(kSoftmaxRows, &r)
+	call(kSoftmaxRows, r)
 }
 
 func rowAt(x Rows, i, n int) []float32 {
@@ -34,13 +34,11 @@ func softmaxLong(dst, x []float32, scale float32) float32 {
 
 // expLong sets dst to exp(x - max), or, if dst is nil, only sums.
 func expLong(dst, x []float32) (top float32, sum float64) {
-	var v [1]float32
-	Max(v[:], RowsOf(x, len(x)), 1, len(x))
-	top = v[0]
-	var buf []float32
-	if dst == nil {
-		buf = make([]float32, sumBlock)
-	}
+	s := scraps.Get().(*scrap)
+	defer scraps.Put(s)
+	buf := s.numbers(sumBlock)
+	Max(buf[:1], RowsOf(x, len(x)), 1, len(x))
+	top = buf[0]
 	blocks(len(x), func(i, j int) {
 		e := buf
 		if dst != nil {
@@ -48,8 +46,7 @@ func expLong(dst, x []float32) (top float32, sum float64) {
 		}
 		e = e[:j-i]
 		BinaryScalar(ExpSub, e, x[i:j], top)
-		Sum(v[:], RowsOf(e, len(e)), 1, len(e))
-		sum += float64(v[0])
+		sum += one(kSumRows, e, 0)
 	})
 	return top, sum
 }
@@ -74,7 +71,7 @@ func LogSoftmax(dst, x Rows, rows, n int) {
 		return
 	}
 	r := rowArgs{dst: dst.Data, x: x.Data, ldd: dst.bytes(), ldx: x.bytes(), rows: rows, n: n}
-	runRows(kLogSoftmaxRows, &r)
+	call(kLogSoftmaxRows, r)
 }
 
 // LogSumExp sets out[i] to log Σ exp of row i.
@@ -90,7 +87,7 @@ func LogSumExp(out []float32, x Rows, rows, n int) {
 		return
 	}
 	r := rowArgs{x: x.Data, ldx: x.bytes(), rows: rows, n: n, out: unsafe.Pointer(&out[0])}
-	runRows(kLogSumExpRows, &r)
+	call(kLogSumExpRows, r)
 }
 
 // CrossEntropy sets loss[i] = log Σ exp(x[i]) - x[i][label[i]], and the rows of grad
@@ -119,7 +116,7 @@ func CrossEntropy(loss []float32, grad, x Rows, label []int64, ignore int64, sca
 		} else {
 			r := rowArgs{dst: unsafe.Pointer(&d[0]), x: unsafe.Pointer(&s[0]), rows: 1, n: n, out: unsafe.Pointer(&loss[i])}
 			r.s[0] = scale
-			runRows(kCrossEntropyRows, &r)
+			call(kCrossEntropyRows, r)
 			loss[i] -= at
 		}
 		d[label[i]] -= scale

@@ -1,0 +1,272 @@
+package gemm
+
+import (
+	"sync"
+	"unsafe"
+
+	"loris/internal/cpu/gemv"
+	"loris/internal/cpu/pool"
+)
+
+// Thin products have so few columns (or rows) that a panel would be mostly padding.
+// They run as dot products of the rows of A with the columns of B, both contiguous
+// along k, or, for few rows and contiguous rows of B, as sums of rows of B.
+
+const (
+	thinCols = 8 // columns up to which a product is thin
+	thinRows = 3 // rows up to which it is
+)
+
+// path tells how a call is computed.
+type path uint8
+
+const (
+	pathPanels path = iota
+	pathDots        // dot products
+	pathRows        // sums of the rows of B
+)
+
+// choosePath looks at the shape and the strides.
+func (c *Call) choosePath() path {
+	alongK, alongN := true, true
+	for i := range c.Terms {
+		t := &c.Terms[i]
+		if t.Packed != nil {
+			return pathPanels
+		}
+		alongK = alongK && (t.B.RowStride == 1 || t.K <= 1)
+		alongN = alongN && (t.B.ColStride == 1 || c.N <= 1)
+	}
+	switch {
+	case c.N <= thinCols && c.N <= c.kern.nr/2:
+		return pathDots
+	case c.M <= thinRows && alongK:
+		return pathDots
+	case c.M <= thinRows && alongN && c.C.ColStride == 1:
+		return pathRows
+	}
+	return pathPanels
+}
+
+// splitThin cuts the longer side of C into chunks.
+func (pl *plan) splitThin(c *Call, threads int, flop float64) {
+	// Such products are bound by memory: four times the cost of their operations.
+	pl.cost = 4*flop/c.kern.flopPerNano() + float64(c.M*c.N)
+	want := max(1, int(min(pl.cost/8e3, max(pl.cost/1e6, float64(4*threads)))))
+	pl.rowParts, pl.colParts = 1, 1
+	if c.N > c.M {
+		pl.colParts = min(want, (c.N+63)/64)
+	} else {
+		pl.rowParts = min(want, (c.M+dotRows-1)/dotRows)
+	}
+	pl.chunks = pl.rowParts * pl.colParts
+	longest := 0
+	for i := range c.Terms {
+		k := c.Terms[i].K
+		pl.copyA[i] = c.Terms[i].A.ColStride != 1 && k > 1
+		longest = max(longest, (k+15)/16*16)
+	}
+	// Copies of dotRows rows of A and of up to dotCols columns of B, each with the tail of a vector.
+	pl.scratchA = 4 * longest * (dotRows + 8)
+	pl.mc = c.M
+}
+
+// thinJob is one chunk in progress.
+type thinJob struct {
+	c    *Call
+	off  Offsets
+	item int
+	w    *pool.Worker
+	out  [dotRows * 8]float32
+	sum  [dotRows * 8]float32
+	xt   [dotRows * 16]float32 // tails of rows and columns, padded with zeros
+	yt   [8 * 16]float32
+	x    [8]float32
+}
+
+var thinJobs = sync.Pool{New: func() any { return new(thinJob) }}
+
+// thinChunk computes a chunk of a thin product.
+func (c *Call) thinChunk(item, chunk int, w *pool.Worker) {
+	pl := &c.plan
+	row, col := chunk/pl.colParts, chunk%pl.colParts
+	i0, i1 := cut(c.M, pl.rowParts, row), cut(c.M, pl.rowParts, row+1)
+	j0, j1 := cut(c.N, pl.colParts, col), cut(c.N, pl.colParts, col+1)
+	t := thinJobs.Get().(*thinJob)
+	t.c, t.item, t.w = c, item, w
+	if len(c.Batch) > 0 {
+		t.off = c.Batch[item]
+	}
+	if pl.path == pathRows {
+		t.rows(i0, i1, j0, j1)
+	} else {
+		t.dots(i0, i1, j0, j1)
+	}
+	if c.Epilogue != nil {
+		c.Epilogue(item, i0, i1, j0, j1)
+	}
+	*t = thinJob{}
+	thinJobs.Put(t)
+}
+
+// initial returns what element (i, j) starts from.
+func (t *thinJob) initial(i, j int) (v float32) {
+	c := t.c
+	if c.Beta != 0 {
+		v = c.Beta * *(*float32)(unsafe.Add(c.C.at(i, j), 4*t.off.C))
+	}
+	if c.Bias != nil {
+		v += *at(c.Bias, uintptr(4*j))
+	}
+	if c.Residual.Data != nil {
+		v += *(*float32)(unsafe.Add(c.Residual.at(i, j), 4*t.off.R))
+	}
+	return v
+}
+
+// rows sets the rows of C to their start and adds rows of B to them, eight at a time.
+func (t *thinJob) rows(i0, i1, j0, j1 int) {
+	c := t.c
+	for i := i0; i < i1; i++ {
+		y := unsafe.Slice((*float32)(unsafe.Add(c.C.at(i, j0), 4*t.off.C)), j1-j0)
+		for j := range y {
+			y[j] = t.initial(i, j0+j)
+		}
+	}
+	for n := range c.Terms {
+		term := &c.Terms[n]
+		a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[n]), term.A.RowStride, term.A.ColStride}
+		b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[n]), term.B.RowStride, 1}
+		for k := 0; k < term.K; k += 8 {
+			m := min(8, term.K-k)
+			for i := i0; i < i1; i++ {
+				for q := range m {
+					t.x[q] = term.alpha() * *(*float32)(a.at(i, k+q))
+				}
+				y := unsafe.Slice((*float32)(unsafe.Add(c.C.at(i, j0), 4*t.off.C)), j1-j0)
+				gemv.Rows(gemv.F32, y, b.at(k, j0), 4*b.RowStride, t.x[:m])
+			}
+		}
+	}
+}
+
+// dots computes blocks of up to dotRows rows and dotCols columns.
+func (t *thinJob) dots(i0, i1, j0, j1 int) {
+	c := t.c
+	cols := c.kern.dotCols
+	for j := j0; j < j1; {
+		n := cols
+		for n > j1-j {
+			n /= 2
+		}
+		for i := i0; i < i1; i += dotRows {
+			t.block(i, min(dotRows, i1-i), j, n)
+		}
+		j += n
+	}
+}
+
+// block computes m rows and n columns of C from (i, j) on.
+func (t *thinJob) block(i, m, j, n int) {
+	c, cols := t.c, t.c.kern.dotCols
+	for r := range m {
+		for q := range n {
+			t.sum[r*cols+q] = t.initial(i+r, j+q)
+		}
+	}
+	for s := range c.Terms {
+		term := &c.Terms[s]
+		if term.K == 0 {
+			continue
+		}
+		a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[s]), term.A.RowStride, term.A.ColStride}
+		b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[s]), term.B.RowStride, term.B.ColStride}
+		x, ldx, y, ldy := t.operands(a, b, s, i, m, j, n)
+		t.add(term.alpha(), x, ldx, y, ldy, term.K, m, n)
+	}
+	for r := range m {
+		for q := range n {
+			*(*float32)(unsafe.Add(c.C.at(i+r, j+q), 4*t.off.C)) = t.sum[r*cols+q]
+		}
+	}
+}
+
+// operands returns rows and columns that are contiguous along k, copied if need be.
+func (t *thinJob) operands(a, b Matrix, s, i, m, j, n int) (x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy int) {
+	c := t.c
+	k := c.Terms[s].K
+	ld := (k + 15) / 16 * 16
+	x, ldx = a.at(i, 0), a.RowStride
+	if c.plan.copyA[s] {
+		buf := t.w.Scratch(c.plan.scratchA).Float32s()
+		transpose(buf, ld, a, i, i+m, 0, k)
+		x, ldx = unsafe.Pointer(&buf[0]), ld
+	}
+	y, ldy = b.at(0, j), b.ColStride
+	if b.RowStride != 1 && k > 1 {
+		q := &c.packs[s]
+		if len(c.Batch) > 0 || q.mem.Pointer() == nil {
+			buf := t.w.Scratch(c.plan.scratchA).Float32s()[dotRows*ld:]
+			transpose(buf, ld, b.T(), j, j+n, 0, k)
+			return x, ldx, unsafe.Pointer(&buf[0]), ld
+		}
+		y, ldy = unsafe.Add(q.mem.Pointer(), 4*j*ld), ld
+	}
+	return x, ldx, y, ldy
+}
+
+// add adds alpha times the dot products to the sums: whole vectors in place, the
+// rest in padded copies.
+func (t *thinJob) add(alpha float32, x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy, k, m, n int) {
+	kern := t.c.kern
+	lanes := kern.lanes
+	whole := k - k%lanes
+	const most = 32 << 10 // bounds one assembly call
+	for k0 := 0; k0 < whole; k0 += most {
+		kern.dot(&t.out[0], unsafe.Add(x, 4*k0), uintptr(4*ldx), unsafe.Add(y, 4*k0), uintptr(4*ldy), min(most, whole-k0), m, n)
+		t.take(alpha, m, n)
+	}
+	if whole == k {
+		return
+	}
+	for r := range m {
+		fillTail(t.xt[r*16:], unsafe.Add(x, 4*(r*ldx+whole)), k-whole, lanes)
+	}
+	for q := range n {
+		fillTail(t.yt[q*16:], unsafe.Add(y, 4*(q*ldy+whole)), k-whole, lanes)
+	}
+	kern.dot(&t.out[0], unsafe.Pointer(&t.xt), 64, unsafe.Pointer(&t.yt), 64, lanes, m, n)
+	t.take(alpha, m, n)
+}
+
+func fillTail(dst []float32, src unsafe.Pointer, n, lanes int) {
+	copy(dst, unsafe.Slice((*float32)(src), n))
+	clear(dst[n:lanes])
+}
+
+func (t *thinJob) take(alpha float32, m, n int) {
+	cols := t.c.kern.dotCols
+	for r := range m {
+		for q := range n {
+			t.sum[r*cols+q] += alpha * t.out[r*cols+q]
+		}
+	}
+}
+
+// packThin copies B so that its columns are contiguous, where all rows of A need them.
+func (c *Call) packThin(p *pool.Pool) {
+	for i := range c.Terms {
+		t := &c.Terms[i]
+		if c.plan.path != pathDots || t.B.RowStride == 1 || t.K <= 1 || len(c.Batch) > 0 {
+			continue
+		}
+		q := &c.packs[i]
+		ld := (t.K + 15) / 16 * 16
+		q.arena = p.Arena()
+		var err error
+		if q.mem, err = p.Arena().Alloc(4 * c.N * ld); err != nil {
+			panic(err)
+		}
+		transpose(q.mem.Float32s(), ld, t.B.T(), 0, c.N, 0, t.K)
+	}
+}
