@@ -152,7 +152,7 @@ func (p *Program) cellBody(name string, cell *check.Cell, inits []*run.Func) *Ce
 			list = append(list, &definition{lhs: item.Lhs, rhs: item.Rhs})
 			continue
 		}
-		if es, ok := item.Stmt.(*ast.ExprStmt); ok && es.X == cell.Value {
+		if es, ok := item.Stmt.(*ast.ExprStmt); ok && es.X == cell.Value && !prints(cell.Info, es.X) {
 			list = append(list, &shownValue{ExprStmt: es, out: out})
 			continue
 		}
@@ -177,6 +177,28 @@ func unpositioned(steps []step) step {
 		}
 		return next
 	}
+}
+
+// prints reports whether e prints with package fmt. Its results, a count and an
+// error, are no value that a cell means to show.
+func prints(info *types.Info, e ast.Expr) bool {
+	call, ok := ast.Unparen(e).(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	sel, ok := ast.Unparen(call.Fun).(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	f, ok := info.Uses[sel.Sel].(*types.Func)
+	if !ok {
+		return false
+	}
+	switch f.FullName() {
+	case "fmt.Print", "fmt.Printf", "fmt.Println", "fmt.Fprint", "fmt.Fprintf", "fmt.Fprintln":
+		return true
+	}
+	return false
 }
 
 // definition and shownValue stand in a cell's list of statements.

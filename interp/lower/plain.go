@@ -21,7 +21,7 @@ type plainStatement struct {
 // takePlain replaces the plain statements of a cell by ones that yaegi runs.
 // A statement that yaegi then refuses to compile is left to the compiler.
 func (p *Program) takePlain(cell *check.Cell, list []ast.Stmt, out *Cell) {
-	batch := p.plain.NewBatch(p.cellPackage(cell), cell.Info, plainNames{p})
+	batch := p.plain.NewBatch(cellPackage(cell), cell.Info, plainNames{p})
 	taken := map[int]*plainStatement{}
 	var shown *Result
 	for i, s := range list {
@@ -118,3 +118,14 @@ func (n plainNames) Function(f *types.Func) (reflect.Value, bool) {
 
 // PlainStatements counts the statements that yaegi has run.
 func (p *Program) PlainStatements() int64 { return p.plain.Executed() }
+
+// cellPackage is the package that all cells share: that of anything the cell
+// defines, and it always defines the function of its statements.
+func cellPackage(cell *check.Cell) *types.Package {
+	for _, o := range cell.Info.Defs {
+		if o != nil && o.Pkg() != nil {
+			return o.Pkg()
+		}
+	}
+	return nil
+}

@@ -63,6 +63,7 @@ type Program struct {
 	dispatch sync.Map // dispatchKey -> *target
 	pending  []func()
 	context  *types.Context
+	plain    *plain.Interpreter
 	defines  []definedFunc
 }
 
