@@ -40,43 +40,40 @@ const sinLimit = 5e4
 
 // guarded computes large arguments again with the function of package math.
 func guarded(m micro, f func(float64) float64) micro {
+	const block = 256
 	return func(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int) {
-		var big [4]uint64 // positions of large arguments, 256 at a time
-		for o := 0; o < n; o += 256 {
-			k := min(256, n-o)
-			x := unsafe.Slice((*uint32)(unsafe.Add(a, 4*o*sa)), max(1, k*sa))
-			any := uint64(0)
-			if sa == 1 {
-				clear(big[:])
-				for i, v := range x {
-					bit := uint64(0)
-					if v&0x7fffffff > 0x47435000 { // sinLimit
-						bit = 1
-					}
-					big[i>>6] |= bit << (i & 63)
-					any |= bit
-				}
-			} else if x[0]&0x7fffffff > 0x47435000 {
-				any = 1
-				big = [4]uint64{math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64}
-			}
-			d := unsafe.Slice((*float32)(unsafe.Add(dst, 4*o)), k)
-			if any == 0 {
-				m(unsafe.Pointer(&d[0]), unsafe.Pointer(&x[0]), nil, nil, sa, 0, 0, k)
+		for o := 0; o < n; o += block {
+			k := min(block, n-o)
+			in := unsafe.Add(a, 4*o*sa)
+			out := unsafe.Add(dst, 4*o)
+			if !anyAbove(unsafe.Slice((*uint32)(in), max(1, k*sa))) {
+				m(out, in, nil, nil, sa, 0, 0, k)
 				continue
 			}
-			var in [256]uint32 // dst may be a
-			for i := range k {
-				in[i] = x[i*sa]
+			t := scraps.Get().(*scrap)
+			x := t.numbers(block)[:k] // dst may be a
+			for i := range x {
+				x[i] = *(*float32)(unsafe.Add(in, 4*i*sa))
 			}
-			m(unsafe.Pointer(&d[0]), unsafe.Pointer(&in[0]), nil, nil, 1, 0, 0, k)
-			for i := range k {
-				if big[i>>6]>>(i&63)&1 != 0 {
-					d[i] = float32(f(float64(math.Float32frombits(in[i]))))
+			m(out, unsafe.Pointer(&x[0]), nil, nil, 1, 0, 0, k)
+			for i, v := range x {
+				if v > sinLimit || v < -sinLimit {
+					*(*float32)(unsafe.Add(out, 4*i)) = float32(f(float64(v)))
 				}
 			}
+			scraps.Put(t)
 		}
 	}
+}
+
+// anyAbove reports whether the magnitude of a float32 is above sinLimit.
+func anyAbove(x []uint32) bool {
+	const margin = 0x7fffffff - 0x47435000 // sinLimit's bits: larger ones carry into the sign
+	any := uint32(0)
+	for _, v := range x {
+		any |= v&0x7fffffff + margin
+	}
+	return int32(any) < 0
 }
 
 // each1, each2 and each3 make a micro of a function of one element.

@@ -2,6 +2,7 @@ package vec
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 )
 
@@ -41,7 +42,7 @@ func check(op Op, arity int, lens ...int) {
 	}
 	for _, n := range lens[1:] {
 		if n != lens[0] {
-			panic(fmt.Sprintf("vec: %s of slices of lengths %v", op, lens))
+			panic(fmt.Sprintf("vec: %s of slices of lengths %v", op, slices.Clone(lens))) // the clone keeps lens off the heap
 		}
 	}
 }
