@@ -138,7 +138,7 @@ func (a *analysis) describe(v View, start int, name string, level int) (p page, 
 		return p, false
 	}
 	p = a.describeObject(v, obj, level)
-	if path != nil && len(path) > 1 {
+	if len(path) > 1 {
 		if s, isSel := path[1].(*ast.SelectorExpr); isSel {
 			a.addOwnerDoc(&p, obj, s)
 		}

@@ -5,6 +5,7 @@ import (
 	"go/types"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -39,6 +40,16 @@ func (c *completer) selector(a *analysis, s *ast.SelectorExpr) bool {
 		c.add(m.obj.Name(), kindOf(m.obj), signature(m.obj, a.pkg))
 	}
 	return true
+}
+
+// Members lists the fields and methods that code of package from can select on
+// a variable of type t, sorted by name, those of embedded types included.
+func Members(t types.Type, from *types.Package) (out []types.Object) {
+	for _, m := range membersOf(t, from) {
+		out = append(out, m.obj)
+	}
+	slices.SortFunc(out, func(a, b types.Object) int { return strings.Compare(a.Name(), b.Name()) })
+	return out
 }
 
 type member struct {

@@ -6,6 +6,7 @@ import (
 	"go/types"
 	"strings"
 
+	"loris/interp/assist"
 	"loris/interp/symbols"
 	"loris/interp/symbols/nearest"
 )
@@ -192,48 +193,11 @@ func (in Scope) member(pos token.Pos) string {
 	if !ok || tv.Type == nil {
 		return ""
 	}
-	return didYouMean(nearest.Names(sel.Sel.Name, memberNames(tv.Type, in.Package)))
-}
-
-// memberNames lists the fields and methods of a type that package from may
-// name.
-func memberNames(t types.Type, from *types.Package) (names []string) {
-	add := func(obj types.Object) {
-		if obj.Exported() || obj.Pkg() == from {
-			names = append(names, obj.Name())
-		}
+	var names []string
+	for _, m := range assist.Members(tv.Type, in.Package) {
+		names = append(names, m.Name())
 	}
-	base := t
-	if p, ok := t.Underlying().(*types.Pointer); ok {
-		base = p.Elem()
-	}
-	set := types.NewMethodSet(t)
-	if !types.IsInterface(base) {
-		set = types.NewMethodSet(types.NewPointer(base))
-	}
-	for m := range set.Methods() {
-		add(m.Obj())
-	}
-	seen := map[types.Type]bool{}
-	var fields func(t types.Type)
-	fields = func(t types.Type) {
-		if p, ok := t.Underlying().(*types.Pointer); ok {
-			t = p.Elem()
-		}
-		s, ok := t.Underlying().(*types.Struct)
-		if !ok || seen[t] {
-			return
-		}
-		seen[t] = true
-		for f := range s.Fields() {
-			add(f)
-			if f.Embedded() {
-				fields(f.Type())
-			}
-		}
-	}
-	fields(base)
-	return names
+	return didYouMean(nearest.Names(sel.Sel.Name, names))
 }
 
 // field suggests for an unknown field in a struct literal.
