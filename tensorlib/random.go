@@ -48,6 +48,12 @@ func (r *Rand) draw(name string, id ir.Op, d op.Draw) *Tensor {
 	if e := op.CheckShape(d.Shape); e != nil {
 		op.Raise(name, e)
 	}
+	d = r.next(d)
+	return via(id, wrap(op.Apply(op.Random, d)))
+}
+
+// next gives d the next stretch of the stream.
+func (r *Rand) next(d op.Draw) op.Draw {
 	size := uint64(d.Shape.Size())
 	blocks := (size + 1) / 2
 	if d.Dist == op.RandintDist || d.DType == F64 {
@@ -55,7 +61,10 @@ func (r *Rand) draw(name string, id ir.Op, d op.Draw) *Tensor {
 	}
 	d.Key = r.key
 	d.Counter = r.counter.Add(blocks) - blocks
-	return via(id, wrap(op.Apply(op.Random, d)))
+	if tracing.Load() > 0 {
+		d.Redraw = r.next
+	}
+	return d
 }
 
 // Normal draws f32 numbers from the standard normal distribution.

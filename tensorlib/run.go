@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 
+	"loris/internal/eval"
 	"loris/internal/ir"
 )
 
@@ -21,7 +23,7 @@ func (x *Tensor) Eval() *Tensor {
 // evaluated returns the node, computed.
 func (x *Tensor) evaluated(name string) *ir.Node {
 	n := x.n(name)
-	if err := evalNodes(background, n); err != nil {
+	if err := eval.Eval(background, n); err != nil {
 		panic(asError(name, err))
 	}
 	return n
@@ -30,7 +32,7 @@ func (x *Tensor) evaluated(name string) *ir.Node {
 // Eval computes tensors together: what they share is computed once. It panics
 // with *Error if that fails.
 func Eval(tensors ...*Tensor) {
-	if err := evalNodes(background, nodes("Eval", tensors)...); err != nil {
+	if err := eval.Eval(background, nodes("Eval", tensors)...); err != nil {
 		panic(asError("Eval", err))
 	}
 }
@@ -43,12 +45,12 @@ func asError(name string, err error) *Error {
 }
 
 // Pending is an evaluation under way.
-type Pending struct{ job pendingJob }
+type Pending struct{ job *eval.Pending }
 
 // EvalAsync begins to compute tensors and returns at once. Reading one of them
 // waits for it. When too much is under way already it waits for some of that.
 func EvalAsync(tensors ...*Tensor) *Pending {
-	return &Pending{evalAsync(background, nodes("EvalAsync", tensors)...)}
+	return &Pending{eval.Async(background, nodes("EvalAsync", tensors)...)}
 }
 
 // Wait waits for the end and returns the error, if any. When ctx ends first,
@@ -61,47 +63,49 @@ func (p *Pending) Done() <-chan struct{} { return p.job.Done() }
 // Cancel stops the evaluation at the next tile; its tensors then hold an error.
 func (p *Pending) Cancel() { p.job.Cancel() }
 
-// bytes returns the row-major elements of x, computed.
-func (x *Tensor) bytes(name string) ([]byte, *ir.Node) {
+// read calls f with the row-major elements of x, computed.
+func (x *Tensor) read(name string, f func(b []byte, n *ir.Node)) {
 	n := x.evaluated(name)
 	if n.DType.Bytes() == 0 {
 		fail(name, ir.CodeDType, n, "the elements of a %s matrix are packed: call Dequantize first", n.DType)
 	}
-	b, err := hostBytes(n)
+	b, err := eval.Bytes(n)
 	if err != nil {
 		panic(asError(name, err))
 	}
-	return b, n
+	f(b, n)
+	runtime.KeepAlive(n) // b is memory that n's value owns
 }
 
 // Item returns the value of a tensor with one element, computing it if needed.
-func (x *Tensor) Item() float64 {
+func (x *Tensor) Item() (v float64) {
 	const name = "Item"
 	if n := x.n(name); n.Shape.Size() != 1 {
 		fail(name, ir.CodeShape, n, "shape %v has %d elements; one is needed", n.Shape, n.Shape.Size())
 	}
-	b, n := x.bytes(name)
-	return decodeFloats(b, n.DType)[0]
+	x.read(name, func(b []byte, n *ir.Node) { v = decodeFloats(b, n.DType)[0] })
+	return v
 }
 
 // Floats returns the elements in row-major order, computing them if needed.
 // Integers beyond 2⁵³ are rounded; Ints is exact.
-func (x *Tensor) Floats() []float64 {
-	b, n := x.bytes("Floats")
-	return decodeFloats(b, n.DType)
+func (x *Tensor) Floats() (v []float64) {
+	x.read("Floats", func(b []byte, n *ir.Node) { v = decodeFloats(b, n.DType) })
+	return v
 }
 
 // Float32s returns the elements as float32 in row-major order.
 func (x *Tensor) Float32s() []float32 {
-	b, n := x.bytes("Float32s")
-	out := make([]float32, n.Shape.Size())
-	if n.DType == F32 {
-		copy(rawBytes(out), b)
-		return out
-	}
-	for i, v := range decodeFloats(b, n.DType) {
-		out[i] = float32(v)
-	}
+	out := make([]float32, x.n("Float32s").Shape.Size())
+	x.read("Float32s", func(b []byte, n *ir.Node) {
+		if n.DType == F32 {
+			copy(rawBytes(out), b)
+			return
+		}
+		for i, v := range decodeFloats(b, n.DType) {
+			out[i] = float32(v)
+		}
+	})
 	return out
 }
 
@@ -111,12 +115,11 @@ func (x *Tensor) Ints() []int {
 	if d := x.n("Ints").DType; d != I64 && d.Bytes() > 0 {
 		x = x.Cast(I64)
 	}
-	b, n := x.bytes("Ints")
-	v := make([]int64, n.Shape.Size())
-	copy(rawBytes(v), b)
-	out := make([]int, len(v))
-	for i, x := range v {
-		out[i] = int(x)
+	wide := make([]int64, x.n("Ints").Shape.Size())
+	x.read("Ints", func(b []byte, n *ir.Node) { copy(rawBytes(wide), b) })
+	out := make([]int, len(wide))
+	for i, v := range wide {
+		out[i] = int(v)
 	}
 	return out
 }
@@ -126,11 +129,12 @@ func (x *Tensor) Bools() []bool {
 	if x.n("Bools").DType.Bytes() > 0 {
 		x = x.Cast(Bool)
 	}
-	b, _ := x.bytes("Bools")
-	out := make([]bool, len(b))
-	for i, v := range b {
-		out[i] = v != 0
-	}
+	out := make([]bool, x.n("Bools").Shape.Size())
+	x.read("Bools", func(b []byte, n *ir.Node) {
+		for i, v := range b {
+			out[i] = v != 0
+		}
+	})
 	return out
 }
 
@@ -151,7 +155,7 @@ func (x *Tensor) Keep() *Tensor {
 
 // Release gives the memory of x back at once, instead of when the garbage
 // collector finds that nothing uses it. x must not be used any more.
-func (x *Tensor) Release() { release(x.n("Release")) }
+func (x *Tensor) Release() { eval.Release(x.n("Release")) }
 
 // Err returns the error of x's evaluation if it has failed, without waiting.
 func (x *Tensor) Err() error {

@@ -41,6 +41,9 @@ type Draw struct {
 	Key     [2]uint32
 	Counter uint64
 	Lo, Hi  int64 // Randint: [Lo, Hi)
+	// Redraw returns the draw that the same call makes the next time, for graphs
+	// that are built once and run often; it is no part of the key.
+	Redraw func(Draw) Draw
 }
 
 // Perm is the axis order of Transpose: output axis i is input axis Axes[i].
@@ -50,8 +53,12 @@ type Perm struct{ Axes []int }
 // Start[a] + i·Step[a], 0 ≤ i < Size[a]. Every index is in range.
 type Window struct{ Start, Size, Step []int }
 
-// Name labels a node in graph views.
-type Name struct{ Name string }
+// Name labels a node in graph views. Slot is the parameter whose value the node
+// (Named or Leaf) is, if it is one; it is no part of the key.
+type Name struct {
+	Name string
+	Slot any
+}
 
 // To is the dtype of Cast and Dequantize. Float to integer truncates towards
 // zero and saturates, NaN gives 0; to bool is x ≠ 0.
@@ -171,8 +178,9 @@ type Kernel struct {
 	Shapes []ir.Shape // of the outputs
 	DTypes []ir.DType // of the outputs
 	// CPU computes elements lo…hi of the outputs from the inputs (all f32).
-	CPU   func(in, out [][]float32, lo, hi int)
-	Metal string // body in the Metal Shading Language
+	CPU             func(in, out [][]float32, lo, hi int)
+	Metal           string   // body in the Metal Shading Language
+	Inputs, Outputs []string // names of the arrays in Metal; none means in0, in1, …, out0, …
 	// VJP returns the gradient of each input, given inputs, outputs and the
 	// gradient of each output; nil if there is none.
 	VJP func(in, out, g []*ir.Node) []*ir.Node

@@ -1,0 +1,324 @@
+package tensorlib
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"loris/display"
+	"loris/internal/eval"
+	"loris/internal/ir"
+	"loris/internal/op"
+	"loris/internal/plan"
+)
+
+// GraphView shows the graph of tensors as it was when Graph was called:
+// before any pass, and with the steps that a plan makes of it.
+type GraphView struct {
+	before, after *display.Graph
+	plan          *plan.Plan
+	planError     error
+	device        string
+	dot           string
+}
+
+// Graph returns a view of all that the tensors are computed from. It never
+// computes anything.
+func Graph(tensors ...*Tensor) *GraphView {
+	roots := nodes("Graph", tensors)
+	g := &GraphView{}
+	d := newDrawing(roots)
+	g.before = d.graph("graph as built", nil)
+	p, err := eval.Plan(roots...)
+	switch {
+	case err != nil:
+		g.planError = err
+		g.after = g.before
+	case p == nil: // all is computed
+		g.after = g.before
+	default:
+		g.plan, g.device = p, p.Device
+		g.after = d.graph(fmt.Sprintf("%d steps on %s", len(p.Steps), p.Device), d.steps(p, eval.Order(roots...)))
+	}
+	g.dot = d.dot()
+	return g
+}
+
+// Fused returns the view that shows only the graph after planning: nodes that
+// one step computes stand in one box.
+func (g *GraphView) Fused() *GraphView {
+	c := *g
+	c.before = nil
+	return &c
+}
+
+// Plan returns the steps, passes and memory of the plan.
+func (g *GraphView) Plan() *PlanView { return &PlanView{g.plan, g.planError} }
+
+// DOT returns the graph before planning in the language of Graphviz.
+func (g *GraphView) DOT() string { return g.dot }
+
+// SVG returns the graph as an inline SVG element: after planning if Fused was
+// called, else before.
+func (g *GraphView) SVG() string {
+	if g.before == nil {
+		return g.after.SVG()
+	}
+	return g.before.SVG()
+}
+
+func (g *GraphView) part() display.Part {
+	if g.before == nil || g.before == g.after {
+		return g.after
+	}
+	return display.Toggle("after fusion", g.after, "as built", g.before)
+}
+
+// String lists the nodes.
+func (g *GraphView) String() string { return g.part().Text() }
+
+// MIME shows the graph as SVG, with a switch between before and after.
+func (g *GraphView) MIME() map[string]any {
+	values := map[string]any{}
+	if g.before != nil {
+		values["nodes"] = len(g.before.Nodes)
+	} else {
+		values["nodes"] = len(g.after.Nodes)
+	}
+	measured := map[string]any{"device": g.device}
+	if g.plan != nil {
+		measured["steps"] = len(g.plan.Steps)
+	}
+	return display.Output{Part: g.part(), Result: display.Result{Values: values, Measured: measured}}.MIME()
+}
+
+// drawing collects the nodes of a graph for display.
+type drawing struct {
+	order  []*ir.Node // inputs before users
+	id     map[*ir.Node]string
+	scope  map[*ir.Node]string
+	inline map[*ir.Node]bool // scalar constants, written into their users' labels
+}
+
+func newDrawing(roots []*ir.Node) *drawing {
+	d := &drawing{id: map[*ir.Node]string{}, scope: map[*ir.Node]string{}, inline: map[*ir.Node]bool{}}
+	type frame struct {
+		node *ir.Node
+		next int
+	}
+	seen := map[*ir.Node]bool{}
+	for _, r := range roots {
+		if seen[r] {
+			continue
+		}
+		seen[r] = true
+		stack := []frame{{r, 0}}
+		for len(stack) > 0 {
+			f := &stack[len(stack)-1]
+			if in := f.node.Inputs(); f.next < len(in) && f.node.Value() == nil {
+				x := in[f.next]
+				f.next++
+				if !seen[x] {
+					seen[x] = true
+					stack = append(stack, frame{x, 0})
+				}
+				continue
+			}
+			d.order = append(d.order, f.node)
+			stack = stack[:len(stack)-1]
+		}
+	}
+	for i, n := range d.order {
+		d.id[n] = "n" + strconv.Itoa(i)
+		d.inline[n] = n.Op == op.Const && len(n.Shape) == 0 && len(d.order) > 1
+	}
+	// A name covers what leads to it, up to other names.
+	for i := len(d.order) - 1; i >= 0; i-- {
+		n := d.order[i]
+		if n.Op == op.Named {
+			d.scope[n] = n.Attrs.(op.Name).Name
+		}
+		for _, x := range n.Inputs() {
+			if d.scope[x] == "" {
+				d.scope[x] = d.scope[n]
+			}
+		}
+	}
+	return d
+}
+
+// label is the op with the scalar operands it has: "Mul 0.5".
+func (d *drawing) label(n *ir.Node) string {
+	id := n.Op
+	if n.Via != op.Invalid {
+		id = n.Via
+	}
+	label := op.NameOf(id)
+	switch n.Op {
+	case op.Leaf:
+		label = "data"
+		if name, ok := n.Attrs.(op.Name); ok && name.Name != "" {
+			label = name.Name
+		} else if n.Flags&ir.Tracked != 0 {
+			label = "parameter"
+		}
+	case op.Named:
+		label = n.Attrs.(op.Name).Name
+	case op.Const:
+		label = strconv.FormatFloat(n.Const, 'g', 5, 64)
+	}
+	for _, x := range n.Inputs() {
+		if d.inline[x] {
+			label += " " + strconv.FormatFloat(x.Const, 'g', 5, 64)
+		}
+	}
+	return label
+}
+
+func kindOf(n *ir.Node) string {
+	v := n.Value()
+	switch {
+	case v != nil && v.Ready() && v.Err != nil:
+		return "failed"
+	case n.Op == op.Leaf:
+		return "leaf"
+	case n.Op == op.Const || n.Op == op.Iota:
+		return "constant"
+	case v != nil:
+		return "ready"
+	case op.Table[n.Op].Kind == op.View || op.Table[n.Op].Kind == op.Identity:
+		return "view"
+	}
+	return "pending"
+}
+
+func tooltip(n *ir.Node) string {
+	flops, bytes := op.Table[n.Op].Cost(n)
+	t := fmt.Sprintf("%s  %s%v\n%v", op.NameOf(n.Op), n.DType, n.Shape, display.Bytes(op.SizeBytes(n)))
+	if flops > 0 {
+		t += fmt.Sprintf("\n%.4g FLOP, %v moved", flops, display.Bytes(bytes))
+	}
+	if n.Pos.Line > 0 {
+		t += "\n" + placeOf(n.Pos)
+	}
+	return t
+}
+
+// graph makes the picture; group names the box of a node.
+func (d *drawing) graph(title string, groups *grouping) *display.Graph {
+	g := &display.Graph{Title: title}
+	for _, n := range d.order {
+		if d.inline[n] {
+			continue
+		}
+		node := display.GraphNode{ID: d.id[n], Label: d.label(n), Sub: n.DType.String() + n.Shape.String(), Kind: kindOf(n),
+			Scope: d.scope[n], Tooltip: tooltip(n)}
+		if groups != nil {
+			node.Group = groups.of[n]
+		}
+		g.Nodes = append(g.Nodes, node)
+		for _, x := range n.Inputs() {
+			if !d.inline[x] && n.Value() == nil {
+				g.Edges = append(g.Edges, display.GraphEdge{From: d.id[x], To: d.id[n]})
+			}
+		}
+	}
+	if groups != nil {
+		g.Groups = groups.boxes
+	}
+	return g
+}
+
+type grouping struct {
+	of    map[*ir.Node]string
+	boxes []display.GraphGroup
+}
+
+// steps puts the nodes that one step computes into a box.
+func (d *drawing) steps(p *plan.Plan, order []*ir.Node) *grouping {
+	g := &grouping{of: map[*ir.Node]string{}}
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		var members []*ir.Node
+		for _, o := range s.Origin {
+			if int(o) < len(order) && d.id[order[o]] != "" && !d.inline[order[o]] && g.of[order[o]] == "" {
+				members = append(members, order[o])
+			}
+		}
+		if len(members) < 2 {
+			continue
+		}
+		id := "s" + strconv.Itoa(i)
+		for _, n := range members {
+			g.of[n] = id
+		}
+		g.boxes = append(g.boxes, display.GraphGroup{ID: id, Label: fmt.Sprintf("%d: %s", i+1, s.Name), Kind: "fused",
+			Tooltip: fmt.Sprintf("step %d on %s: %s\n%.4g FLOP, %v moved", i+1, p.Device, s.Name, float64(s.Flops), display.Bytes(s.Bytes))})
+	}
+	return g
+}
+
+func (d *drawing) dot() string {
+	var b strings.Builder
+	b.WriteString("digraph {\n\trankdir=TB; node [shape=box];\n")
+	for _, n := range d.order {
+		fmt.Fprintf(&b, "\t%s [label=%q];\n", d.id[n], d.label(n)+"\n"+n.DType.String()+n.Shape.String())
+		if n.Value() != nil {
+			continue
+		}
+		for _, x := range n.Inputs() {
+			fmt.Fprintf(&b, "\t%s -> %s;\n", d.id[x], d.id[n])
+		}
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// PlanView shows how a graph will be computed.
+type PlanView struct {
+	plan *plan.Plan
+	err  error
+}
+
+func (v *PlanView) part() display.Part {
+	if v.err != nil {
+		return display.Note(v.err.Error())
+	}
+	if v.plan == nil {
+		return display.Note("everything is computed: there is nothing to plan")
+	}
+	p := v.plan
+	live := p.Live()
+	steps := &display.Table{Title: fmt.Sprintf("%d steps on %s", len(p.Steps), p.Device), Columns: []display.Column{
+		{Name: "#"}, {Name: "kind"}, {Name: "step"}, {Name: "result"}, {Name: "MFLOP", Align: display.AlignRight},
+		{Name: "moved", Align: display.AlignRight}, {Name: "live", Align: display.AlignRight}}}
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		var out []string
+		for _, o := range s.Out {
+			out = append(out, o.DType.String()+ir.Shape(o.Shape).String())
+		}
+		steps.Add(i+1, s.Kind.String(), s.Name, strings.Join(out, " "), float64(s.Flops)/1e6, display.Bytes(s.Bytes), display.Bytes(live[i]))
+	}
+	passes := &display.Table{Title: "passes", Columns: display.Columns("pass", "left")}
+	for _, pass := range p.Passes {
+		passes.Add(pass.Name, pass.Values)
+	}
+	outputs := int64(0)
+	for _, b := range p.Buffers {
+		if b.Kind == plan.OutputBuffer {
+			outputs += int64(b.Bytes)
+		}
+	}
+	facts := display.Facts{
+		{"nodes", fmt.Sprint(p.Nodes)}, {"precision", p.Precision.String()},
+		{"working memory", display.Bytes(p.Arena).String()}, {"results", display.Bytes(outputs).String()},
+	}
+	return display.Stack("", facts, steps, passes)
+}
+
+// String lists the steps.
+func (v *PlanView) String() string { return v.part().Text() }
+
+// MIME shows the steps as tables.
+func (v *PlanView) MIME() map[string]any { return display.Output{Part: v.part()}.MIME() }

@@ -1,0 +1,95 @@
+package tensorlib
+
+import (
+	"fmt"
+
+	"loris/internal/eval"
+	"loris/internal/ir"
+	"loris/internal/op"
+)
+
+// Parameter returns x as a trainable parameter of a model: it is tracked, and
+// Set may replace its value. Layers make their weights with it.
+func Parameter(x *Tensor) *Tensor {
+	n := x.n("Parameter")
+	t := new(Tensor)
+	p := op.Apply(op.Named, op.Name{Slot: t}, n)
+	p.Flags |= ir.Tracked
+	t.node.Store(p)
+	return t
+}
+
+// MakeParameter turns x itself into a parameter, if it is not one: its handle
+// stays the same, so that whoever holds it sees the values that Set stores.
+func (x *Tensor) MakeParameter() {
+	n := x.n("MakeParameter")
+	if slotOf(n) == x {
+		return
+	}
+	p := op.Apply(op.Named, op.Name{Slot: x}, n)
+	p.Flags |= ir.Tracked
+	x.node.Store(p)
+}
+
+// Set replaces the value of a parameter by that of x, computed now or, if x is
+// being computed, soon. Shape and dtype stay the same. Tensors that were built
+// from the old value keep it.
+func (x *Tensor) Set(value *Tensor) { SetAll([]*Tensor{x}, []*Tensor{value}) }
+
+// SetAll replaces parameters together: the values are computed in one
+// evaluation, with the kept tensors they share work with (such as the loss).
+func SetAll(parameters, values []*Tensor) {
+	const name = "Set"
+	if len(parameters) != len(values) {
+		fail(name, ir.CodeValue, nil, "%d parameters and %d values", len(parameters), len(values))
+	}
+	roots := make([]*ir.Node, len(values))
+	for i, v := range values {
+		old, n := parameters[i].n(name), v.n(name)
+		if !n.Shape.Equal(old.Shape) || n.DType != old.DType {
+			op.Raise(name, &ir.Error{Code: ir.CodeShape,
+				Msg: fmt.Sprintf("the parameter is %s%v, the new value %s%v", old.DType, old.Shape, n.DType, n.Shape)}, old, n)
+		}
+		roots[i] = n
+	}
+	if err := eval.Eval(background, roots...); err != nil {
+		panic(asError(name, err))
+	}
+	for i, n := range roots {
+		// A leaf, not the evaluated node: a tracked node keeps its recipe, and
+		// with it all steps that ever were.
+		leaf := eval.LeafOf(n.Value())
+		leaf.Flags |= ir.Tracked
+		leaf.Attrs = op.Name{Slot: parameters[i]}
+		if a, ok := parameters[i].node.Load().Attrs.(op.Name); ok {
+			leaf.Attrs = op.Name{Name: a.Name, Slot: parameters[i]}
+		}
+		parameters[i].node.Store(leaf)
+	}
+}
+
+// slotOf returns the parameter that n is the value of, or nil.
+func slotOf(n *ir.Node) *Tensor {
+	if n.Op == op.Named || n.Op == op.Leaf {
+		if a, ok := n.Attrs.(op.Name); ok {
+			t, _ := a.Slot.(*Tensor)
+			return t
+		}
+	}
+	return nil
+}
+
+// IsParameter reports whether x was made by Parameter.
+func (x *Tensor) IsParameter() bool { return slotOf(x.n("IsParameter")) == x }
+
+// Rename gives a parameter the name that graph views show.
+func (x *Tensor) Rename(name string) {
+	n := x.n("Rename")
+	if slotOf(n) != x || n.Attrs.(op.Name).Name == name {
+		return
+	}
+	c := ir.NewNode(n.Op, n.DType, n.Shape, op.Name{Name: name, Slot: x}, n.Inputs()...)
+	c.Flags, c.Pos, c.Pending = n.Flags, n.Pos, n.Pending
+	c.SetValue(n.Value())
+	x.node.Store(c)
+}
