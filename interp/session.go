@@ -77,6 +77,7 @@ type Session struct {
 	sources sync.Map // name of a cell -> its text
 	order   []string // ids of the cells run
 	serial  int
+	ctx     *context.Context // the prelude's variable
 }
 
 // New starts a session.
@@ -87,6 +88,10 @@ func New(o Options) (*Session, error) {
 	for name, call := range specials {
 		s.program.Special[name] = call
 	}
+	if err := s.runPrelude(); err != nil {
+		return nil, err
+	}
+	s.connect()
 	return s, nil
 }
 
@@ -139,6 +144,7 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 		text := s.panicReport(p, true)
 		task.Print("stderr", report.Plain(text.Traceback)+"\n")
 	}
+	*s.ctx = ctx
 	stop := context.AfterFunc(ctx, task.Interrupt)
 	p := task.Run(func(th *run.Thread) {
 		f := th.NewFrame(code.Code)

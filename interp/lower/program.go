@@ -119,6 +119,14 @@ func (p *Program) Global(v *types.Var) *Global {
 	return g
 }
 
+// Known returns the place of a package-level variable, or nil if no cell that
+// ran has it.
+func (p *Program) Known(v *types.Var) *Global {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.globals[v]
+}
+
 // ShareGlobal makes v live where old lives.
 func (p *Program) ShareGlobal(v, old *types.Var) { p.globals[v] = p.Global(old) }
 
