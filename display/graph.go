@@ -68,6 +68,7 @@ const (
 	longestLabel       = 30
 	longestEdgeLabel   = 24
 	graphViewMaxHeight = "75vh"
+	boldWider          = 1.14
 )
 
 const graphCSS = `.loris .l-graph text{font-size:12px}.loris .l-graph .s{font-size:10.5px;fill:var(--l-dim)}` +
@@ -209,12 +210,12 @@ func (v *graphView) layOut() {
 	groups := map[string]int{}
 	for i, gr := range v.g.Groups {
 		groups[gr.ID] = i
-		in.GroupMinW = append(in.GroupMinW, textPixels(shorten(gr.Label, 48), 11, false)*1.05+20)
+		in.GroupMinW = append(in.GroupMinW, textPixels(shorten(gr.Label, 48), 11, false)*boldWider+22)
 	}
 	in.Groups = len(v.g.Groups)
 	for i, n := range v.g.Nodes {
 		box := layered.Node{H: nodeHeight, Group: -1}
-		box.W = textPixels(shorten(n.Label, longestLabel), nodeFont, false)*1.04 + 22
+		box.W = textPixels(shorten(n.Label, longestLabel), nodeFont, false)*boldWider + 22
 		if n.Sub != "" {
 			box.H = nodeHeightWithSub
 			box.W = max(box.W, textPixels(shorten(n.Sub, longestLabel), subFont, true)+18)

@@ -296,7 +296,7 @@ func (c *comparer) list(where string, a, b []any, tolerance, scale float64) {
 		}
 		c.Values += rest.Values
 		if n := len(rest.Differences); n > 0 {
-			c.add(where, "", "", fmt.Sprintf("%d more elements differ", n))
+			c.add(where, "", "", counted(n, "more element")+" differ")
 		}
 		return
 	}
@@ -369,10 +369,10 @@ func (c *comparer) text(where, a, b string) {
 		}
 		switch {
 		case i >= len(x):
-			c.add(at, "", abbreviate(y[i]), fmt.Sprintf("%d lines more", len(y)-len(x)))
+			c.add(at, "", abbreviate(y[i]), counted(len(y)-len(x), "line")+" more")
 			return
 		case i >= len(y):
-			c.add(at, abbreviate(x[i]), "", fmt.Sprintf("%d lines less", len(x)-len(y)))
+			c.add(at, abbreviate(x[i]), "", counted(len(x)-len(y), "line")+" less")
 			return
 		}
 		if why := compareLine(x[i], y[i]); why != "" {
@@ -449,6 +449,13 @@ func abbreviate(s string) string {
 	return s
 }
 
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // String is the table that a check prints.
 func (c *Comparison) String() string {
 	var w strings.Builder
@@ -460,11 +467,11 @@ func (c *Comparison) String() string {
 		}
 		t.Flush()
 	}
-	fmt.Fprintf(&w, "%d cells compared (%d values), %d measured and only run: ", c.Compared, c.Values, c.Measured)
+	fmt.Fprintf(&w, "%s compared (%s), %d measured and only run: ", counted(c.Compared, "cell"), counted(c.Values, "value"), c.Measured)
 	if c.OK() {
 		w.WriteString("all agree\n")
 	} else {
-		fmt.Fprintf(&w, "%d differences\n", len(c.Differences))
+		w.WriteString(counted(len(c.Differences), "difference") + "\n")
 	}
 	return w.String()
 }

@@ -52,7 +52,7 @@ func TestCheckComparesWhatItShould(t *testing.T) {
 		{"hyphens are no signs", withOutputs(nil, stdout("a-1 2-3")), withOutputs(nil, stdout("a-1 2-3.00001")), ""},
 		{"text with exponents", withOutputs(nil, stdout("1.0e-8")), withOutputs(nil, stdout("2.0e-8")), "differs by"},
 		{"columns move with numbers", withOutputs(nil, stdout("a   9.99999")), withOutputs(nil, stdout("a  10.00000")), ""},
-		{"more lines", withOutputs(nil, stdout("a\n")), withOutputs(nil, stdout("a\nb\n")), "1 lines more"},
+		{"more lines", withOutputs(nil, stdout("a\n")), withOutputs(nil, stdout("a\nb\n")), "1 line more"},
 		{"cut streams are joined", withOutputs(nil, stdout("a\nb\n")), withOutputs(nil, stdout("a\n"), &Output{Type: Stream, Name: "stderr"}, stdout("b\n")), ""},
 		{"other text of rich output", withOutputs(nil, rich(map[string]any{"text/html": "<b>1"})), withOutputs(nil, rich(map[string]any{"text/html": "<i>1"})), "text/html"},
 		{"JSON output", withOutputs(nil, rich(map[string]any{"application/json": map[string]any{"a": json.Number("1")}})), withOutputs(nil, rich(map[string]any{"application/json": map[string]any{"a": 2}})), "application/json.a"},
