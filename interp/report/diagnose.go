@@ -81,6 +81,16 @@ func Diagnostics(errs []types.Error) (ds []Diagnostic) {
 	return fold(ds)
 }
 
+// Hinted is Diagnostics with what unknown names may have been meant to be.
+func Hinted(errs []types.Error, in Scope) (ds []Diagnostic) {
+	for _, e := range errs {
+		d := FromTypes(e)
+		d.Hint = Suggest(e, in)
+		ds = append(ds, d)
+	}
+	return fold(ds)
+}
+
 func fold(ds []Diagnostic) (out []Diagnostic) {
 	for _, d := range ds {
 		if msg, ok := strings.CutPrefix(d.Msg, "\t"); ok && len(out) > 0 {

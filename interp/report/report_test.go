@@ -60,15 +60,7 @@ func diagnose(src string) []Diagnostic {
 	var errs []types.Error
 	conf := types.Config{Importer: symbols.Importer(), Error: func(err error) { errs = append(errs, err.(types.Error)) }}
 	pkg, _ := conf.Check("main", fset, []*ast.File{f}, info)
-	ds := Diagnostics(errs)
-	for i := range ds {
-		for _, e := range errs {
-			if e.Msg == ds[i].Msg {
-				ds[i].Hint = Suggest(e, Scope{Package: pkg, Files: []*ast.File{f}, Info: info})
-			}
-		}
-	}
-	return ds
+	return Hinted(errs, Scope{Package: pkg, Files: []*ast.File{f}, Info: info})
 }
 
 func TestCompile(t *testing.T) {
