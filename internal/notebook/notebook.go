@@ -63,6 +63,7 @@ type Output struct {
 
 	extra     map[string]any
 	displayID string // never saved
+	written   []byte // text of a stream that may still grow
 }
 
 // Tags of a cell's metadata that mean something here.

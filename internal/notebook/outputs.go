@@ -1,6 +1,7 @@
 package notebook
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -66,13 +67,29 @@ func (o *cellOutputs) stream(name, s string) {
 	if s == "" {
 		return
 	}
+	var last *Output
 	if n := len(o.cell.Outputs); n > 0 && !o.clearPending {
-		if last := o.cell.Outputs[n-1]; last.Type == Stream && last.Name == name {
-			last.Text = overwrite(last.Text + s)
-			return
+		last = o.cell.Outputs[n-1]
+	}
+	if last == nil || last.Type != Stream || last.Name != name {
+		last = &Output{Type: Stream, Name: name}
+		o.add(last)
+	}
+	moves := strings.ContainsAny(s, "\r\b") || bytes.HasSuffix(last.written, []byte("\r"))
+	from := bytes.LastIndexByte(last.written, '\n') + 1
+	last.written = append(last.written, s...)
+	if moves {
+		last.written = append(last.written[:from], overwrite(string(last.written[from:]))...)
+	}
+}
+
+// settle puts what was written to streams into the outputs of a cell.
+func (o *cellOutputs) settle() {
+	for _, out := range o.cell.Outputs {
+		if out.written != nil {
+			out.Text = string(out.written)
 		}
 	}
-	o.add(&Output{Type: Stream, Name: name, Text: overwrite(s)})
 }
 
 // overwrite applies carriage returns and backspaces as a terminal does, so that

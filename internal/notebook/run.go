@@ -65,6 +65,9 @@ func Run(ctx context.Context, nb *Notebook, k Kernel, o RunOptions) error {
 	defer k.OnMessage(nil)
 	defer func() {
 		r.mu.Lock()
+		for _, out := range r.collector.cells {
+			out.settle()
+		}
 		r.collector = newCollector()
 		r.mu.Unlock()
 	}()
@@ -114,6 +117,11 @@ func (r *run) cell(ctx context.Context, index int, cell *Cell) error {
 	r.mu.Lock()
 	r.collector.start(id, cell)
 	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		r.collector.cells[id].settle()
+		r.mu.Unlock()
+	}()
 	reply, err := r.execute(ctx, id, cell)
 	if err != nil {
 		return r.fail(index, cell, "", err)

@@ -194,3 +194,14 @@ func TestCheckFindsAPlantedWrongValue(t *testing.T) {
 		stored = keep
 	}
 }
+
+func BenchmarkCollectManySmallWrites(b *testing.B) {
+	for b.Loop() {
+		c := newCollector()
+		c.start("id", &Cell{})
+		for range 100000 {
+			c.take(Message{Type: "stream", Parent: "id", Content: map[string]any{"name": "stdout", "text": "a line of output\n"}})
+		}
+		c.cells["id"].settle()
+	}
+}
