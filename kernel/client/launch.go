@@ -71,7 +71,8 @@ func (p *Process) connect(ctx context.Context) error {
 	last := p.Connection.Endpoint(wire.Channels[len(wire.Channels)-1])[len("ipc://"):]
 	for {
 		if _, err := os.Stat(last); err == nil { // bound last: all others are there
-			if p.Client, err = Connect(ctx, p.Connection); err == nil {
+			if c, err := Connect(ctx, p.Connection); err == nil {
+				p.Client = c
 				return nil
 			}
 		}

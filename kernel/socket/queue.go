@@ -183,11 +183,10 @@ func (q *queue) kill() {
 
 // chunkWriter gathers frames into few, bounded, vectored writes.
 type chunkWriter struct {
-	nc     net.Conn
-	bufs   net.Buffers
-	small  []byte // open tail; its earlier parts are already in bufs
-	size   int
-	sealed []byte
+	nc    net.Conn
+	bufs  net.Buffers
+	small []byte // open tail; its earlier parts are already in bufs
+	size  int
 }
 
 func (w *chunkWriter) frame(flags byte, body []byte, curve *curveSession) error {

@@ -185,6 +185,7 @@ var commands = map[string]func(s step) error{
 	},
 }
 
+//lint:ignore SA5007 endless recursion is its purpose
 func recurse(n int) int { return n + recurse(n+1) }
 
 func (e *engine) Execute(ctx context.Context, r worker.ExecuteRequest) (result worker.ExecuteResult) {
