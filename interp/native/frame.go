@@ -29,7 +29,7 @@ type Layout struct {
 
 // Inline reports whether a value of the type may be placed in a layout; others
 // are large and live in an object of their own.
-func Inline(t *Type) bool { return t.Size <= 256 && t.TFlag&flagGCMaskOnDemand == 0 }
+func Inline(t *Type) bool { return t.Size <= 2048 && t.TFlag&flagGCMaskOnDemand == 0 }
 
 // Place reserves room for a value and returns its offset.
 func (l *Layout) Place(t *Type) uintptr {

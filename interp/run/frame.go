@@ -4,6 +4,7 @@
 package run
 
 import (
+	"fmt"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -102,7 +103,7 @@ type Thread struct {
 	Depth     int
 	Stop      atomic.Int32 // see Task.Interrupt
 	free      [frameCache]*Frame
-	g         uintptr
+	g         unsafe.Pointer
 	Main      bool
 	lastPanic *Panicking
 }
@@ -141,33 +142,33 @@ func (th *Thread) Release(f *Frame) {
 
 const headerSize = unsafe.Sizeof(Frame{})
 
-// DepthLimit is the number of nested calls a goroutine may have.
-var DepthLimit = 400_000
+// stackLimit bounds a goroutine's stack. The runtime kills the process at half
+// a GiB, and doubles the stack (by copying it) as it grows.
+const stackLimit = 240 << 20
 
 // StackOverflow is the panic of too deep a recursion.
-type StackOverflow struct{ Func string }
+type StackOverflow struct {
+	Func  string
+	Calls int
+}
 
 func (e *StackOverflow) Error() string {
-	return "stack overflow: " + e.Func + " recurses too deeply"
+	return fmt.Sprintf("stack overflow: %s recurses without end (%d nested calls)", e.Func, e.Calls)
 }
 
 // Invoke runs a frame whose parameters are set.
 func (f *Frame) Invoke() {
 	th := f.Thread
 	th.Depth++
-	if th.Depth > DepthLimit {
-		th.overflow(f)
+	top := (*[2]uintptr)(th.g)[1]
+	if top-uintptr(unsafe.Pointer(&top)) > stackLimit {
+		panic(&StackOverflow{f.Code.Name, th.Depth})
 	}
 	f.Caller = th.Top
 	th.Top = f
 	f.Code.Body(f)
 	th.Top = f.Caller
 	th.Depth--
-}
-
-func (th *Thread) overflow(f *Frame) {
-	th.Depth -= DepthLimit / 10 // room for deferred calls
-	panic(&StackOverflow{f.Code.Name})
 }
 
 // Check ends the goroutine if it was interrupted. Loops and native calls end

@@ -2,6 +2,7 @@ package run
 
 import (
 	"reflect"
+	"runtime"
 	"unsafe"
 
 	"loris/interp/native"
@@ -74,33 +75,24 @@ func (c *Closure) fromNative(in []reflect.Value) []reflect.Value {
 	if enter {
 		defer th.leave()
 	}
-	depth, top := th.Depth, th.Top
 	f := th.Enter(c)
 	code := f.Code
 	for i, v := range in {
 		native.Value(code.Params[i].Type, f.At(code.Params[i].Off)).Set(v)
 	}
-	returned := false
-	defer func() {
-		if returned {
-			return
+	if p := th.enterFromNative(f); p != nil {
+		if enter {
+			// Compiled code started this goroutine (a timer, say) and nothing
+			// tells whether it would recover: the process must not die.
+			th.Task.crash(p)
+			runtime.Goexit()
 		}
-		r := recover()
-		if r == nil {
-			return // runtime.Goexit
-		}
-		if p, ok := r.(*Panicking); ok {
-			// Compiled callers may recover: show them the value itself.
-			th.lastPanic = p
-			r = p.Value
-		} else {
-			th.lastPanic = th.newPanic(r)
-		}
-		th.Depth, th.Top = depth, top
-		panic(r)
-	}()
-	f.Invoke()
-	returned = true
+		// Compiled callers may recover: show them the value itself. It is
+		// raised here and not where it was caught, so that the stack below is
+		// gone.
+		th.lastPanic = p
+		panic(p.Value)
+	}
 	out := make([]reflect.Value, len(code.Results))
 	for i, r := range code.Results {
 		v := reflect.New(r.Type.Reflect()).Elem()
@@ -109,4 +101,23 @@ func (c *Closure) fromNative(in []reflect.Value) []reflect.Value {
 	}
 	th.Release(f)
 	return out
+}
+
+// enterFromNative invokes f and returns the panic that ended it, if any, with
+// the thread as it was before.
+func (th *Thread) enterFromNative(f *Frame) (p *Panicking) {
+	depth, top := th.Depth, th.Top
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if r := recover(); r != nil { // else it is runtime.Goexit
+			p = th.newPanic(r)
+			th.Depth, th.Top = depth, top
+		}
+	}()
+	f.Invoke()
+	returned = true
+	return nil
 }

@@ -4,12 +4,14 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
-// goroutine returns an address that tells running goroutines apart.
-func goroutine() uintptr
+// goroutine returns the runtime's descriptor of the running goroutine. Its
+// second word is the upper end of the stack, see Frame.Invoke.
+func goroutine() unsafe.Pointer
 
-var threads sync.Map // uintptr -> *Thread
+var threads sync.Map // unsafe.Pointer -> *Thread
 
 // currentThread returns the thread of the running goroutine. One that compiled
 // code started gets a new thread for the time of the call.
@@ -67,6 +69,7 @@ type Task struct {
 	mu      sync.Mutex
 	threads map[*Thread]struct{}
 	stopped int32
+	exit    *Panicking // of a goroutine that called os.Exit
 	files   taskFiles
 }
 
@@ -117,15 +120,15 @@ func (t *Task) Run(f func(*Thread)) (p *Panicking) {
 	}()
 	select {
 	case p = <-done:
-		return p
+		return t.ended(p)
 	case <-t.done:
 	}
 	// The main goroutine may be blocked in compiled code for ever.
 	select {
 	case p = <-done:
-		return p
+		return t.ended(p)
 	case <-afterGrace():
-		return &Panicking{Value: Interrupted{}}
+		return t.ended(&Panicking{Value: Interrupted{}})
 	}
 }
 
@@ -136,11 +139,41 @@ func (th *Thread) Go(f func(*Thread)) {
 		th := t.attach()
 		defer th.leave()
 		if p := th.guard(f); p != nil {
-			if _, ok := p.Value.(Interrupted); !ok && t.Crashed != nil {
-				t.Crashed(p)
-			}
+			t.crash(p)
 		}
 	}()
+}
+
+// crash reports a panic that ended a goroutine. os.Exit ends the whole cell.
+func (t *Task) crash(p *Panicking) {
+	switch p.Value.(type) {
+	case Interrupted:
+		return
+	case Exit:
+		t.mu.Lock()
+		first := t.exit == nil
+		if first {
+			t.exit = p
+		}
+		t.mu.Unlock()
+		if first {
+			t.Interrupt()
+		}
+		return
+	}
+	if t.Crashed != nil {
+		t.Crashed(p)
+	}
+}
+
+// ended is how a cell ended, given how its main goroutine did.
+func (t *Task) ended(p *Panicking) *Panicking {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.exit != nil {
+		return t.exit
+	}
+	return p
 }
 
 // guard runs f and returns its panic, if any.
