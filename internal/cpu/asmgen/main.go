@@ -30,6 +30,8 @@ var targets = []target{
 	{"vec", "elementwise_arm64.s", vecNEON},
 	{"gemv", "kernel_amd64.s", func() string { return gemvFile("amd64") }},
 	{"gemv", "kernel_arm64.s", func() string { return gemvFile("arm64") }},
+	{"quant", "kernel_amd64.s", quantX86},
+	{"quant", "kernel_arm64.s", quantNEON},
 	{"limit", "loops_amd64.s", limitX86},
 	{"limit", "loops_arm64.s", limitNEON},
 	{"vec", "rows_avx512_amd64.s", func() string { return rowsX86(x86{true}, "AVX512") }},

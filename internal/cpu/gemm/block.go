@@ -303,11 +303,11 @@ func (c *Call) packChunk(chunk int, _ *pool.Worker) {
 	i, group := c.packing.term, c.packing.group
 	q := &c.packs[i]
 	b := c.Terms[i].B
-	if len(c.Batch) > 0 {
+	if len(c.Batch) > 0 && b.Data != nil {
 		b.Data = unsafe.Add(b.Data, 4*c.Batch[c.item].B[i])
 	}
 	for n := chunk * group; n < min(q.blocks*c.plan.panels, (chunk+1)*group); n++ {
-		q.packOne(b, n)
+		q.packOne(b, c.Terms[i].Source, n)
 	}
 }
 
@@ -331,9 +331,11 @@ func (c *Call) itemChunk(item int, w *pool.Worker) {
 			panic(err)
 		}
 		b := t.B
-		b.Data = unsafe.Add(b.Data, 4*c.Batch[item].B[i])
+		if b.Data != nil {
+			b.Data = unsafe.Add(b.Data, 4*c.Batch[item].B[i])
+		}
 		for n := range q.blocks * c.plan.panels {
-			q.packOne(b, n)
+			q.packOne(b, c.Terms[i].Source, n)
 		}
 	}
 	for chunk := range c.plan.chunks {

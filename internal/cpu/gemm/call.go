@@ -15,6 +15,7 @@ type Term struct {
 	A      Matrix
 	B      Matrix   // unused where Packed is set
 	Packed *PackedB // made by Pack from a K×N factor
+	Source Source   // or where panels of B come from, instead of B
 	K      int
 	Alpha  float32 // 0 means 1
 }
@@ -24,6 +25,13 @@ type Offsets struct {
 	A, B [MaxTerms]int
 	C    int
 	R    int // residual
+}
+
+// Source gives parts of a right factor that is not float32 in memory, such as
+// quantised weights. Panel writes element (k, j), for k0 ≤ k < k1 and j0 ≤ j < j1, to
+// dst[(k-k0)·ld + j-j0]. It must be safe for concurrent use.
+type Source interface {
+	Panel(dst []float32, ld, k0, k1, j0, j1 int)
 }
 
 // Call is C = Beta·C + Bias + Residual + Σ Alpha·A·B. All but the addresses
@@ -174,7 +182,7 @@ func (c *Call) makePlan(threads int) plan {
 	for i := range c.Terms {
 		t := &c.Terms[i]
 		flop += 2 * float64(c.M) * float64(c.N) * float64(t.K)
-		pl.direct[i] = t.Packed == nil && t.B.ColStride == 1 && (c.M <= 4*k.mr || t.K <= 32)
+		pl.direct[i] = t.Packed == nil && t.Source == nil && t.B.ColStride == 1 && (c.M <= 4*k.mr || t.K <= 32)
 		pl.copyA[i] = t.A.ColStride != 1 || t.alpha() != 1 || sharesSets(t.A.RowStride, min(c.M, k.mr))
 		pl.addTerm(i, t, k)
 	}

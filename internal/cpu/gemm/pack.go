@@ -104,16 +104,25 @@ func (q *PackedB) fill(p *pool.Pool, b Matrix) {
 	group := max(1, n/(8*p.Threads()))
 	p.Run((n+group-1)/group, float64(q.K*q.N)/2, nil, func(chunk int, _ *pool.Worker) {
 		for i := chunk * group; i < min(n, (chunk+1)*group); i++ {
-			q.packOne(b, i)
+			q.packOne(b, nil, i)
 		}
 	})
 	runtime.KeepAlive(b.Data)
 }
 
 // packOne fills panel i, counted through all blocks.
-func (q *PackedB) packOne(b Matrix, i int) {
+func (q *PackedB) packOne(b Matrix, from Source, i int) {
 	block, j := i/q.panels(), i%q.panels()
 	k0, k1 := cut(q.K, q.blocks, block), cut(q.K, q.blocks, block+1)
+	if from != nil {
+		j0, j1 := j*q.kern.nr, min(q.N, (j+1)*q.kern.nr)
+		dst := unsafe.Slice((*float32)(q.panel(k0, k1-k0, j)), (k1-k0)*q.kern.nr)
+		if j1-j0 < q.kern.nr {
+			clear(dst)
+		}
+		from.Panel(dst, q.kern.nr, k0, k1, j0, j1)
+		return
+	}
 	packPanel(q.panel(k0, k1-k0, j), q.kern.nr, b, k0, k1, j*q.kern.nr, min(q.N, (j+1)*q.kern.nr))
 }
 

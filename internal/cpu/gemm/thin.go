@@ -31,7 +31,7 @@ func (c *Call) choosePath() path {
 	alongK, alongN := true, true
 	for i := range c.Terms {
 		t := &c.Terms[i]
-		if t.Packed != nil {
+		if t.Packed != nil || t.Source != nil {
 			return pathPanels
 		}
 		alongK = alongK && (t.B.RowStride == 1 || t.K <= 1)

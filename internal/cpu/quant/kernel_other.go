@@ -1,0 +1,7 @@
+//go:build !(amd64 || arm64) || noasm
+
+package quant
+
+import "loris/internal/cpu/feature"
+
+var levels = map[feature.Level]*[2]dotsFunc{}
