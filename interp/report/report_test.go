@@ -244,3 +244,17 @@ func FuzzExcerpt(f *testing.F) {
 		}
 	})
 }
+
+// Whatever the source, its diagnostics can be made and shown.
+func FuzzDiagnose(f *testing.F) {
+	f.Add("package main\nfunc main() { x.y(Z{a: 1}) }")
+	f.Add("package main\nvar _ = fmt.Printn + strings.\n")
+	f.Add("package main\ntype T struct{ T }\nvar t T\nvar _ = t.tt.x")
+	f.Fuzz(func(t *testing.T, src string) {
+		ds := diagnose(src)
+		r := Compile(sourceOf(map[string]string{"cell 3": src}), ds)
+		if len(ds) > 0 && (r.Value == "" || len(r.Traceback) == 0) {
+			t.Errorf("nothing is said about %q", src)
+		}
+	})
+}

@@ -55,3 +55,12 @@ func TestEveryPackageLoads(t *testing.T) {
 		}
 	}
 }
+
+// Cells call the packages by these names without importing them.
+func TestShortNames(t *testing.T) {
+	for name, path := range map[string]string{"lt": "loris/tensorlib", "nn": "loris/tensorlib/nn", "lora": "loris/tensorlib/lora", "bench": "loris/tensorlib/bench", "display": "loris/display"} {
+		if got, ok := symbols.Resolve(name); !ok || got != path {
+			t.Errorf("%s means %q, want %s", name, got, path)
+		}
+	}
+}

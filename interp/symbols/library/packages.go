@@ -13,6 +13,8 @@ var Packages = []*table.Package{
 	&pkg_display,
 	&pkg_tensorlib,
 	&pkg_tensorlib_bench,
+	&pkg_tensorlib_lora,
+	&pkg_tensorlib_nn,
 }
 
 // Instances lists the instances of generic types that exported API mentions.

@@ -22,11 +22,13 @@ var pkg_tensorlib_bench = table.Package{
 		{Name: "Percentile", Value: p.Percentile},
 	},
 	Types: []table.Symbol{
+		{Name: "Case", Value: (*p.Case)(nil)},
 		{Name: "Counters", Value: (*p.Counters)(nil)},
 		{Name: "Engine", Value: (*p.Engine)(nil)},
 		{Name: "Input", Value: (*p.Input)(nil)},
 		{Name: "Interval", Value: (*p.Interval)(nil)},
 		{Name: "Options", Value: (*p.Options)(nil)},
+		{Name: "Profile", Value: (*p.Profile)(nil)},
 		{Name: "Provenance", Value: (*p.Provenance)(nil)},
 		{Name: "Report", Value: (*p.Report)(nil)},
 		{Name: "Result", Value: (*p.Result)(nil)},
