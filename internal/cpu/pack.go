@@ -1,17 +1,22 @@
 package cpu
 
-import "loris/internal/cpu/gemm"
+import (
+	"loris/internal/cpu/gemm"
+	"loris/internal/cpu/pool"
+	"loris/internal/plan"
+)
 
-// packed is a matrix in the order that products read it, made once from memory
-// that is not written again.
+// packed is a right factor in the order that products read it, made once from
+// memory that plans only read: a weight. It is made when the same part of the
+// same memory is wanted for the second time, so that data seen once costs
+// nothing, and lives as long as the memory.
 type packed struct {
-	version uint64
 	layout  matrixLayout
-	b       *gemm.PackedB
-	seen    int // products that wanted it
+	version uint64
+	b       *gemm.PackedB // nil until the second use
 }
 
-// matrixLayout is which part of the memory is packed, in elements.
+// matrixLayout is which part of the memory is packed, in elements from its start.
 type matrixLayout struct{ offset, rowStride, colStride, k, n int }
 
 func (p *packed) free() {
@@ -19,4 +24,47 @@ func (p *packed) free() {
 		p.b.Free()
 		p.b = nil
 	}
+}
+
+// packFrom is the smallest factor, in elements, that is worth keeping packed.
+const packFrom = 16 << 10
+
+// packed returns the packed form of a matrix in m, or nil where there is none yet.
+func (m *Memory) packed(p *pool.Pool, at gemm.Matrix, l matrixLayout) *gemm.PackedB {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.version.Load()
+	for _, q := range m.packs {
+		if q.layout != l {
+			continue
+		}
+		switch {
+		case q.b != nil && q.version == v:
+		case q.b != nil:
+			q.b.Repack(p, at)
+		default:
+			b, err := gemm.Pack(p, at, l.k, l.n)
+			if err != nil {
+				return nil // without room it is read in place
+			}
+			q.b = b
+		}
+		q.version = v
+		return q.b
+	}
+	m.packs = append(m.packs, &packed{layout: l, version: v})
+	return nil
+}
+
+// weight returns the packed form of a right factor that is a leaf's memory.
+func (r *run) weight(o *plan.Operand, g gemm.Matrix, k, n int) *gemm.PackedB {
+	if r.plan.Buffers[o.Buffer].Kind != plan.LeafBuffer || k*n < packFrom {
+		return nil
+	}
+	m, ok := r.b.Memory[o.Buffer].(*Memory)
+	if !ok {
+		return nil
+	}
+	off := int(uintptr(g.Data)-uintptr(m.Host())) / 4
+	return m.packed(r.pool, g, matrixLayout{off, g.RowStride, g.ColStride, k, n})
 }

@@ -12,7 +12,8 @@ import (
 type product struct {
 	r     *run
 	s     *plan.Step
-	call  gemm.Call  // the sum of products
+	call  *gemm.Call // the sum of products
+	ready *gemm.Call // the same with a packed first right factor, once there is one
 	inner *gemm.Call // z@A of a LoRAStep
 	terms []term     // factors of call
 	low   term       // factors of inner
@@ -99,7 +100,8 @@ func (p *product) prepare() error {
 	if p.batch == 1 {
 		rows = x.Shape[:n-1].Size()
 	}
-	c := &p.call
+	c := &gemm.Call{}
+	p.call = c
 	c.M, c.N = rows, cols
 	c.C = gemm.Matrix{RowStride: cols, ColStride: 1}
 	for _, t := range p.terms {
@@ -202,12 +204,40 @@ func (p *product) run() error {
 		}
 		p.call.Terms[1].A.Data = h
 	}
-	p.call.C.Data = r.at(&p.s.Out[0])
+	c := p.call
 	for i, t := range p.terms {
-		p.factor(&p.call.Terms[i], t)
+		p.factor(&c.Terms[i], t)
 	}
-	p.call.Run(r.pool, flag)
+	if w := p.weight(); w != nil {
+		if p.ready == nil {
+			p.ready = p.packedCall()
+		}
+		c = p.ready
+		c.Terms[0].A.Data, c.Terms[0].Packed = p.call.Terms[0].A.Data, w
+		for i := 1; i < len(c.Terms); i++ {
+			c.Terms[i] = p.call.Terms[i]
+		}
+	}
+	c.C.Data = r.at(&p.s.Out[0])
+	c.Run(r.pool, flag)
 	return nil
+}
+
+// weight returns the packed first right factor if it is one that stays.
+func (p *product) weight() *gemm.PackedB {
+	if p.batch != 1 || p.call.M < 4 {
+		return nil
+	}
+	t := &p.call.Terms[0]
+	return p.r.weight(p.terms[0].b, t.B, t.K, p.call.N)
+}
+
+// packedCall is the call for a packed first right factor.
+func (p *product) packedCall() *gemm.Call {
+	c := &gemm.Call{M: p.call.M, N: p.call.N, C: p.call.C, Epilogue: p.call.Epilogue}
+	c.Terms = append(c.Terms, p.call.Terms...)
+	c.Terms[0].B = gemm.Matrix{}
+	return c
 }
 
 // factor binds the addresses of a term.

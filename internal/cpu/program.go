@@ -93,6 +93,9 @@ func (r *run) compileFused(s *plan.Step) (kernel, error) {
 	if k, ok, err := r.compileElementwise(s); ok || err != nil {
 		return k, err
 	}
+	if k, ok := r.compileNormResidual(s); ok {
+		return k, nil
+	}
 	pr, err := compileProgram(r.plan, s)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,6 @@ package eval
 
 import (
 	"context"
-	"slices"
 
 	"loris/internal/ir"
 	"loris/internal/plan"
@@ -41,24 +40,19 @@ func Eval(ctx context.Context, roots ...*ir.Node) error {
 	return nil
 }
 
-// pending returns the distinct roots without a value; roots itself if that is all of them.
+// pending returns the roots without a value; roots itself if that is all of them.
 func pending(roots []*ir.Node) []*ir.Node {
 	all := true
-	for i, r := range roots {
+	for _, r := range roots {
 		retry(r)
-		if r.Value() != nil || slices.Contains(roots[:i], r) {
-			all = false
-			break
-		}
+		all = all && r.Value() == nil
 	}
 	if all {
 		return roots
 	}
 	var todo []*ir.Node
-	seen := map[*ir.Node]bool{}
 	for _, r := range roots {
-		if retry(r); r.Value() == nil && !seen[r] {
-			seen[r] = true
+		if r.Value() == nil {
 			todo = append(todo, r)
 		}
 	}
@@ -242,4 +236,12 @@ func Plan(roots ...*ir.Node) (*plan.Plan, error) {
 		return nil, err
 	}
 	return cache.Build(todo, opt)
+}
+
+// Match finds the cached plan of roots and does nothing with it: what an
+// evaluation pays before it runs, for benchmarks.
+func Match(roots ...*ir.Node) error {
+	j := takeJob()
+	defer j.recycle()
+	return j.plan(context.Background(), roots)
 }

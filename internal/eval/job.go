@@ -301,7 +301,7 @@ func (j *job) failure(err error) *ir.Error {
 
 // locate adds the places of the ops that a step computes.
 func (j *job) locate(e *ir.Error, step int) {
-	nodes := cache.Order(j.roots)
+	nodes := cache.Order(j.roots, j)
 	for _, i := range j.match.Plan.Steps[step].Origin {
 		if int(i) >= len(nodes) {
 			return

@@ -168,4 +168,3 @@ func tryCase(t *testing.T, c devicetest.Case, dtype ir.DType, layout string, out
 	}
 	return ""
 }
-

@@ -9,5 +9,5 @@ func Order(roots ...*ir.Node) []*ir.Node {
 	if len(todo) == 0 {
 		return nil
 	}
-	return cache.Order(todo)
+	return cache.Order(todo, nil)
 }

@@ -57,7 +57,7 @@ func Profile(f func()) *Trace {
 
 // record adds the steps of a job that has run.
 func (t *Trace) record(j *job) {
-	nodes := cache.Order(j.roots)
+	nodes := cache.Order(j.roots, j)
 	p := j.match.Plan
 	live := p.Live()
 	t.mu.Lock()

@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"fmt"
 	"runtime"
 	"unsafe"
 
@@ -123,6 +122,7 @@ func Release(n *ir.Node) {
 	}
 	pos := n.Pos
 	n.SetValue(&ir.Value{DType: v.DType, Shape: v.Shape, Err: &ir.Error{Code: ir.CodeFreed, Op: op.NameOf(n.Op), Pos: pos,
-		Msg: fmt.Sprintf("this tensor (%s%v) was released", v.DType, v.Shape), Hint: "build it again, or release it later"}})
+		Shapes: []ir.Shape{v.Shape}, DTypes: []ir.DType{v.DType},
+		Msg: "this tensor was released", Hint: "build it again, or release it later"}})
 	b.drop()
 }

@@ -10,6 +10,7 @@
 //	fuse      values are grouped into steps
 //	order     steps are put in order
 //	emit      steps over buffers
+//	batch     updates of many parameters become one step
 //	memory    temporaries are placed in one arena
 //
 // Plans are cached by the structure of the graph, see [Cache].
@@ -81,6 +82,9 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 	start = time.Now()
 	emit(p, f, steps)
 	p.Passes = append(p.Passes, PassInfo{"emit", len(p.Steps), time.Since(start).Nanoseconds()})
+	start = time.Now()
+	batch(p)
+	p.Passes = append(p.Passes, PassInfo{"batch", len(p.Steps), time.Since(start).Nanoseconds()})
 	start = time.Now()
 	planMemory(p)
 	for i := range p.Steps {

@@ -141,9 +141,12 @@ func (c *Cache) Build(roots []*ir.Node, opt Options) (*Plan, error) {
 }
 
 // Order returns the nodes below roots in the order that Step.Origin counts in.
-func (c *Cache) Order(roots []*ir.Node) []*ir.Node {
+// Values that task computes count as not there yet.
+func (c *Cache) Order(roots []*ir.Node, task any) []*ir.Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.walk.task = task
+	defer func() { c.walk.task = nil }()
 	c.walk.epoch = nextEpoch()
 	defer c.walk.forget()
 	c.walk.key = c.walk.key[:0]

@@ -28,6 +28,7 @@ type walker struct {
 	slots  []constSlot
 	draws  []ir.Attrs
 	kept   []*ir.Node
+	task   any // values that this computes count as not there
 }
 
 // epochs number walks of all caches, since nodes carry the mark of the last one.
@@ -85,7 +86,7 @@ func (w *walker) visit(root *ir.Node) error {
 		f := &stack[len(stack)-1]
 		n := f.node
 		if f.next == 0 {
-			if v := n.Value(); v != nil {
+			if v := n.Value(); v != nil && (w.task == nil || v.Task != w.task) {
 				if v.Ready() && v.Err != nil {
 					return v.Err
 				}

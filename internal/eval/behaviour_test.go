@@ -1,0 +1,343 @@
+package eval_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"loris/internal/eval"
+	"loris/internal/ir"
+	"loris/internal/op"
+)
+
+// hostFor is a host with a running cell that can be interrupted.
+type hostFor struct{ done chan struct{} }
+
+func (h *hostFor) Pos() ir.Pos               { return ir.Pos{Cell: "cell 1", Line: 7} }
+func (h *hostFor) Done() <-chan struct{}     { return h.done }
+func (h *hostFor) Unwrap(v any) any          { return v }
+func (h *hostFor) Globals(func(string, any)) {}
+
+// slow returns a graph that keeps the machine busy for some seconds.
+func slow() *ir.Node {
+	x := wave(512, 512)
+	y := x
+	for range 400 {
+		y = op.Unary(op.Tanh, matmul(y, x))
+	}
+	return y
+}
+
+func TestGraphOfAMillionNodes(t *testing.T) {
+	x := leaf(ir.Shape{4}, func(i int) float32 { return float32(i) })
+	one := leaf(ir.Shape{4}, func(int) float32 { return 1 })
+	y := x
+	const n = 1_000_000
+	for range n {
+		y = add(y, one)
+	}
+	near(t, floats(t, y), []float32{n, n + 1, n + 2, n + 3}, 1e-6)
+	if len(y.Inputs()) != 0 {
+		t.Error("the evaluated graph is still held")
+	}
+}
+
+func TestReplayPlansNothing(t *testing.T) {
+	x, w := wave(8, 16), wave(16, 16)
+	eval.ClearPlans()
+	run := func(rate float64) { eval.Release(now(t, mul(op.Unary(op.Tanh, matmul(x, w)), num(rate)))) }
+	run(0.125)
+	before := eval.Stats().Plans
+	for i := range 50 {
+		run(0.3 + float64(i)/1000) // a schedule: constants are data
+	}
+	after := eval.Stats().Plans
+	if after.Misses != before.Misses || after.Hits != before.Hits+50 {
+		t.Errorf("misses %d → %d, hits %d → %d", before.Misses, after.Misses, before.Hits, after.Hits)
+	}
+}
+
+func TestSlicesOfALeafReplanNothing(t *testing.T) {
+	data := wave(100, 8)
+	batch := func(i int) *ir.Node {
+		return op.Apply(op.Slice, op.Window{Start: []int{i, 0}, Size: []int{10, 8}, Step: []int{1, 1}}, data)
+	}
+	all := floats(t, data)
+	eval.ClearPlans()
+	misses := int64(-1)
+	for i := range 20 {
+		got := floats(t, op.Unary(op.Neg, batch(4*i)))
+		for k, v := range got {
+			if v != -all[4*i*8+k] {
+				t.Fatalf("batch %d, element %d: %v", i, k, v)
+			}
+		}
+		if m := eval.Stats().Plans.Misses; misses < 0 {
+			misses = m
+		} else if m != misses {
+			t.Fatalf("batch %d was planned anew", i)
+		}
+	}
+}
+
+func TestAsyncReturnsBeforeTheWorkIsDone(t *testing.T) {
+	y := slow()
+	start := time.Now()
+	p := eval.Async(ctx, y)
+	select {
+	case <-p.Done():
+		t.Fatal("the evaluation was over when Async returned")
+	default:
+	}
+	started := time.Since(start)
+	z := add(y, y) // building goes on
+	p.Cancel()
+	if err := p.Wait(ctx); err == nil {
+		t.Error("a cancelled evaluation reports success")
+	}
+	if took := time.Since(start) - started; took > time.Second {
+		t.Errorf("cancelling took %v", took)
+	}
+	_ = z
+}
+
+func TestAsyncChainsRunInOrder(t *testing.T) {
+	x := wave(64, 64)
+	y := x
+	var last *eval.Pending
+	for range 40 {
+		y = op.Unary(op.Tanh, matmul(y, x))
+		last = eval.Async(ctx, y)
+	}
+	if err := last.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	want := x
+	for range 40 {
+		want = op.Unary(op.Tanh, matmul(want, x))
+	}
+	near(t, floats(t, y), floats(t, want), 1e-5)
+}
+
+func TestIndependentEvaluationsFromManyGoroutines(t *testing.T) {
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range 30 {
+				x := leaf(ir.Shape{33}, func(k int) float32 { return float32(g*1000 + i*10 + k) })
+				y := op.Unary(op.Square, add(x, num(1)))
+				if i%2 == 0 {
+					if err := eval.Async(ctx, y).Wait(ctx); err != nil {
+						t.Error(err)
+					}
+				}
+				for k, v := range floats(t, y) {
+					w := float32(g*1000+i*10+k) + 1
+					if v != w*w {
+						t.Errorf("goroutine %d: %v, want %v", g, v, w*w)
+						return
+					}
+				}
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+func TestFailureIsOnTheHandleAndOnDependents(t *testing.T) {
+	ir.SetHost(&hostFor{make(chan struct{})})
+	defer ir.SetHost(nil)
+	x := wave(5, 3)
+	bad := eval.FromHost(ir.I64, ir.Shape{2}, func(dst []byte) { clear(dst); dst[0] = 99 })
+	y := op.Apply(op.Take, op.Axis{Axis: 0}, x, bad)
+	p := eval.Async(ctx, y)
+	z := add(y, y)
+	err := p.Wait(ctx)
+	var e *ir.Error
+	if !errors.As(err, &e) || e.Code != ir.CodeIndex || !strings.Contains(e.Msg, "99") || e.Pos.Line != 7 {
+		t.Errorf("Wait: %#v", err)
+	}
+	if err := eval.Eval(ctx, z); !errors.As(err, &e) || e.Code != ir.CodeIndex {
+		t.Errorf("a dependent evaluation: %v", err)
+	}
+	if err := eval.Eval(ctx, op.Unary(op.Neg, x)); err != nil {
+		t.Errorf("an independent one: %v", err)
+	}
+}
+
+// An evaluation that a context or an interrupt ends stops within 50 ms, here
+// with room for a loaded machine, and can be done again.
+func TestInterruptEndsALongEvaluation(t *testing.T) {
+	for _, how := range []string{"context", "interrupt"} {
+		t.Run(how, func(t *testing.T) {
+			c, cancel := context.WithCancel(ctx)
+			defer cancel()
+			h := &hostFor{make(chan struct{})}
+			ir.SetHost(h)
+			defer ir.SetHost(nil)
+			y := slow()
+			var stopped time.Time
+			go func() {
+				time.Sleep(30 * time.Millisecond)
+				stopped = time.Now()
+				if how == "context" {
+					cancel()
+				} else {
+					close(h.done)
+				}
+			}()
+			err := eval.Eval(c, y)
+			var e *ir.Error
+			if !errors.As(err, &e) || e.Code != ir.CodeInterrupted {
+				t.Fatalf("Eval: %v", err)
+			}
+			if d := time.Since(stopped); d > 500*time.Millisecond {
+				t.Errorf("it went on for %v", d)
+			}
+			if y.Value() != nil || len(y.Inputs()) == 0 {
+				t.Error("the tensor cannot be evaluated again")
+			}
+		})
+	}
+}
+
+func TestInterruptedAsyncCanBeEvaluatedAgain(t *testing.T) {
+	x := wave(300, 300)
+	y := x
+	for range 60 {
+		y = op.Unary(op.Tanh, matmul(y, x))
+	}
+	p := eval.Async(ctx, y)
+	p.Cancel()
+	if err := p.Wait(ctx); err == nil {
+		t.Skip("it was faster than its cancellation")
+	}
+	if err := eval.Eval(ctx, y); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMemoryReturnsWhenHandlesGo(t *testing.T) {
+	settle := func() int64 {
+		for range 20 {
+			runtime.GC()
+			time.Sleep(2 * time.Millisecond)
+		}
+		return eval.Stats().Live
+	}
+	base := settle()
+	func() {
+		x := wave(1000, 100)
+		for range 20 {
+			x = now(t, add(x, x))
+		}
+		if eval.Stats().Live < base+400_000 {
+			t.Error("live memory is not counted")
+		}
+	}()
+	if left := settle(); left > base {
+		t.Errorf("%d bytes are still live", left-base)
+	}
+}
+
+func TestReleaseFreesAtOnce(t *testing.T) {
+	before := eval.Stats().Live
+	x := wave(1000)
+	view := now(t, op.Apply(op.Reshape, op.Fill{Shape: ir.Shape{10, 100}}, x))
+	if got := eval.Stats().Live - before; got != 4000 {
+		t.Errorf("%d bytes live, want 4000: a view shares its base's memory", got)
+	}
+	eval.Release(x)
+	if len(floats(t, view)) != 1000 {
+		t.Error("the view went with its base")
+	}
+	eval.Release(view)
+	if got := eval.Stats().Live; got != before {
+		t.Errorf("%d bytes still live", got-before)
+	}
+	if _, err := eval.Bytes(x); err == nil {
+		t.Error("a released tensor can be read")
+	}
+	if err := eval.Eval(ctx, add(x, x)); err == nil {
+		t.Error("a released tensor can be used")
+	}
+}
+
+func TestMemoryLimitNamesTheStep(t *testing.T) {
+	runtime.GC()
+	time.Sleep(10 * time.Millisecond)
+	x := wave(1000, 1)
+	eval.SetLimit(eval.Devices()[0].Memory.Active + 2<<20)
+	defer eval.SetLimit(0)
+	y := matmul(x, op.Apply(op.Reshape, op.Fill{Shape: ir.Shape{1, 1000}}, x)) // 4 MB
+	err := eval.Eval(ctx, y)
+	var e *ir.Error
+	if !errors.As(err, &e) || e.Code != ir.CodeMemory || e.Op != "matmul" {
+		t.Fatalf("Eval: %v", err)
+	}
+	eval.SetLimit(0)
+	if err := eval.Eval(ctx, y); err != nil {
+		t.Errorf("with the limit lifted: %v", err)
+	}
+}
+
+func TestLinesOfLiveMemory(t *testing.T) {
+	ir.SetHost(&hostFor{make(chan struct{})})
+	defer ir.SetHost(nil)
+	x := wave(1000)
+	for _, l := range eval.Stats().Lines {
+		if l.Pos.Cell == "cell 1" && l.Pos.Line == 7 && l.Bytes >= 4000 {
+			runtime.KeepAlive(x)
+			return
+		}
+	}
+	t.Error("the line that made a tensor is not in the statistics")
+}
+
+func TestEagerGivesTheSameValues(t *testing.T) {
+	x, w := wave(16, 32), wave(32, 8)
+	build := func() *ir.Node {
+		return op.Apply(op.Softmax, op.Axis{Axis: 1}, op.Unary(op.Gelu, add(matmul(x, w), num(0.5))))
+	}
+	var eager *ir.Node
+	before := eval.Stats().Evals
+	eval.Eager(func() { eager = build() })
+	if n := eval.Stats().Evals - before; n < 4 {
+		t.Errorf("%d evaluations for four ops", n)
+	}
+	if eager.Value() == nil {
+		t.Fatal("not evaluated when Eager returned")
+	}
+	near(t, floats(t, eager), floats(t, build()), 1e-5)
+}
+
+func TestProfileNamesSteps(t *testing.T) {
+	x, w := wave(16, 32), wave(32, 8)
+	tr := eval.Profile(func() { now(t, op.Unary(op.Tanh, matmul(x, w))) })
+	if len(tr.Steps) == 0 || tr.Steps[0].Flops < 2*16*32*8 || len(tr.Steps[0].Nodes) < 2 {
+		t.Errorf("%+v", tr.Steps)
+	}
+}
+
+func TestKeptNodesGetTheirValue(t *testing.T) {
+	x := wave(10)
+	loss := op.Unary(op.Square, x)
+	loss.Flags |= ir.Kept
+	y := add(loss, x)
+	floats(t, y)
+	if loss.Value() == nil {
+		t.Fatal("the kept node has no value")
+	}
+	for i, v := range floats(t, loss) {
+		if w := floats(t, x)[i]; math.Abs(float64(v-w*w)) > 1e-6 {
+			t.Errorf("element %d: %v", i, v)
+		}
+	}
+}
