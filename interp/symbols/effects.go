@@ -2,6 +2,7 @@ package symbols
 
 import (
 	"expvar"
+	"fmt"
 	"net/http"
 	"net/http/pprof"
 )
@@ -12,8 +13,13 @@ import (
 func init() { http.DefaultServeMux = http.NewServeMux() }
 
 // importEffect does what importing a package does in a compiled program. It
-// runs once per path.
-func importEffect(path string) {
+// runs once per path, and fails if a cell has taken a route before.
+func importEffect(path string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("import %q: %v", path, p)
+		}
+	}()
 	switch path {
 	case "expvar":
 		http.Handle("GET /debug/vars", expvar.Handler())
@@ -24,4 +30,5 @@ func importEffect(path string) {
 		http.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		http.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
+	return nil
 }

@@ -121,7 +121,9 @@ func Package(path string) (map[string]reflect.Value, error) {
 }
 
 func (e *packageEntry) load() (map[string]reflect.Value, error) {
-	importEffect(e.table.Path)
+	if err := importEffect(e.table.Path); err != nil {
+		return nil, err
+	}
 	m := make(map[string]reflect.Value, len(e.table.Funcs)+len(e.table.Vars)+len(e.table.Types))
 	for _, s := range e.table.Funcs {
 		m[s.Name] = reflect.ValueOf(s.Value)
@@ -169,7 +171,7 @@ func Exports() map[string]map[string]reflect.Value {
 type UnknownError struct{ Path string }
 
 func (e *UnknownError) Error() string {
-	if why, ok := leftOut[e.Path]; ok {
+	if why, ok := table.LeftOut[e.Path]; ok {
 		return fmt.Sprintf("package %s cannot be used in a cell: it %s", e.Path, why)
 	}
 	text := fmt.Sprintf("package %s is not part of this kernel", e.Path)
@@ -179,14 +181,4 @@ func (e *UnknownError) Error() string {
 		text += ": only the standard library and Loris's own packages can be imported"
 	}
 	return text
-}
-
-// leftOut names the packages of the standard library without a table and why.
-// The generator skips the same ones.
-var leftOut = map[string]string{
-	"plugin":           "needs cgo and the dynamic linker, which a static binary has not",
-	"runtime/cgo":      "needs cgo, which a static binary has not",
-	"runtime/race":     "is part of the race detector and has no symbols",
-	"runtime/coverage": "reads the counters of a binary built with -cover",
-	"testing/synctest": "needs the goroutines of a compiled test",
 }

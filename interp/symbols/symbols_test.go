@@ -5,6 +5,8 @@ import (
 	"go/token"
 	"go/types"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -305,5 +307,31 @@ func BenchmarkHiddenTypes(b *testing.B) {
 				w.walk(reflect.TypeOf(s.Value))
 			}
 		}
+	}
+}
+
+// Importing pprof and expvar adds their routes, and nothing does before.
+func TestImportEffects(t *testing.T) {
+	serve := func(path string) int {
+		r := httptest.NewRecorder()
+		http.DefaultServeMux.ServeHTTP(r, httptest.NewRequest("GET", path, nil))
+		return r.Code
+	}
+	for pkg, route := range map[string]string{"expvar": "/debug/vars", "net/http/pprof": "/debug/pprof/cmdline"} {
+		old := http.DefaultServeMux
+		http.DefaultServeMux = http.NewServeMux()
+		if got := serve(route); got != http.StatusNotFound {
+			t.Errorf("%s answers %d before the import", route, got)
+		}
+		if err := importEffect(pkg); err != nil {
+			t.Error(err)
+		}
+		if got := serve(route); got != http.StatusOK {
+			t.Errorf("%s answers %d after the import", route, got)
+		}
+		if err := importEffect(pkg); err == nil {
+			t.Errorf("a second registration of %s was not reported", route)
+		}
+		http.DefaultServeMux = old
 	}
 }

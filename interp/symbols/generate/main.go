@@ -14,6 +14,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"loris/interp/symbols/table"
 )
 
 // A platform is a pair that releases are built for. Tables and export data
@@ -54,19 +56,8 @@ func main() {
 
 var stdPatterns = []string{"std"}
 
-// unwanted names the packages of the standard library without a table, each
-// with the reason that a user gets to read.
-var unwanted = map[string]string{
-	"plugin":           "needs cgo and the dynamic linker, which a static binary has not",
-	"runtime/cgo":      "needs cgo, which a static binary has not",
-	"runtime/race":     "is part of the race detector and has no symbols",
-	"runtime/coverage": "reads the counters of a binary built with -cover",
-	"unsafe":           "is built into the language; the type checker provides it",
-	"testing/synctest": "needs the goroutines of a compiled test",
-}
-
 func stdWanted(path string) bool {
-	if _, ok := unwanted[path]; ok {
+	if _, ok := table.LeftOut[path]; ok {
 		return false
 	}
 	for part := range strings.SplitSeq(path, "/") {
