@@ -38,6 +38,7 @@ type multiplication struct {
 	edge     unsafe.Pointer // a whole tile, for parts of C narrower than that
 	rowStart [2 * MaxTerms]unsafe.Pointer
 	rowBytes [2 * MaxTerms]uintptr
+	from     [2 * MaxTerms]int // which part of the group a segment is
 	tile     tile
 }
 
@@ -67,7 +68,11 @@ func (m *multiplication) end() {
 func (m *multiplication) block(i0, i1, p0, p1 int) {
 	c := m.call
 	nr := c.kern.nr
-	j0, j1 := p0*nr, min(c.N, p1*nr)
+	j0, j1 := p0*nr, min(c.cols(), p1*nr)
+	if j0 >= j1 {
+		return
+	}
+	p1 = (j1 + nr - 1) / nr
 	for i := i0; i < i1; {
 		// Blocks of equal height.
 		left := i1 - i
@@ -88,6 +93,22 @@ func (m *multiplication) block(i0, i1, p0, p1 int) {
 		}
 		i += rows
 	}
+}
+
+// cols returns the number of columns of C to compute.
+func (c *Call) cols() int {
+	if c.Cols > 0 {
+		return min(c.Cols, c.N)
+	}
+	return c.N
+}
+
+// depth returns how much of a term's k to use.
+func (c *Call) depth(t *Term) int {
+	if c.Depth > 0 {
+		return min(c.Depth, t.K)
+	}
+	return t.K
 }
 
 // needsPreset reports whether C must be set before the first group, because
@@ -178,15 +199,18 @@ func (m *multiplication) copyRows(g group, i0, i1 int) {
 func (m *multiplication) column(g, i, rows, p int, preset bool) {
 	c, t := m.call, &m.tile
 	nr, j := c.kern.nr, p*c.kern.nr
-	m.panels(c.plan.groups[g], p)
-	cols := min(nr, c.N-j)
+	if m.panels(c.plan.groups[g], p); t.segments == 0 {
+		return
+	}
+	cols := min(nr, c.cols()-j)
 	whole := cols == nr && c.C.ColStride == 1
 	blocks := (rows + c.kern.mr - 1) / c.kern.mr
 	for b := range blocks {
 		r0, r1 := cut(rows, blocks, b), cut(rows, blocks, b+1)
 		t.rows = r1 - r0
 		for s := range t.segments {
-			t.segment[s].a = unsafe.Add(m.rowStart[s], uintptr(r0)*m.rowBytes[s])
+			a := m.from[s]
+			t.segment[s].a = unsafe.Add(m.rowStart[a], uintptr(r0)*m.rowBytes[a])
 		}
 		to := unsafe.Add(c.C.at(i+r0, j), 4*m.off.C)
 		from, step := m.initial(g, i+r0, j, to, preset)
@@ -204,12 +228,19 @@ func (m *multiplication) panels(g group, p int) {
 	c, t := m.call, &m.tile
 	nr := c.kern.nr
 	tail := m.tail
-	t.segments = len(g)
+	t.segments = 0
 	for s, q := range g {
 		term := &c.Terms[q.term]
 		kc := q.k1 - q.k0
-		seg := &t.segment[s]
+		seg := &t.segment[t.segments]
 		seg.lda, seg.k, seg.ldb = m.rowBytes[s], kc, uintptr(4*nr)
+		if c.Depth > 0 {
+			if seg.k = min(kc, c.Depth-q.k0); seg.k <= 0 {
+				continue
+			}
+		}
+		m.from[t.segments] = s
+		t.segments++
 		switch {
 		case term.Packed != nil:
 			seg.b = term.Packed.panel(q.k0, kc, p)

@@ -45,6 +45,10 @@ type Call struct {
 	Bias     unsafe.Pointer // N contiguous float32, or nil
 	Residual Matrix         // M×N, or Data nil; may be C itself
 
+	// Cols, if positive, limits a run to the first columns of C, and Depth to the first
+	// k of every term, as causal attention needs. They may change between runs.
+	Cols, Depth int
+
 	// Epilogue, if set, is called once for every finished part of C, rows i0 to i1
 	// and columns j0 to j1, while the part is still in a cache. It must be safe for
 	// concurrent use. item is the index in the batch.

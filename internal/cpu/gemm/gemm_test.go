@@ -233,6 +233,36 @@ func TestResidualMayBeC(t *testing.T) {
 	compare(t, c, want, size)
 }
 
+func TestColsAndDepth(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(21, 22))
+		p := newPool(t, 2)
+		for _, s := range [][3]int{{20, 200, 900}, {2, 200, 900}, {30, 5, 300}} {
+			m, n, k := s[0], s[1], s[2]
+			x, w, y := random(r, m*k), random(r, k*n), random(r, m*n)
+			c := &Call{M: m, N: n, C: Slice(y, n), Terms: []Term{{A: Slice(x, k), B: Slice(w, n), K: k}}}
+			if m > 2 && n > 8 {
+				c.Terms[0].Packed, _ = Pack(p, Slice(w, n), k, n)
+			}
+			for range 20 {
+				c.Cols, c.Depth = 1+r.IntN(n), 1+r.IntN(k)
+				for i := range y {
+					y[i] = 5
+				}
+				c.Run(p, nil)
+				part := &Call{M: m, N: c.Cols, C: c.C, Terms: []Term{{A: Slice(x, k), B: Slice(w, n), K: c.Depth}}}
+				want, size := reference(part)
+				compare(t, part, want, size)
+				for i := range y {
+					if i%n >= c.Cols && y[i] != 5 {
+						t.Fatalf("column %d of %d was written", i%n, c.Cols)
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestBatch(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 8))

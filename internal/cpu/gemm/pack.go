@@ -49,6 +49,24 @@ func Pack(p *pool.Pool, b Matrix, k, n int) (*PackedB, error) {
 	return q, nil
 }
 
+// Load is Pack into q, on the calling goroutine alone and without allocating on the
+// Go heap. What q held is freed or reused.
+func (q *PackedB) Load(a *arena.Arena, b Matrix, k, n int) error {
+	if q.mem.Pointer() == nil || q.K != k || q.N != n || q.kern != active || q.arena != a {
+		q.Free()
+		*q = PackedB{K: k, N: n, kern: active}
+		if err := q.alloc(a); err != nil {
+			*q = PackedB{}
+			return err
+		}
+	}
+	for i := range q.blocks * q.panels() {
+		q.packOne(b, nil, i)
+	}
+	runtime.KeepAlive(b.Data)
+	return nil
+}
+
 // PackedBytes returns the memory that Pack of a K×N factor takes.
 func PackedBytes(k, n int) int {
 	q := PackedB{K: k, N: n, kern: active}

@@ -91,7 +91,10 @@ func (c *Call) thinChunk(item, chunk int, w *pool.Worker) {
 	pl := &c.plan
 	row, col := chunk/pl.colParts, chunk%pl.colParts
 	i0, i1 := cut(c.M, pl.rowParts, row), cut(c.M, pl.rowParts, row+1)
-	j0, j1 := cut(c.N, pl.colParts, col), cut(c.N, pl.colParts, col+1)
+	j0, j1 := cut(c.N, pl.colParts, col), min(c.cols(), cut(c.N, pl.colParts, col+1))
+	if j0 >= j1 {
+		return
+	}
 	t := thinJobs.Get().(*thinJob)
 	t.c, t.item, t.w = c, item, w
 	if len(c.Batch) > 0 {
@@ -137,8 +140,8 @@ func (t *thinJob) rows(i0, i1, j0, j1 int) {
 		term := &c.Terms[n]
 		a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[n]), term.A.RowStride, term.A.ColStride}
 		b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[n]), term.B.RowStride, 1}
-		for k := 0; k < term.K; k += 8 {
-			m := min(8, term.K-k)
+		for k := 0; k < c.depth(term); k += 8 {
+			m := min(8, c.depth(term)-k)
 			for i := i0; i < i1; i++ {
 				for q := range m {
 					t.x[q] = term.alpha() * *(*float32)(a.at(i, k+q))
@@ -182,7 +185,7 @@ func (t *thinJob) block(i, m, j, n int) {
 		a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[s]), term.A.RowStride, term.A.ColStride}
 		b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[s]), term.B.RowStride, term.B.ColStride}
 		x, ldx, y, ldy := t.operands(a, b, s, i, m, j, n)
-		t.add(term.alpha(), x, ldx, y, ldy, term.K, m, n)
+		t.add(term.alpha(), x, ldx, y, ldy, c.depth(term), m, n)
 	}
 	for r := range m {
 		for q := range n {
