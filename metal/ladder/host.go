@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"unsafe"
 
 	"loris/metal/conformance"
+	"loris/metal/kernels"
 	"loris/metal/mtl"
 	"loris/metal/objc"
 	"loris/metal/objc/headers"
@@ -183,6 +185,35 @@ func faults(r *results, _ []*conformance.Case) error {
 			failure = fmt.Errorf("planted fault %q was not caught: %q expected in\n%s", p.name, p.expect, out)
 		}
 		r.hostCheck("faults", failure)
+	}
+	r.hostCheck("faults", raceIsFound())
+	return nil
+}
+
+// raceIsFound makes sure that the race rung can fail: a kernel without its barrier must be reported, by its MSL line.
+func raceIsFound() error {
+	tools, err := softmetal.NewToolchain("")
+	if err != nil {
+		return err
+	}
+	program, err := tools.CompileHost(plantSource, softmetal.HostOptions{Racing: true})
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "races-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	arguments := []kernels.Argument{{Name: "a", Size: 64}, {Name: "unused", Unused: true}, {Name: "c", Size: 64, Writes: true}}
+	c := &conformance.Case{Before: [][]byte{make([]byte, 256), nil, make([]byte, 256)}, Launch: &kernels.Launch{Kernel: "no_barrier", Arguments: arguments,
+		Params: []byte{64, 0, 0, 0}, Groups: [3]int{1, 1, 1}, Threads: [3]int{64, 1, 1}}}
+	err = raceCase(program, filepath.Join(dir, "case"), c)
+	if err == nil || !strings.Contains(err.Error(), "data race") {
+		return fmt.Errorf("a missing barrier in a kernel was not reported as a race: %v", err)
+	}
+	if symbolizer() != "" && !strings.Contains(err.Error(), "program_source:11") {
+		return fmt.Errorf("the report does not name the kernel's line 11: %v", err)
 	}
 	return nil
 }

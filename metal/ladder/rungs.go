@@ -167,12 +167,22 @@ func raceCase(program, path string, c *conformance.Case) error {
 		return err
 	}
 	cmd := exec.Command(program, path)
-	cmd.Env = append(os.Environ(), "TSAN_OPTIONS=exitcode=66 report_signal_unsafe=0 history_size=4")
+	cmd.Env = append(os.Environ(), "TSAN_OPTIONS=exitcode=66 history_size=4"+symbolizer())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%v: %w\n%s", c, err, firstReport(string(out)))
 	}
 	return nil
+}
+
+// symbolizer is what turns addresses into MSL lines in reports; without it races are found all the same.
+func symbolizer() string {
+	for _, name := range []string{"llvm-symbolizer-19", "llvm-symbolizer"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return " external_symbolizer_path=" + path
+		}
+	}
+	return ""
 }
 
 // firstReport cuts ThreadSanitizer's output down to the first race, with its MSL lines.

@@ -171,7 +171,7 @@ func hostFlags(o HostOptions) []string {
 	flags := append([]string{"-std=c++17", "-O1", "-w", "-fPIC", "-pthread", "-ffp-contract=off", "-fconvergent-functions",
 		"-Xclang", "-ffloat16-excess-precision=none", "-fvisibility=hidden", "-ferror-limit=20"}, architectureFlags(o.Arch)...)
 	if o.Racing {
-		flags = append(flags, "-fsanitize=thread", "-g", "-fno-omit-frame-pointer")
+		flags = append(flags, "-fsanitize=thread", "-gdwarf-4", "-fno-omit-frame-pointer")
 	}
 	return flags
 }
@@ -229,7 +229,12 @@ func (t *Toolchain) precompiled(o HostOptions) (string, error) {
 		return path, nil
 	}
 	args := append([]string{t.clang}, hostFlags(o)...)
-	out := fmt.Sprintf("%s.%d", path, os.Getpid())
+	dir, err := os.MkdirTemp(t.Dir, "build-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "out")
 	if _, err := t.run(append(args, "-x", "c++-header", filepath.Join(t.includeDir(), "msl_threads.h"), "-o", out)...); err != nil {
 		return "", err
 	}

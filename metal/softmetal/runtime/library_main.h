@@ -37,12 +37,12 @@ inline int dispatch(const SoftmetalKernel* kernel, SoftmetalDispatch* d) {
     __tsan_acquire(&g.happens_before[1]);
 #endif
     std::lock_guard<std::mutex> hold(lock);
-    if (!g.error.empty() && !d->error[0]) snprintf(d->error, sizeof d->error, "%s: %s", kernel->name, g.error.c_str());
+    if (g.error[0] && !d->error[0]) snprintf(d->error, sizeof d->error, "%s: %s", kernel->name, g.error);
     d->simd_operations += g.simd_operations;
     d->barriers += g.barriers;
     d->divergent_simd += g.divergent;
     if (g.memory_peak > d->threadgroup_memory) d->threadgroup_memory = g.memory_peak;
-    for (char* s : g.free_stacks) munmap(s, kStackBytes);
+    for (uint i = 0; i < g.free_count; i++) munmap(g.free_stacks[i], kStackBytes);
     if (g.memory) munmap(g.memory, kThreadgroupBytes + kThreadgroupSlack);
   };
   std::vector<std::thread> threads;

@@ -25,6 +25,7 @@
 
 namespace softmetal {
 constexpr uint kSimdWidth = 32;
+constexpr uint kMostThreads = 1024, kMostVariables = 64;
 constexpr size_t kStackBytes = 256 * 1024, kThreadgroupBytes = 32768, kThreadgroupSlack = 65536;
 
 enum class Wait : uint8_t { ready, simd, barrier, done };
@@ -55,10 +56,14 @@ struct Variable { const void* key; size_t offset; };
 
 struct Group {  // one threadgroup while it runs
   const Context* context = nullptr;
-  std::vector<Lane> lanes;
-  std::vector<uint> order;
-  std::vector<char*> free_stacks;
-  std::vector<Variable> variables;
+  // Plain arrays: under ThreadSanitizer the functions of std::vector would be instrumented.
+  Lane* lanes = new Lane[kMostThreads];
+  uint* order = new uint[kMostThreads];
+  uint count = 0;
+  char** free_stacks = new char*[kMostThreads];
+  uint free_count = 0;
+  Variable variables[kMostVariables];
+  uint variable_count = 0;
   Lane* current = nullptr;
   void* scheduler_stack = nullptr;
   void* scheduler_fiber = nullptr;
@@ -66,17 +71,15 @@ struct Group {  // one threadgroup while it runs
   size_t memory_used = 0, memory_peak = 0;
   uint3 position, size;
   uint64_t random = 1, simd_operations = 0, barriers = 0, divergent = 0;
-  std::string error;
+  char error[300] = "";
   long happens_before[2 + 40];  // addresses that name barriers to ThreadSanitizer
+  ~Group() { delete[] lanes, delete[] order, delete[] free_stacks; }
 };
 inline thread_local Group* running = nullptr;
 
 inline void fail(const char* message) {
   Group* g = running;
-  if (!g->error.empty()) return;
-  char text[300];
-  snprintf(text, sizeof text, "%s (threadgroup %u,%u,%u)", message, g->position.x, g->position.y, g->position.z);
-  g->error = text;
+  if (!g->error[0]) snprintf(g->error, sizeof g->error, "%s (threadgroup %u,%u,%u)", message, g->position.x, g->position.y, g->position.z);
 }
 
 // memcpy that ThreadSanitizer does not intercept: exchanges between lanes are the hardware's, not the kernel's.
@@ -116,22 +119,23 @@ __attribute__((noinline, convergent)) inline void wait_at(Wait what, uint64_t si
 }
 
 inline void set_order(Group& g, int order) {
-  size_t n = g.order.size();
-  for (size_t i = 0; i < n; i++) g.order[i] = order == 1 ? n - 1 - i : i;
+  uint n = g.count;
+  for (uint i = 0; i < n; i++) g.order[i] = order == 1 ? n - 1 - i : i;
   if (order != 2) return;
-  for (size_t i = n - 1; i > 0; i--) {
+  for (uint i = n; i-- > 1;) {
     g.random ^= g.random << 13, g.random ^= g.random >> 7, g.random ^= g.random << 17;
-    std::swap(g.order[i], g.order[g.random % (i + 1)]);
+    uint j = g.random % (i + 1), kept = g.order[i];
+    g.order[i] = g.order[j];
+    g.order[j] = kept;
   }
 }
 
 inline void resume(Group& g, Lane& lane) {
   if (!lane.started) {
     lane.started = true;
-    if (g.free_stacks.empty())
-      g.free_stacks.push_back((char*)mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    lane.stack = g.free_stacks.back();
-    g.free_stacks.pop_back();
+    if (!g.free_count)
+      g.free_stacks[g.free_count++] = (char*)mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    lane.stack = g.free_stacks[--g.free_count];
     lane.stack_pointer = new_stack(lane.stack + kStackBytes, lane_entry);
 #ifdef SOFTMETAL_TSAN
     lane.tsan_fiber = __tsan_create_fiber(0);
@@ -143,7 +147,7 @@ inline void resume(Group& g, Lane& lane) {
 #endif
   softmetal_switch(&g.scheduler_stack, lane.stack_pointer);
 #ifndef SOFTMETAL_TSAN  // under ThreadSanitizer a stack is used once: reuse would look like a race
-  if (lane.wait == Wait::done) g.free_stacks.push_back(lane.stack);
+  if (lane.wait == Wait::done) g.free_stacks[g.free_count++] = lane.stack;
 #endif
 }
 
@@ -151,7 +155,7 @@ inline void resume(Group& g, Lane& lane) {
 // earliest site in the source goes first, as it would on hardware that reconverges late.
 inline bool complete_simd_operations(Group& g) {
   bool any = false;
-  uint n = g.lanes.size();
+  uint n = g.count;
   for (uint first = 0; first < n; first += kSimdWidth) {
     uint end = first + kSimdWidth < n ? first + kSimdWidth : n;
     uint64_t site = 0;
@@ -189,7 +193,8 @@ inline bool complete_simd_operations(Group& g) {
 inline bool complete_barrier(Group& g) {
   uint waiting = 0, finished = 0;
   uint64_t site = 0;
-  for (Lane& lane : g.lanes) {
+  for (uint i = 0; i < g.count; i++) {
+    Lane& lane = g.lanes[i];
     if (lane.wait == Wait::done) { finished++; continue; }
     waiting++;
     if (site && lane.site != site) fail("threads of one threadgroup wait at different threadgroup_barrier calls");
@@ -198,7 +203,8 @@ inline bool complete_barrier(Group& g) {
   if (!waiting) return false;
   if (finished) fail("threadgroup_barrier is not reached by all threads: some have returned");
   g.barriers++;
-  for (Lane& lane : g.lanes) if (lane.wait == Wait::barrier) lane.wait = Wait::ready;
+  for (uint i = 0; i < g.count; i++)
+    if (g.lanes[i].wait == Wait::barrier) g.lanes[i].wait = Wait::ready;
   return true;
 }
 
@@ -212,9 +218,8 @@ inline void run_group(Group& g, const Context& context) {
       if (rest < g.size[axis]) g.size[axis] = rest;
     }
   uint n = g.size.x * g.size.y * g.size.z;
-  g.lanes.resize(n);
-  g.order.resize(n);
-  g.variables.clear();
+  g.count = n;
+  g.variable_count = 0;
   g.memory_used = 0;
 #ifdef SOFTMETAL_TSAN
   g.memory = nullptr;  // fresh for each group, for the same reason as the stacks
@@ -224,7 +229,7 @@ inline void run_group(Group& g, const Context& context) {
   for (int i = 0; i < softmetal_max_buffers; i++) {
     uint64_t bytes = context.dispatch->threadgroup_bytes[i];
     if (!bytes) continue;
-    g.variables.push_back({(const void*)(uintptr_t)(i + 1), g.memory_used});
+    g.variables[g.variable_count++] = {(const void*)(uintptr_t)(i + 1), g.memory_used};
     g.memory_used += (bytes + 15) & ~15ull;
   }
   for (uint i = 0; i < n; i++) {
@@ -249,7 +254,7 @@ inline void run_group(Group& g, const Context& context) {
   }
   if (g.memory_used > g.memory_peak) g.memory_peak = g.memory_used;
 #ifdef SOFTMETAL_TSAN
-  for (Lane& lane : g.lanes) __tsan_destroy_fiber(lane.tsan_fiber);
+  for (uint i = 0; i < n; i++) __tsan_destroy_fiber(g.lanes[i].tsan_fiber);
 #endif
 }
 
@@ -259,9 +264,10 @@ inline void run_group(Group& g, const Context& context) {
 template <class Tag, class T> SOFTMETAL_RUNTIME T& threadgroup_variable() {
   static const char key = 0;
   Group* g = running;
-  for (Variable& v : g->variables) if (v.key == &key) return *(T*)(g->memory + v.offset);
+  for (uint i = 0; i < g->variable_count; i++)
+    if (g->variables[i].key == &key) return *(T*)(g->memory + g->variables[i].offset);
   size_t offset = (g->memory_used + 15) & ~(size_t)15;
-  g->variables.push_back({&key, offset});
+  g->variables[g->variable_count++] = {&key, offset};
   g->memory_used = offset + sizeof(T);
   if (g->memory_used > kThreadgroupBytes) fail("more than 32 KiB of threadgroup memory");
   if (g->memory_used > kThreadgroupBytes + kThreadgroupSlack) { fprintf(stderr, "softmetal: threadgroup memory far beyond 32 KiB\n"); abort(); }
@@ -269,7 +275,8 @@ template <class Tag, class T> SOFTMETAL_RUNTIME T& threadgroup_variable() {
 }
 SOFTMETAL_RUNTIME void* threadgroup_argument(int index) {
   Group* g = running;
-  for (Variable& v : g->variables) if (v.key == (const void*)(uintptr_t)(index + 1)) return g->memory + v.offset;
+  for (uint i = 0; i < g->variable_count; i++)
+    if (g->variables[i].key == (const void*)(uintptr_t)(index + 1)) return g->memory + g->variables[i].offset;
   fail("threadgroup argument without setThreadgroupMemoryLength:atIndex:");
   return g->memory + kThreadgroupBytes;
 }
