@@ -88,7 +88,9 @@ func (p *Process) connect(ctx context.Context) error {
 
 // Shutdown asks the kernel to end and waits for it; when ctx ends it is killed.
 func (p *Process) Shutdown(ctx context.Context) error {
-	_, err := p.Request(ctx, wire.Control, "shutdown_request", map[string]any{"restart": false})
+	// Without a reply the kernel may still end, and otherwise ctx does.
+	_, _ = p.Request(ctx, wire.Control, "shutdown_request", map[string]any{"restart": false})
+	var err error
 	select {
 	case <-p.exited:
 		err = p.exitErr

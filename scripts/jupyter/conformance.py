@@ -41,7 +41,7 @@ def with_kernel(f):
 
 
 def equal(got, want, what=""):
-    assert got == want, f"{what}: got {got!r}, want {want!r}"
+    assert got == want, f"{what}: got {repr(got)[:400]}, want {repr(want)[:400]}"
 
 
 ENDLESS = "for {\n}"
