@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"os"
@@ -45,6 +47,12 @@ func (c *Case) WriteFile(path string) error {
 		}
 	}
 	return os.WriteFile(path, b, 0o644)
+}
+
+// PTXName is the file that holds the case's source, with its function constants, as PTX.
+func PTXName(c *Case) string {
+	hash := sha256.Sum256([]byte(c.Launch.Source + fmt.Sprint(c.Launch.Constants)))
+	return hex.EncodeToString(hash[:8]) + ".ptx"
 }
 
 // ConstantValues are the function constants as C++ literals, for targets where they are compile-time values.

@@ -79,6 +79,7 @@ var (
 	output = flag.String("o", "build/metal.json", "where to write the results")
 	only   = flag.String("rungs", "typecheck,softmetal,tsan,arm64,ptx,selectors,faults,darwin", "what to run")
 	fault  = flag.String("fault", "", "commit one planted fault (used by the faults check)")
+	ptx    = flag.String("ptx", "", "make a folder with the kernels as PTX and a runner for NVIDIA GPUs, and do nothing else")
 	small  = flag.Bool("small", false, "run the small cases on the device and print one line per case (used by the arm64 rung)")
 )
 
@@ -88,6 +89,8 @@ func main() {
 	switch {
 	case *fault != "":
 		err = commit(*fault)
+	case *ptx != "":
+		err = writePTXFolder(*ptx)
 	case *small:
 		err = printSmallCases()
 	default:

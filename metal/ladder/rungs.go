@@ -278,28 +278,3 @@ func printSmallCases() error {
 	}
 	return reportedProblems()
 }
-
-// toPTX compiles one case per kernel, source and constants.
-func toPTX(r *results, cases []*conformance.Case) error {
-	tools, err := softmetal.NewToolchain("")
-	if err != nil {
-		return err
-	}
-	seen := map[string]bool{}
-	var picked []*conformance.Case
-	for _, c := range cases {
-		key := kernelName(c) + c.Launch.Variant + c.Launch.Source
-		if !seen[key] {
-			seen[key] = true
-			picked = append(picked, c)
-		}
-	}
-	parallel(picked, func(c *conformance.Case) {
-		ptx, err := tools.PTX(c.Launch.Source, conformance.ConstantValues(c))
-		if err == nil && !strings.Contains(ptx, ".entry metal_"+c.Launch.Kernel) {
-			err = fmt.Errorf("%v: the PTX has no entry metal_%s", c, c.Launch.Kernel)
-		}
-		r.kernel("ptx", kernelName(c), err)
-	})
-	return nil
-}
