@@ -25,7 +25,7 @@ const preludeCell = "prelude"
 // runPrelude declares the prelude's names.
 func (s *Session) runPrelude() error {
 	s.sources.Store(preludeCell, prelude)
-	code, cellErr := s.compile(preludeCell, prelude)
+	code, cellErr := s.compile(Cell{ID: preludeCell}, preludeCell, prelude)
 	if cellErr != nil {
 		return fmt.Errorf("prelude: %w", cellErr)
 	}

@@ -9,14 +9,13 @@ import (
 	"context"
 	"fmt"
 	"go/token"
+	"go/types"
 	"sync"
 
 	"loris/display"
 	"loris/interp/check"
 	"loris/interp/lower"
-	"loris/interp/native"
-	"loris/interp/report"
-	"loris/interp/run"
+	"loris/interp/magic"
 	"loris/interp/symbols"
 )
 
@@ -69,7 +68,7 @@ func (e *CellError) Error() string { return e.Name + ": " + e.Value }
 
 // Session is a scope in which cells run, one after the other.
 type Session struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // held while a cell runs
 	options Options
 	fset    *token.FileSet
 	scope   *check.Session
@@ -78,12 +77,26 @@ type Session struct {
 	order   []string // ids of the cells run
 	serial  int
 	ctx     *context.Context // the prelude's variable
+	limits  magic.Limits
+
+	state       sync.Mutex // guards what follows, which completion reads beside a running cell
+	objects     map[string]types.Object
+	imported    map[string]string
+	definitions map[string]*definition
+	declaredIn  map[string]string // name -> cell
+	changes     map[string]change
+	lastRun     map[string]*cellRun // by the cell's id
+	runs        int
 }
 
 // New starts a session.
 func New(o Options) (*Session, error) {
 	fset := token.NewFileSet()
-	s := &Session{options: o, fset: fset, scope: check.New(fset, symbols.Importer(), resolve)}
+	s := &Session{
+		options: o, fset: fset, scope: check.New(fset, symbols.Importer(), resolve),
+		definitions: map[string]*definition{}, declaredIn: map[string]string{},
+		changes: map[string]change{}, lastRun: map[string]*cellRun{},
+	}
 	s.program = lower.New(packages{}, fset)
 	for name, call := range specials {
 		s.program.Special[name] = call
@@ -112,14 +125,48 @@ func (s *Session) Run(ctx context.Context, c Cell) Outcome {
 	name := s.cellName(c)
 	s.sources.Store(name, c.Code)
 	s.order = append(s.order, c.ID)
-	code, cellErr := s.compile(name, c.Code)
+	steps, err := magic.Parse(c.Code)
+	if err != nil {
+		return Outcome{Err: s.magicError(name, err)}
+	}
+	h := &cellHost{s: s, ctx: ctx, cell: c, name: name}
+	var o Outcome
+	for i, step := range steps {
+		last := i == len(steps)-1
+		switch {
+		case step.Call != nil:
+			if err := magic.Run(ctx, h, *step.Call); err != nil {
+				o.Err = s.magicError(name, err)
+			}
+		case last:
+			o = s.runCode(ctx, c, name, step.Code)
+		default:
+			if err := h.Run(ctx, step.Code); err != nil {
+				o.Err = s.magicError(name, err)
+			}
+		}
+		if o.Err != nil {
+			break
+		}
+	}
+	o.Payload = h.payload
+	if o.Err == nil && len(c.UserExpressions) > 0 {
+		o.UserExpressions = s.userExpressions(ctx, c)
+	}
+	return o
+}
+
+// runCode runs Go code as (a part of) a cell.
+func (s *Session) runCode(ctx context.Context, c Cell, name, src string) Outcome {
+	code, cellErr := s.compile(c, name, src)
 	if cellErr != nil {
 		return Outcome{Err: cellErr}
 	}
 	return s.execute(ctx, c, code)
 }
 
-func (s *Session) compile(name, src string) (*lower.Cell, *CellError) {
+// compile checks and lowers code, and makes what it declares known.
+func (s *Session) compile(c Cell, name, src string) (*lower.Cell, *CellError) {
 	checked, err := s.scope.Check(name, []byte(src))
 	if err != nil {
 		return nil, s.compileError(err)
@@ -129,62 +176,32 @@ func (s *Session) compile(name, src string) (*lower.Cell, *CellError) {
 		checked.Undo()
 		return nil, s.compileError(err)
 	}
+	s.state.Lock()
+	s.record(name, c.ID, checked)
+	text := s.redefined(name, checked)
+	s.objects, s.imported = s.scope.Objects(), s.scope.Imports()
+	s.state.Unlock()
+	if text != "" {
+		s.options.Sink.Stream(c.ID, "stderr", text)
+	}
 	return code, nil
 }
 
-func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome {
-	task := run.NewTask(c.ID)
-	task.Output = func(name, text string) { s.options.Sink.Stream(c.ID, name, text) }
-	crashed := make(chan *run.Panicking, 1)
-	task.Crashed = func(p *run.Panicking) {
-		select {
-		case crashed <- p:
+// userExpressions evaluates the expressions that a front end sent along.
+func (s *Session) userExpressions(ctx context.Context, c Cell) map[string]any {
+	out := map[string]any{}
+	for key, expr := range c.UserExpressions {
+		o := s.runCode(ctx, Cell{ID: c.ID, Silent: true}, "user expression", expr)
+		switch {
+		case o.Err != nil:
+			out[key] = map[string]any{"status": "error", "ename": o.Err.Name, "evalue": o.Err.Value, "traceback": o.Err.Traceback}
+		case o.Value != nil:
+			out[key] = map[string]any{"status": "ok", "data": o.Value.Data, "metadata": o.Value.Metadata}
 		default:
-		}
-		text := s.panicReport(p, true)
-		task.Print("stderr", report.Plain(text.Traceback)+"\n")
-	}
-	*s.ctx = ctx
-	stop := context.AfterFunc(ctx, task.Interrupt)
-	p := task.Run(func(th *run.Thread) {
-		f := th.NewFrame(code.Code)
-		f.Invoke()
-	})
-	stop()
-	task.Flush()
-	if p == nil {
-		select {
-		case p = <-crashed:
-		default:
+			out[key] = map[string]any{"status": "ok", "data": map[string]any{}, "metadata": map[string]any{}}
 		}
 	}
-	if p != nil {
-		if e := s.panicError(p); e != nil {
-			return Outcome{Err: e}
-		}
-		return Outcome{}
-	}
-	return Outcome{Value: show(code.Results)}
-}
-
-// show renders the values of the last expression.
-func show(results []lower.Result) *display.Bundle {
-	if len(results) == 0 {
-		return nil
-	}
-	if len(results) == 1 {
-		r := results[0]
-		b := display.Of(native.Any(r.RT, r.Ptr))
-		return &b
-	}
-	text := ""
-	for i, r := range results {
-		if i > 0 {
-			text += "\n"
-		}
-		text += fmt.Sprint(native.Any(r.RT, r.Ptr))
-	}
-	return &display.Bundle{Data: map[string]any{"text/plain": text}}
+	return out
 }
 
 // Cells returns the ids of the cells run so far.

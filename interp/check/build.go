@@ -45,6 +45,7 @@ func (b *builder) declare(name string) {
 
 // build makes the file. Its errors are those that only a notebook has.
 func (b *builder) build() *Error {
+	b.cell.Decls = b.p.decls
 	b.file = &ast.File{Name: ast.NewIdent("main")}
 	var imports, others []ast.Decl
 	for _, d := range b.p.decls {

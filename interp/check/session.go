@@ -45,6 +45,7 @@ func (i Item) Pos() token.Pos {
 // Cell is a checked cell.
 type Cell struct {
 	Info      *types.Info
+	Decls     []ast.Decl // functions, types, constants
 	Funcs     []*ast.FuncDecl
 	Items     []Item
 	Value     ast.Expr // the last expression, if its value is to be shown
@@ -103,6 +104,23 @@ func (s *Session) freshInfo() {
 
 // Importer is what finds packages.
 func (s *Session) Importer() types.Importer { return s.imp }
+
+// Objects returns what cells have declared, under their plain names.
+func (s *Session) Objects() map[string]types.Object {
+	return maps.Clone(elems(s.Pkg.Scope()))
+}
+
+// Forget removes names from the scope; none means all, with the imports.
+func (s *Session) Forget(names []string) {
+	m := elems(s.Pkg.Scope())
+	if len(names) == 0 {
+		clear(m)
+		clear(s.imports)
+	}
+	for _, n := range names {
+		delete(m, n)
+	}
+}
 
 // Imports returns the packages that cells have imported, by name.
 func (s *Session) Imports() map[string]string { return maps.Clone(s.imports) }

@@ -1,0 +1,174 @@
+package interp
+
+import (
+	"fmt"
+	"go/types"
+	"slices"
+	"sort"
+	"strings"
+
+	"loris/interp/check"
+)
+
+// redefined evaluates again what earlier cells declared in terms of names that
+// a cell has just given another type: the methods of a type, the functions that
+// use it, the callers of a function whose signature changed. It returns a note
+// about what could not follow, and the variables that hold an old type.
+func (s *Session) redefined(name string, cell *check.Cell) string {
+	changed := map[types.Object]bool{}
+	renewed := map[string]bool{} // types declared again
+	for n, old := range cell.Replaced {
+		now := s.scope.Pkg.Scope().Lookup(n)
+		if now == nil || now == old {
+			continue
+		}
+		if _, isType := old.(*types.TypeName); isType {
+			renewed[n] = true
+		} else if types.Identical(now.Type(), old.Type()) {
+			continue // it kept its place
+		}
+		changed[old] = true
+	}
+	if len(changed) == 0 {
+		return ""
+	}
+	var failed []string
+	done := map[string]bool{}
+	for {
+		d := s.nextDependent(changed, renewed, done, cell)
+		if d == nil {
+			break
+		}
+		done[d.key] = true
+		again, err := s.evaluateAgain(d)
+		if err != nil {
+			failed = append(failed, fmt.Sprintf("%s (%s) still uses the old definition: %s", d.key, d.cell, err.Value))
+			continue
+		}
+		for n, old := range again.Replaced {
+			if now := s.scope.Pkg.Scope().Lookup(n); now != nil && now != old {
+				if d.isType {
+					renewed[n] = true
+					changed[old] = true
+				} else if !types.Identical(now.Type(), old.Type()) {
+					changed[old] = true
+				}
+			}
+		}
+	}
+	return note(failed, s.holdingOld(changed))
+}
+
+// nextDependent picks the earliest definition that must be evaluated again.
+func (s *Session) nextDependent(changed map[types.Object]bool, renewed, done map[string]bool, cell *check.Cell) *definition {
+	var best *definition
+	for _, d := range s.definitions {
+		if done[d.key] || d.order == s.runs {
+			continue
+		}
+		base, _, isMethod := strings.Cut(d.key, ".")
+		depends := isMethod && renewed[base]
+		for o := range d.uses {
+			depends = depends || changed[o]
+		}
+		if !depends || slices.Contains(cell.Declared, d.key) {
+			continue
+		}
+		if best == nil || d.order < best.order || d.order == best.order && d.line < best.line {
+			best = d
+		}
+	}
+	return best
+}
+
+// evaluateAgain compiles an earlier definition in the scope as it is now.
+func (s *Session) evaluateAgain(d *definition) (*check.Cell, *CellError) {
+	checked, err := s.scope.Check(d.cell, []byte(d.source))
+	if err != nil {
+		return nil, s.compileError(err)
+	}
+	if _, err := s.program.Cell(d.cell, checked); err != nil {
+		checked.Undo()
+		return nil, s.compileError(err)
+	}
+	order := d.order
+	for _, decl := range checked.Decls {
+		s.recordDecl(d.cell, decl, checked)
+	}
+	if now := s.definitions[d.key]; now != nil {
+		now.order, now.source, now.line, now.end, now.doc = order, d.source, d.line, d.end, d.doc
+	}
+	return checked, nil
+}
+
+// holdingOld lists variables whose type mentions a type that was replaced.
+func (s *Session) holdingOld(changed map[types.Object]bool) []string {
+	var names []string
+	for n, o := range s.scope.Objects() {
+		if v, ok := o.(*types.Var); ok && mentions(v.Type(), changed, map[types.Type]bool{}) {
+			names = append(names, n)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+func mentions(t types.Type, old map[types.Object]bool, seen map[types.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t := types.Unalias(t).(type) {
+	case *types.Named:
+		if old[t.Origin().Obj()] {
+			return true
+		}
+		for i := range t.TypeArgs().Len() {
+			if mentions(t.TypeArgs().At(i), old, seen) {
+				return true
+			}
+		}
+		if t.Obj().Pkg() == nil || t.Obj().Pkg().Path() != "main" {
+			return false
+		}
+		return mentions(t.Underlying(), old, seen)
+	case interface{ Elem() types.Type }: // pointer, slice, array, channel, map
+		if m, ok := t.(*types.Map); ok && mentions(m.Key(), old, seen) {
+			return true
+		}
+		return mentions(t.Elem(), old, seen)
+	case *types.Struct:
+		for f := range t.Fields() {
+			if mentions(f.Type(), old, seen) {
+				return true
+			}
+		}
+	case *types.Signature:
+		for v := range t.Params().Variables() {
+			if mentions(v.Type(), old, seen) {
+				return true
+			}
+		}
+		for v := range t.Results().Variables() {
+			if mentions(v.Type(), old, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func note(failed, holding []string) string {
+	lines := failed
+	if len(holding) > 0 {
+		verb := "holds a value"
+		if len(holding) > 1 {
+			verb = "hold values"
+		}
+		lines = append(lines, strings.Join(holding, ", ")+" still "+verb+" of the old type: run the cell that sets it again")
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	return "note: " + strings.Join(lines, "\nnote: ") + "\n"
+}
