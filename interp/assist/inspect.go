@@ -171,6 +171,9 @@ func (a *analysis) lookup(v View, name string) types.Object {
 func (a *analysis) describeObject(v View, obj types.Object, level int) (p page) {
 	p.title = declaration(obj, a.pkg)
 	p.text = docOf(obj)
+	if level > 0 {
+		p.source = symbols.Source(textKey(obj))
+	}
 	if v.Definition != nil {
 		if d, ok := v.Definition(obj); ok {
 			p.where = d.Cell + ", line " + itoa(d.Line)
@@ -213,31 +216,30 @@ func (a *analysis) describeVariable(v View, obj *types.Var, p *page) {
 }
 
 // docOf is the doc comment of a symbol of a package.
-func docOf(obj types.Object) string {
-	switch obj := obj.(type) {
-	case *types.PkgName:
-		return symbols.Doc(obj.Imported().Path(), "")
-	case *types.Builtin, *types.Nil:
-		return symbols.Doc("builtin", obj.Name())
-	case *types.Func:
-		if recv := obj.Signature().Recv(); recv != nil && obj.Pkg() != nil {
-			t := recv.Type()
-			if ptr, ok := t.(*types.Pointer); ok {
-				t = ptr.Elem()
-			}
-			if named, ok := types.Unalias(t).(*types.Named); ok {
-				return symbols.Doc(obj.Pkg().Path(), named.Obj().Name()+"."+obj.Name())
-			}
-			return ""
+func docOf(obj types.Object) string { return symbols.Doc(textKey(obj)) }
+
+// textKey is where package symbols keeps texts about an object.
+func textKey(obj types.Object) (path, name string) {
+	if p, ok := obj.(*types.PkgName); ok {
+		return p.Imported().Path(), ""
+	}
+	if fn, ok := obj.(*types.Func); ok && fn.Signature().Recv() != nil && obj.Pkg() != nil {
+		t := fn.Signature().Recv().Type()
+		if ptr, ok := t.(*types.Pointer); ok {
+			t = ptr.Elem()
 		}
+		if named, ok := types.Unalias(t).(*types.Named); ok {
+			return obj.Pkg().Path(), named.Obj().Name() + "." + obj.Name()
+		}
+		return "", ""
 	}
-	if obj.Pkg() == nil {
-		return symbols.Doc("builtin", obj.Name())
+	switch {
+	case obj.Pkg() == nil:
+		return "builtin", obj.Name()
+	case obj.Parent() == obj.Pkg().Scope():
+		return obj.Pkg().Path(), obj.Name()
 	}
-	if obj.Parent() == obj.Pkg().Scope() {
-		return symbols.Doc(obj.Pkg().Path(), obj.Name())
-	}
-	return ""
+	return "", ""
 }
 
 // addOwnerDoc finds the doc comment of a field, which is known under the name

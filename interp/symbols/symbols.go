@@ -49,7 +49,9 @@ var (
 	packages = map[string]*packageEntry{}
 	paths    []string
 
-	builtinSource *source // the archive that has the documentation of "builtin"
+	// docs finds documentation, which exists for more packages than tables do:
+	// "builtin", and internal packages whose types others show by an alias.
+	docs = map[string]*source{}
 )
 
 func init() {
@@ -77,8 +79,8 @@ func Add(tables []*table.Package, base, delta string) error {
 		paths = append(paths, t.Path)
 	}
 	slices.Sort(paths)
-	if from.base.Has(archive.Doc, "builtin") {
-		builtinSource = from
+	for _, path := range from.base.Paths(archive.Doc) {
+		docs[path] = from
 	}
 	return nil
 }

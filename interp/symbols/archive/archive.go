@@ -17,6 +17,7 @@ type Kind byte
 const (
 	Export Kind = 'e' // export data of a package, as gcexportdata writes it
 	Doc    Kind = 'd' // documentation of a package, see EncodeDoc
+	Source Kind = 's' // source of the declarations of a package, see EncodeDoc
 )
 
 const magic = "loris symbols 1\n"
@@ -71,7 +72,7 @@ type key struct {
 // Archive reads what Writer wrote. It is safe for concurrent use.
 type Archive struct {
 	entries map[key]entry
-	paths   []string
+	order   []key
 }
 
 var errDamaged = errors.New("archive: damaged index")
@@ -115,15 +116,21 @@ func Open(data string) (*Archive, error) {
 		}
 		a.entries[key{kind, path}] = entry{raw, body[:packed]}
 		body = body[packed:]
-		if kind == Export {
-			a.paths = append(a.paths, path)
-		}
+		a.order = append(a.order, key{kind, path})
 	}
 	return a, nil
 }
 
-// Paths lists the packages with export data, in the order they were added.
-func (a *Archive) Paths() []string { return a.paths }
+// Paths lists the packages with an entry of a kind, in the order they were
+// added.
+func (a *Archive) Paths(kind Kind) (paths []string) {
+	for _, k := range a.order {
+		if k.kind == kind {
+			paths = append(paths, k.path)
+		}
+	}
+	return paths
+}
 
 // Has reports whether there is such an entry.
 func (a *Archive) Has(kind Kind, path string) bool {

@@ -20,7 +20,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := a.Paths(); !slices.Equal(got, []string{"a", "b/c"}) {
+	if got := a.Paths(Export); !slices.Equal(got, []string{"a", "b/c"}) {
 		t.Errorf("paths %q", got)
 	}
 	for _, c := range []struct {
@@ -60,7 +60,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, p := range a.Paths() {
+		for _, p := range a.Paths(Export) {
 			if a.entries[key{Export, p}].raw < 1<<20 {
 				_, _ = a.Read(Export, p, nil)
 			}

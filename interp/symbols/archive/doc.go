@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// EncodeDoc packs documentation texts by symbol: "" is the package itself,
+// EncodeDoc packs texts by symbol: "" is the package itself,
 // "Builder" a symbol, "Builder.Len" a method or field.
 func EncodeDoc(docs map[string]string) []byte {
 	var names []string

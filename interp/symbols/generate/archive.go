@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"go/token"
+	"go/types"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/tools/go/gcexportdata"
 
@@ -14,12 +16,16 @@ import (
 
 func generate(kind, out string, patterns []string, wanted func(string) bool, on []platform) error {
 	per := map[platform][]*loaded{}
+	var shown []*loaded // packages behind aliases, of which only the texts are kept
 	for _, p := range on {
 		all, err := load(p, patterns)
 		if err != nil {
 			return err
 		}
 		per[p] = keep(all, wanted)
+		if kind == "library" {
+			shown = aliased(per[p], all)
+		}
 	}
 	if err := samePackages(per, on); err != nil {
 		return err
@@ -30,7 +36,7 @@ func generate(kind, out string, patterns []string, wanted func(string) bool, on 
 	if err := writeTables(out, per, on); err != nil {
 		return err
 	}
-	return writeArchives(kind, out, per, on)
+	return writeArchives(kind, out, per, shown, on)
 }
 
 func keep(all []*loaded, wanted func(string) bool) (kept []*loaded) {
@@ -40,6 +46,26 @@ func keep(all []*loaded, wanted func(string) bool) (kept []*loaded) {
 		}
 	}
 	return sortedByPath(kept)
+}
+
+// aliased finds the packages that declare types which others show by an alias.
+func aliased(kept, all []*loaded) (found []*loaded) {
+	behind := map[*types.Package]bool{}
+	for _, l := range kept {
+		for _, name := range l.pkg.Scope().Names() {
+			if t, ok := l.pkg.Scope().Lookup(name).(*types.TypeName); ok && t.Exported() && t.IsAlias() {
+				if n, ok := types.Unalias(t.Type()).(*types.Named); ok && n.Obj().Pkg() != nil {
+					behind[n.Obj().Pkg()] = true
+				}
+			}
+		}
+	}
+	for _, l := range all {
+		if behind[l.pkg] && !slices.Contains(kept, l) {
+			found = append(found, l)
+		}
+	}
+	return sortedByPath(found)
 }
 
 func samePackages(per map[platform][]*loaded, on []platform) error {
@@ -58,7 +84,7 @@ func samePackages(per map[platform][]*loaded, on []platform) error {
 
 // writeArchives writes the base archive (export data and documentation) and,
 // for each further platform, an archive of the export data that differs.
-func writeArchives(kind, out string, per map[platform][]*loaded, on []platform) error {
+func writeArchives(kind, out string, per map[platform][]*loaded, shown []*loaded, on []platform) error {
 	base := map[string][]byte{}
 	for _, p := range on {
 		var a archive.Writer
@@ -83,12 +109,25 @@ func writeArchives(kind, out string, per map[platform][]*loaded, on []platform) 
 			}
 			a.Add(archive.Doc, "builtin", doc, nil)
 		}
+		for _, l := range shown {
+			a.Add(archive.Doc, l.pkg.Path(), documentation(l), nil)
+		}
+		if kind == "library" {
+			for _, l := range append(per[p], shown...) {
+				text, err := sources(l)
+				if err != nil {
+					return err
+				}
+				a.Add(archive.Source, l.pkg.Path(), text, nil)
+			}
+		}
 		name := kind
 		if p != on[0] {
 			name += "_" + p.String()
 		}
 		data := a.Bytes()
-		fmt.Printf("%-28s %8d bytes, export data %d, documentation %d (before compression)\n", name+".bin", len(data), a.Raw[archive.Export], a.Raw[archive.Doc])
+		fmt.Printf("%-28s %8d bytes, export data %d, documentation %d, source %d (before compression)\n",
+			name+".bin", len(data), a.Raw[archive.Export], a.Raw[archive.Doc], a.Raw[archive.Source])
 		if err := os.WriteFile(filepath.Join(out, name+".bin"), data, 0o644); err != nil {
 			return err
 		}

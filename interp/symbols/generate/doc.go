@@ -2,6 +2,7 @@ package main
 
 import (
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"os/exec"
@@ -142,4 +143,41 @@ func members(s *ast.TypeSpec, add func(string, ...*ast.CommentGroup)) {
 			}
 		}
 	}
+}
+
+// sources collects the text of the exported functions, methods and types of a
+// package, with their doc comments.
+func sources(l *loaded) ([]byte, error) {
+	texts := map[string]string{}
+	add := func(name string, n ast.Node) error {
+		var b strings.Builder
+		err := format.Node(&b, l.fset, n)
+		texts[name] = b.String()
+		return err
+	}
+	for _, f := range l.files {
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if name, ok := funcName(d); ok {
+					if err := add(name, d); err != nil {
+						return nil, err
+					}
+				}
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					if t, ok := s.(*ast.TypeSpec); ok && t.Name.IsExported() {
+						var n ast.Node = d
+						if len(d.Specs) > 1 {
+							n = t
+						}
+						if err := add(t.Name.Name, n); err != nil {
+							return nil, err
+						}
+					}
+				}
+			}
+		}
+	}
+	return archive.EncodeDoc(texts), nil
 }

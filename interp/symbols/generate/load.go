@@ -17,6 +17,7 @@ import (
 // loaded is one package, type-checked from source without function bodies.
 type loaded struct {
 	pkg   *types.Package
+	fset  *token.FileSet
 	files []*ast.File
 }
 
@@ -79,7 +80,7 @@ func (m importMap) Import(path string) (*types.Package, error) {
 }
 
 func check(fset *token.FileSet, p platform, l listed, done map[string]*types.Package) (*loaded, error) {
-	one := &loaded{}
+	one := &loaded{fset: fset}
 	for _, name := range l.GoFiles {
 		f, err := parser.ParseFile(fset, filepath.Join(l.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {

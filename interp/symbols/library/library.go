@@ -9,10 +9,10 @@ import (
 )
 
 //go:embed library.bin
-var archive string
+var archived string
 
 func init() {
-	if err := symbols.Add(Packages, archive, ""); err != nil {
+	if err := symbols.Add(Packages, archived, ""); err != nil {
 		panic(err)
 	}
 }
