@@ -16,6 +16,8 @@ var commands = []func() *cobra.Command{
 	installCommand,
 	uninstallCommand,
 	runCommand,
+	benchCommand,
+	doctorCommand,
 	versionCommand,
 	workerCommand,
 }

@@ -1,0 +1,113 @@
+package suites
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"loris/tensorlib/bench"
+
+	lt "loris/tensorlib"
+)
+
+// contestant is timed in turn with others: each round takes one sample of each.
+type contestant struct {
+	name   string
+	sample func() (float64, error) // microseconds of one run, or GFLOP/s or GB/s of a limit
+}
+
+const (
+	minSample = 4 * time.Millisecond
+	// pause lets the threads of the contestant before go to sleep: most
+	// libraries spin for a while after their work.
+	pause = 3 * time.Millisecond
+)
+
+// contest returns the samples of each contestant, one per round; a contestant
+// that fails is reported and left out from then on.
+func contest(ctx context.Context, rounds int, list []contestant, failed func(name string, err error)) ([][]float64, error) {
+	samples := make([][]float64, len(list))
+	out := make([]bool, len(list))
+	for range rounds {
+		for i, c := range list {
+			if out[i] {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			v, err := c.sample()
+			if err != nil {
+				failed(c.name, err)
+				out[i], samples[i] = true, nil
+				continue
+			}
+			samples[i] = append(samples[i], v)
+			time.Sleep(pause)
+		}
+	}
+	return samples, nil
+}
+
+// ours times a computation of the library.
+func ours(name string, run func() *lt.Tensor) contestant {
+	return timed(name, func() { run().Eval() })
+}
+
+// timed samples a function in this process: the mean over at least minSample.
+func timed(name string, run func()) contestant {
+	runs, warm := 1, false
+	return contestant{name, func() (us float64, err error) {
+		err = lt.Try(func() {
+			if !warm {
+				for range 3 {
+					run()
+				}
+				warm = true
+			}
+			for {
+				begin := time.Now()
+				for range runs {
+					run()
+				}
+				d := time.Since(begin)
+				if d >= minSample {
+					us = float64(d.Nanoseconds()) / 1e3 / float64(runs)
+					return
+				}
+				runs = max(runs+1, int(float64(runs)*1.2*float64(minSample)/float64(max(d, time.Microsecond))))
+			}
+		})
+		return us, err
+	}}
+}
+
+// ratios divides sample by sample: both were taken in the same round.
+func ratios(a, b []float64) []float64 {
+	n := min(len(a), len(b))
+	out := make([]float64, n)
+	for i := range n {
+		out[i] = a[i] / b[i]
+	}
+	return out
+}
+
+// share is the part of the limit that runs of a cost reach, round by round.
+func share(cost float64, us, limit []float64) *float64 {
+	if cost == 0 || len(limit) == 0 || len(us) == 0 {
+		return nil
+	}
+	parts := make([]float64, min(len(us), len(limit)))
+	for i := range parts {
+		parts[i] = cost / us[i] / 1e3 / limit[i] // per µs / 1e3 = G per second
+	}
+	m := bench.Median(parts)
+	return &m
+}
+
+func shareText(s *float64) string {
+	if s == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", *s)
+}
