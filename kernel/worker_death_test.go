@@ -1,6 +1,7 @@
 package kernel_test
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,8 @@ func TestDeadWorkerIsACellErrorThatSaysWhyAndWhatToDo(t *testing.T) {
 	} {
 		t.Run(strings.Fields(c.code)[0], func(t *testing.T) {
 			t.Parallel()
-			p := launch(t)
+			// What the race detector says of the planted race is not the test's matter.
+			p := launch(t, "GORACE=log_path="+filepath.Join(t.TempDir(), "race"))
 			run(t, p, "set alpha 1")
 			run(t, p, "print between")
 			run(t, p, "set beta 2")

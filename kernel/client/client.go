@@ -214,6 +214,11 @@ func (c *Client) wait(ctx context.Context, reply <-chan *wire.Message) (*wire.Me
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-c.closed:
+	}
+	select {
+	case m := <-reply: // it came before the end
+		return m, nil
+	default:
 		return nil, c.Err()
 	}
 }
