@@ -139,7 +139,7 @@ func (x *Tensor) Scatter(axis int, indices, updates *Tensor) *Tensor {
 
 // ScatterAdd is Scatter that adds the updates to what is there.
 func (x *Tensor) ScatterAdd(axis int, indices, updates *Tensor) *Tensor {
-	return x.scatter("ScatterAdd", axis, indices, updates, op.ScatterAdd)
+	return via(op.ScatterSum, x.scatter("ScatterAdd", axis, indices, updates, op.ScatterAdd))
 }
 
 func (x *Tensor) scatter(name string, axis int, indices, updates *Tensor, mode op.ScatterMode) *Tensor {

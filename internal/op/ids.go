@@ -190,6 +190,7 @@ const (
 	Triu
 	Norm2
 	Conv1d
+	ScatterSum
 
 	// NumOps is the number of ops, primitives, fused and compositions.
 	NumOps
