@@ -42,6 +42,14 @@ var dtypeRows = [...]dtypeRow{
 	Q4:      {"q4", 0, false, -1},
 }
 
+// row returns the facts of d; numbers that are no dtype count as Invalid.
+func (d DType) row() *dtypeRow {
+	if int(d) < len(dtypeRows) {
+		return &dtypeRows[d]
+	}
+	return &dtypeRows[Invalid]
+}
+
 // String returns the short name used everywhere in messages and displays: "f32".
 func (d DType) String() string {
 	if int(d) < len(dtypeRows) {
@@ -51,10 +59,10 @@ func (d DType) String() string {
 }
 
 // Bytes returns the size of one element in bytes, 0 for Q8 and Q4.
-func (d DType) Bytes() int { return dtypeRows[d].bytes }
+func (d DType) Bytes() int { return d.row().bytes }
 
 // IsFloat reports whether d is a floating-point type.
-func (d DType) IsFloat() bool { return dtypeRows[d].float }
+func (d DType) IsFloat() bool { return d.row().float }
 
 // IsInt reports whether d is an integer type; Bool is not.
 func (d DType) IsInt() bool { return d == I32 || d == I64 || d == U8 }
@@ -69,7 +77,7 @@ func Promote(a, b DType) DType {
 	if (a == F16 && b == BF16) || (a == BF16 && b == F16) {
 		return F32
 	}
-	if dtypeRows[a].rank > dtypeRows[b].rank {
+	if a.row().rank > b.row().rank {
 		return a
 	}
 	return b
