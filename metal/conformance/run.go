@@ -1,39 +1,31 @@
 package conformance
 
 import (
-	"fmt"
-
 	"loris/metal/kernels"
+	"loris/metal/launch"
 	"loris/metal/mtl"
-	"loris/metal/objc"
 )
 
 // Run dispatches the case on a device and returns the contents of its buffers afterwards.
 func Run(d *mtl.Device, c *Case) ([][]byte, error) {
-	l := c.Launch
-	var specialised []mtl.Constant
-	for _, k := range l.Constants {
-		specialised = append(specialised, mtl.Constant(k))
-	}
-	p, err := d.Pipeline(l.Source, l.Kernel, specialised...)
-	if err != nil {
-		return nil, err
-	}
-	if threads := l.Threads[0] * l.Threads[1] * l.Threads[2]; threads > p.MaxThreads {
-		return nil, fmt.Errorf("%v: needs %d threads per threadgroup, the device allows %d for this kernel", c, threads, p.MaxThreads)
-	}
-	buffers := make([]*mtl.Buffer, len(l.Arguments))
-	bindings := make([]mtl.Binding, len(l.Arguments))
-	for i, a := range l.Arguments {
-		if buffers[i], err = d.NewBuffer(max(16, len(c.Before[i]))); err != nil {
+	buffers := make([]*mtl.Buffer, len(c.Before))
+	bindings := make([]mtl.Binding, len(c.Before))
+	for i, data := range c.Before {
+		var err error
+		if buffers[i], err = d.NewBuffer(max(16, len(data))); err != nil {
 			return nil, err
 		}
 		defer buffers[i].Free()
-		copy(buffers[i].Bytes(), c.Before[i])
-		bindings[i] = mtl.Binding{Buffer: buffers[i], Writes: a.Writes}
+		copy(buffers[i].Bytes(), data)
+		bindings[i].Buffer = buffers[i]
 	}
+	dispatch, err := launch.Prepare(d, c.Launch, bindings)
+	if err != nil {
+		return nil, err
+	}
+	dispatch.Label = c.String()
 	d.Stream.Begin()
-	d.Stream.Dispatch(&mtl.Dispatch{Pipeline: p, Bindings: bindings, Params: l.Params, Groups: size(l.Groups), Threads: size(l.Threads), Label: c.String()})
+	d.Stream.Dispatch(dispatch)
 	if err := d.Stream.Wait(d.Stream.End()); err != nil {
 		return nil, err
 	}
@@ -42,10 +34,6 @@ func Run(d *mtl.Device, c *Case) ([][]byte, error) {
 		after[i] = append([]byte(nil), b.Bytes()[:len(c.Before[i])]...)
 	}
 	return after, nil
-}
-
-func size(s [3]int) objc.Size {
-	return objc.Size{Width: uint(s[0]), Height: uint(s[1]), Depth: uint(s[2])}
 }
 
 // Cases returns every case of every kernel.

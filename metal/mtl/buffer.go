@@ -61,6 +61,7 @@ type memory struct {
 	slabs   map[int][]*block // by piece size
 	retired []*Buffer        // freed while the GPU may still use them
 	live    map[*block]bool
+	unused  *Buffer
 }
 
 func newMemory(d *Device) memory {
@@ -276,6 +277,23 @@ func (m *memory) purge() {
 		}
 		m.slabs[piece] = kept
 	}
+}
+
+// Unused is a buffer to bind where a kernel, as specialised, does not touch its argument. It is never written, and
+// its label tells the software Metal so.
+func (d *Device) Unused() *Buffer {
+	m := &d.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unused == nil {
+		b, err := m.allocate(16)
+		if err != nil {
+			panic(err) // 16 bytes
+		}
+		objc.Pool(func() { setLabel.Send(b.id, uintptr(objc.String("unused"))) })
+		m.unused = &Buffer{device: d, block: b, length: 16, data: b.data}
+	}
+	return m.unused
 }
 
 // MemoryStats returns the counters of now.

@@ -24,6 +24,7 @@ var (
 	newPipelineDescriptor   = objc.Declare("MTLDevice", "newComputePipelineStateWithDescriptor:options:reflection:error:", "@@Q^@^@")
 	newBinaryArchive        = objc.Declare("MTLDevice", "newBinaryArchiveWithDescriptor:error:", "@@^@")
 	bufferContents          = objc.Declare("MTLBuffer", "contents", "^v")
+	setLabel                = objc.Declare("MTLBuffer", "setLabel:", "v@")
 	setFastMathEnabled      = objc.Declare("MTLCompileOptions", "setFastMathEnabled:", "vB")
 	setMathMode             = objc.Declare("MTLCompileOptions", "setMathMode:", "vq")
 	setLanguageVersion      = objc.Declare("MTLCompileOptions", "setLanguageVersion:", "vQ")

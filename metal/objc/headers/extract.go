@@ -19,7 +19,7 @@ import (
 // classes are those whose methods are kept, by their C++ names.
 var classes = map[string]string{
 	"NS::String": "NSString", "NS::Error": "NSError", "NS::URL": "NSURL", "NS::Array": "NSArray", "NS::Object": "NSObject",
-	"MTL::Device": "MTLDevice", "MTL::Architecture": "MTLArchitecture", "MTL::Buffer": "MTLBuffer", "MTL::Library": "MTLLibrary", "MTL::Function": "MTLFunction",
+	"MTL::Device": "MTLDevice", "MTL::Architecture": "MTLArchitecture", "MTL::Buffer": "MTLBuffer", "MTL::Resource": "MTLResource", "MTL::Library": "MTLLibrary", "MTL::Function": "MTLFunction",
 	"MTL::FunctionConstantValues": "MTLFunctionConstantValues", "MTL::CompileOptions": "MTLCompileOptions", "MTL::ComputePipelineDescriptor": "MTLComputePipelineDescriptor",
 	"MTL::ComputePipelineState": "MTLComputePipelineState", "MTL::CommandQueue": "MTLCommandQueue", "MTL::CommandBuffer": "MTLCommandBuffer", "MTL::CommandEncoder": "MTLCommandEncoder",
 	"MTL::ComputeCommandEncoder": "MTLComputeCommandEncoder", "MTL::BlitCommandEncoder": "MTLBlitCommandEncoder", "MTL::BinaryArchive": "MTLBinaryArchive",

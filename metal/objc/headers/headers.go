@@ -14,7 +14,7 @@ import (
 var methods string
 
 // inherits names the class where the headers declare what another inherits.
-var inherits = map[string]string{"MTLComputeCommandEncoder": "MTLCommandEncoder", "MTLBlitCommandEncoder": "MTLCommandEncoder"}
+var inherits = map[string]string{"MTLComputeCommandEncoder": "MTLCommandEncoder", "MTLBlitCommandEncoder": "MTLCommandEncoder", "MTLBuffer": "MTLResource"}
 
 // ofRuntime are NSObject's, which metal-cpp sends by templates of its own.
 var ofRuntime = map[string]string{"+NSObject alloc": "@", "NSObject init": "@", "NSObject respondsToSelector:": "B:"}

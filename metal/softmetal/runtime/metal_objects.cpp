@@ -52,6 +52,7 @@ struct BufferMembers {
   NSUInteger options = 0;
   Block* deallocator = nullptr;
   void* given = nullptr;
+  bool unused = false;  // labelled so: bound where a kernel does not touch its argument
   ~BufferMembers() {
     if (mapping) munmap(mapping, mapped), allocated -= length;
     if (!deallocator) return;
@@ -147,7 +148,7 @@ static std::vector<Use> uses_of(const Command& c, const FunctionMembers& f) {
   std::vector<Use> uses;
   for (int i = 0; i < f.kernel->argument_count; i++) {
     const SoftmetalArgument& a = f.kernel->arguments[i];
-    if (a.kind == softmetal_buffer && c.bindings[a.index].buffer)
+    if (a.kind == softmetal_buffer && c.bindings[a.index].buffer && !of<Buffer>(c.bindings[a.index].buffer).unused)
       uses.push_back({c.bindings[a.index].buffer, c.bindings[a.index].offset, !a.readonly});
   }
   return uses;
@@ -246,8 +247,7 @@ static void execute(id object) {
   CommandBufferMembers& m = of<CommandBuffer>(object);
   m.start = now();
   std::string error;
-  if (settings.noop) for (const Command& c : m.commands) dispatches += c.what == Command::dispatch;
-  else error = run_commands(m);
+  if (!settings.noop) error = run_commands(m);
   m.end = std::max(now(), m.start + 1e-7);
   std::vector<Block*> handlers;
   {
@@ -335,6 +335,7 @@ static id d_buffer_no_copy(id, SEL, void* memory, NSUInteger length, NSUInteger 
 }
 static void* b_contents(id self, SEL) { return of<Buffer>(self).contents; }
 static NSUInteger b_length(id self, SEL) { return of<Buffer>(self).length; }
+static void b_label(id self, SEL, id label) { of<Buffer>(self).unused = text_of(label) == "unused"; }
 static void set_label(id, SEL, id) {}
 
 // --- libraries
@@ -574,6 +575,10 @@ static void dispatch_command(id self, Size grid, Size group, bool counts_threads
   NSUInteger threads = group.width * group.height * group.depth, most = p_max_threads(e.current.pipeline, nullptr);
   if (!threads || threads > most) problem(true, "%s: threadgroup of %lu x %lu x %lu threads, the pipeline allows 1 to %lu", of<Function>(of<Pipeline>(e.current.pipeline).function.object).kernel->name, group.width, group.height, group.depth, most);
   if (!grid.width || !grid.height || !grid.depth) problem(false, "dispatch of an empty grid");
+  if (settings.noop) {
+    dispatches++;
+    return;
+  }
   Command c = e.current;
   c.what = Command::dispatch;
   c.grid = grid;
@@ -585,6 +590,7 @@ static void dispatch_command(id self, Size grid, Size group, bool counts_threads
 static void e_dispatch_groups(id self, SEL, Size grid, Size group) { dispatch_command(self, grid, group, false); }
 static void e_dispatch_threads(id self, SEL, Size grid, Size group) { dispatch_command(self, grid, group, true); }
 static void push_simple(id self, decltype(Command::what) what) {
+  if (settings.noop) return;
   Command c;
   c.what = what;
   push(self, std::move(c));
@@ -680,7 +686,7 @@ static int initialise() {
   method("MTLSharedEvent", "signaledValue", ev_value);
   method("MTLBuffer", "contents", b_contents);
   method("MTLBuffer", "length", b_length);
-  method("MTLBuffer", "setLabel:", set_label);
+  method("MTLBuffer", "setLabel:", b_label);
   method("MTLCompileOptions", "setFastMathEnabled:", o_fast);
   method("MTLCompileOptions", "setMathMode:", o_mode);
   method("MTLCompileOptions", "setLanguageVersion:", o_language);
