@@ -77,10 +77,10 @@ bench-peers: build ## the library beside NumPy, PyTorch, MLX, candle and gonum, 
 	$(LORIS) bench --suite peers --json build/peers.json
 
 conformance: build ## Go programs as cells: our set and Go's own tests
-	$(GO) run ./interp/conformance/cmd -json build/conformance.json
+	$(GO) run ./interp/conformance -o build/conformance.json
 
 devicetest: ## every op on the CPU device against float64
-	$(GO) run ./internal/devicetest/cmd
+	$(GO) run ./internal/devicetest/command
 
 parity: ## values and gradients against PyTorch's, from the fixture
 	$(GO) run ./internal/devicetest/parity
