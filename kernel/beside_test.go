@@ -3,6 +3,7 @@ package kernel_test
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -223,8 +224,11 @@ func TestComms(t *testing.T) {
 
 func TestInput(t *testing.T) {
 	p := launch(t)
+	var mu sync.Mutex
 	var prompts []string
 	p.OnInput(func(prompt string, password bool) (string, bool) {
+		mu.Lock()
+		defer mu.Unlock()
 		if password {
 			prompt += " hidden"
 		}
@@ -232,8 +236,11 @@ func TestInput(t *testing.T) {
 		return "ada", prompt != "end"
 	})
 	o := run(t, p, "input name?\ninput password")
-	if o.stdout != "<ada>\n<ada>\n" || !slices.Equal(prompts, []string{"name?", "password hidden"}) {
-		t.Errorf("stdout %q prompts %q", o.stdout, prompts)
+	mu.Lock()
+	asked := slices.Clone(prompts)
+	mu.Unlock()
+	if o.stdout != "<ada>\n<ada>\n" || !slices.Equal(asked, []string{"name?", "password hidden"}) {
+		t.Errorf("stdout %q prompts %q", o.stdout, asked)
 	}
 	if o := run(t, p, "input end"); o.status() != "error" || o.reply["evalue"] != "EOF" {
 		t.Errorf("end of input: %v", o.reply)
