@@ -21,6 +21,7 @@ func gemmX86() string {
 	gemmKernelX86(t, "kernelAVX2", ymm, 6, 12)
 	dotX86(t, "dotAVX512", zmm, 3, 8)
 	dotX86(t, "dotAVX2", ymm, 3, 4)
+	transposeX86(t)
 	return t.String()
 }
 

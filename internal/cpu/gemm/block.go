@@ -242,7 +242,7 @@ func (m *multiplication) panels(g group, p int) {
 		m.from[t.segments] = s
 		t.segments++
 		switch {
-		case term.Packed != nil:
+		case term.panels():
 			seg.b = term.Packed.panel(q.k0, kc, p)
 		case !c.plan.direct[q.term]:
 			seg.b = m.packs[q.term].panel(q.k0, kc, p)
@@ -311,7 +311,7 @@ func (m *multiplication) edgeTile(to, from unsafe.Pointer, step, cols int) {
 func (c *Call) packAll(p *pool.Pool, stop *atomic.Bool) bool {
 	for i := range c.Terms {
 		t := &c.Terms[i]
-		if t.Packed != nil || c.plan.direct[i] || t.K == 0 {
+		if t.panels() || c.plan.direct[i] || t.K == 0 {
 			continue
 		}
 		q := &c.packs[i]
@@ -353,7 +353,7 @@ func (c *Call) itemChunk(item int, w *pool.Worker) {
 	var packs [MaxTerms]PackedB
 	for i := range c.Terms {
 		t := &c.Terms[i]
-		if t.Packed != nil || c.plan.direct[i] || t.K == 0 || c.plan.path != pathPanels {
+		if t.panels() || c.plan.direct[i] || t.K == 0 || c.plan.path != pathPanels {
 			continue
 		}
 		q := &packs[i]

@@ -46,7 +46,8 @@ type Call struct {
 	Residual Matrix         // M×N, or Data nil; may be C itself
 
 	// Cols, if positive, limits a run to the first columns of C, and Depth to the first
-	// k of every term, as causal attention needs. They may change between runs.
+	// k of every term, as causal attention needs. They may change between runs, but
+	// not from 0 or to 0.
 	Cols, Depth int
 
 	// Epilogue, if set, is called once for every finished part of C, rows i0 to i1
@@ -99,6 +100,7 @@ func (c *Call) Run(p *pool.Pool, stop *atomic.Bool) bool {
 	if c.M == 0 || c.N == 0 {
 		return true
 	}
+	c.unpack()
 	if !c.ready {
 		c.prepare(p)
 	}
@@ -108,6 +110,9 @@ func (c *Call) Run(p *pool.Pool, stop *atomic.Bool) bool {
 }
 
 func (c *Call) run(p *pool.Pool, stop *atomic.Bool) bool {
+	if c.plan.path == pathLibrary {
+		return c.runLibrary(stop)
+	}
 	items := max(1, len(c.Batch))
 	if items >= 2*p.Threads() || items > 1 && c.plan.cost < 1e5 {
 		// Whole items are the chunks; packing, if any, is done by the worker itself.
@@ -136,7 +141,7 @@ func (c *Call) prepare(p *pool.Pool) {
 		c.kern = active
 	}
 	for _, t := range c.Terms {
-		if t.Packed != nil {
+		if t.panels() {
 			c.kern = t.Packed.kern
 		}
 	}
@@ -162,6 +167,9 @@ func (c *Call) check() {
 	}
 }
 
+// panels reports whether the term's right factor lies in panels.
+func (t *Term) panels() bool { return t.Packed != nil && !t.Packed.plain }
+
 // alpha returns the factor of a term.
 func (t *Term) alpha() float32 {
 	if t.Alpha == 0 {
@@ -186,7 +194,7 @@ func (c *Call) makePlan(threads int) plan {
 	for i := range c.Terms {
 		t := &c.Terms[i]
 		flop += 2 * float64(c.M) * float64(c.N) * float64(t.K)
-		pl.direct[i] = t.Packed == nil && t.Source == nil && t.B.ColStride == 1 && (c.M <= 4*k.mr || t.K <= 32)
+		pl.direct[i] = !t.panels() && t.Source == nil && t.B.ColStride == 1 && (c.M <= 4*k.mr || t.K <= 32)
 		pl.copyA[i] = t.A.ColStride != 1 || t.alpha() != 1 || sharesSets(t.A.RowStride, min(c.M, k.mr))
 		pl.addTerm(i, t, k)
 	}
@@ -220,7 +228,7 @@ func (c *Call) makePlan(threads int) plan {
 // addTerm cuts a term along k; short terms join the group before them.
 func (pl *plan) addTerm(i int, t *Term, k *kernel) {
 	n := kBlocks(t.K, k)
-	if t.Packed != nil {
+	if t.panels() {
 		n = t.Packed.blocks
 	}
 	for b := range n {

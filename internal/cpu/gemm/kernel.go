@@ -42,11 +42,15 @@ type kernel struct {
 	dot     dotFunc
 	lanes   int
 	dotCols int
+
+	// transpose turns eight rows of src, 8·blocks elements each, into columns of dst;
+	// nil where plain Go does it.
+	transpose func(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int)
 }
 
 const dotRows = 3
 
-var genericKernel = &kernel{"generic 4x8", 4, 8, tileGeneric, dotGeneric, 1, 4}
+var genericKernel = &kernel{"generic 4x8", 4, 8, tileGeneric, dotGeneric, 1, 4, nil}
 
 // kernelFor returns the micro-kernel of a level.
 func kernelFor(l feature.Level) *kernel {

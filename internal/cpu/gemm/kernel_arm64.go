@@ -15,5 +15,5 @@ func kernelNEON(t *tile)
 func dotNEON(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)
 
 var kernels = map[feature.Level]*kernel{
-	feature.NEON: {"neon 7x12", 7, 12, kernelNEON, dotNEON, 4, 4},
+	feature.NEON: {"neon 7x12", 7, 12, kernelNEON, dotNEON, 4, 4, nil},
 }

@@ -33,7 +33,8 @@ func (m Matrix) at(i, j int) unsafe.Pointer {
 type PackedB struct {
 	K, N   int
 	kern   *kernel
-	blocks int // along k
+	blocks int  // along k
+	plain  bool // a row-major copy, see library.go
 	mem    arena.Block
 	arena  *arena.Arena
 }
@@ -41,7 +42,7 @@ type PackedB struct {
 // Pack copies B, K rows by N columns, using all threads of the pool and memory
 // of its arena. The error is the arena's.
 func Pack(p *pool.Pool, b Matrix, k, n int) (*PackedB, error) {
-	q := &PackedB{K: k, N: n, kern: active}
+	q := &PackedB{K: k, N: n, kern: active, plain: useLibrary}
 	if err := q.alloc(p.Arena()); err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func (q *PackedB) Load(a *arena.Arena, b Matrix, k, n int) error {
 
 // PackedBytes returns the memory that Pack of a K×N factor takes.
 func PackedBytes(k, n int) int {
-	q := PackedB{K: k, N: n, kern: active}
+	q := PackedB{K: k, N: n, kern: active, plain: useLibrary}
 	return q.bytes()
 }
 
@@ -84,7 +85,12 @@ func (q *PackedB) Free() {
 	}
 }
 
-func (q *PackedB) bytes() int { return 4 * q.K * q.panels() * q.kern.nr }
+func (q *PackedB) bytes() int {
+	if q.plain {
+		return 4 * q.K * q.N
+	}
+	return 4 * q.K * q.panels() * q.kern.nr
+}
 
 func (q *PackedB) panels() int { return (q.N + q.kern.nr - 1) / q.kern.nr }
 
@@ -114,9 +120,14 @@ func (q *PackedB) panel(k0, kc, j int) unsafe.Pointer {
 }
 
 func (q *PackedB) fill(p *pool.Pool, b Matrix) {
-	panels := q.panels()
-	n := q.blocks * panels
+	n := q.blocks * q.panels()
 	if n == 0 {
+		return
+	}
+	if q.plain {
+		if q.K > 0 {
+			packPanel(q.mem.Pointer(), q.N, b, 0, q.K, 0, q.N)
+		}
 		return
 	}
 	group := max(1, n/(8*p.Threads()))
@@ -163,9 +174,24 @@ func packPanel(dst unsafe.Pointer, nr int, b Matrix, k0, k1, j0, j1 int) {
 	}
 }
 
-// transpose copies element (k, j) of b to d[(k-k0)·ld + j-j0]. It walks four
-// columns at once, so that both sides are read and written in runs.
+// transpose copies element (k, j) of b to d[(k-k0)·ld + j-j0]. It walks some columns
+// at once, so that both sides are read and written in runs.
 func transpose(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) {
+	j := j0
+	if whole := (k1 - k0) / 8 * 8; active.transpose != nil && b.RowStride == 1 && whole > 0 {
+		for ; j+8 <= j1; j += 8 {
+			active.transpose(unsafe.Pointer(&d[j-j0]), uintptr(4*ld), b.at(k0, j), uintptr(4*b.ColStride), whole/8)
+		}
+		if j > j0 && whole < k1-k0 {
+			transposeGo(d[whole*ld:], ld, b, k0+whole, k1, j0, j)
+		}
+	}
+	if j < j1 {
+		transposeGo(d[j-j0:], ld, b, k0, k1, j, j1)
+	}
+}
+
+func transposeGo(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) {
 	step := uintptr(4 * b.RowStride)
 	j := j0
 	for ; j+4 <= j1; j += 4 {

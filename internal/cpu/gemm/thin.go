@@ -21,23 +21,27 @@ const (
 type path uint8
 
 const (
-	pathPanels path = iota
-	pathDots        // dot products
-	pathRows        // sums of the rows of B
+	pathPanels  path = iota
+	pathDots         // dot products
+	pathRows         // sums of the rows of B
+	pathLibrary      // a BLAS library
 )
 
 // choosePath looks at the shape and the strides.
 func (c *Call) choosePath() path {
-	alongK, alongN := true, true
+	alongK, alongN, flop := true, true, 0.0
 	for i := range c.Terms {
 		t := &c.Terms[i]
-		if t.Packed != nil || t.Source != nil {
+		if t.panels() || t.Source != nil {
 			return pathPanels
 		}
+		flop += 2 * float64(c.M) * float64(c.N) * float64(t.K)
 		alongK = alongK && (t.B.RowStride == 1 || t.K <= 1)
 		alongN = alongN && (t.B.ColStride == 1 || c.N <= 1)
 	}
 	switch {
+	case c.fitsLibrary(flop):
+		return pathLibrary
 	case c.N <= thinCols && c.N <= c.kern.nr/2:
 		return pathDots
 	case c.M <= thinRows && alongK:

@@ -1,0 +1,40 @@
+package main
+
+// transposeX86 writes the transposition of eight rows of src, contiguous, into
+// columns of dst, eight elements of each row at a time.
+func transposeX86(t *text) {
+	t.fn("transposeAVX2", "(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int)", 40)
+	t.ps("MOVQ dst+0(FP), DI; MOVQ ldd+8(FP), R11; MOVQ src+16(FP), SI; MOVQ lds+24(FP), R12; MOVQ blocks+32(FP), CX")
+	t.ps("LEAQ (R11)(R11*2), R13; LEAQ (R12)(R12*2), R8; LEAQ (SI)(R12*4), R9")
+	t.label("transposeBlock")
+	for half, base := range []string{"SI", "R9"} {
+		for i := range 4 {
+			t.p("VMOVUPS (%s)%s, Y%d", base, indexed(i, "R12", "R8"), 4*half+i)
+		}
+	}
+	// Pairs, then fours, then halves of 128 bits.
+	for i := 0; i < 8; i += 2 {
+		t.p("VUNPCKLPS Y%d, Y%d, Y%d", i+1, i, 8+i)
+		t.p("VUNPCKHPS Y%d, Y%d, Y%d", i+1, i, 9+i)
+	}
+	for h := 0; h < 8; h += 4 {
+		for i := range 2 {
+			t.p("VSHUFPS $0x44, Y%d, Y%d, Y%d", 8+h+2+i, 8+h+i, h+2*i)
+			t.p("VSHUFPS $0xee, Y%d, Y%d, Y%d", 8+h+2+i, 8+h+i, h+2*i+1)
+		}
+	}
+	t.p("LEAQ (DI)(R11*4), R10")
+	for i := range 4 {
+		t.p("VPERM2F128 $0x20, Y%d, Y%d, Y8", i+4, i)
+		t.p("VPERM2F128 $0x31, Y%d, Y%d, Y9", i+4, i)
+		t.p("VMOVUPS Y8, (DI)%s", indexed(i, "R11", "R13"))
+		t.p("VMOVUPS Y9, (R10)%s", indexed(i, "R11", "R13"))
+	}
+	t.p("LEAQ (DI)(R11*8), DI")
+	t.p("ADDQ $32, SI")
+	t.p("ADDQ $32, R9")
+	t.p("DECQ CX")
+	t.p("JNE  transposeBlock")
+	t.p("VZEROUPPER")
+	t.p("RET")
+}

@@ -1,0 +1,5 @@
+package blas
+
+const libraryName = "Accelerate"
+
+var files = []string{"/System/Library/Frameworks/Accelerate.framework/Accelerate"}

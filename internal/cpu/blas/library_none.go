@@ -1,0 +1,5 @@
+//go:build !darwin && !(linux && openblas)
+
+package blas
+
+func library() (string, sgemmFunc) { return "", nil }
