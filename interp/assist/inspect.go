@@ -174,7 +174,9 @@ func (a *analysis) describeObject(v View, obj types.Object, level int) (p page) 
 	if level > 0 {
 		p.source = symbols.Source(textKey(obj))
 	}
-	if v.Definition != nil {
+	// Only what belongs to the session's own package was declared by its cells;
+	// names of this cell belong to a package of the same path.
+	if v.Definition != nil && obj.Pkg() != nil && obj.Pkg() == v.Package {
 		if d, ok := v.Definition(obj); ok {
 			p.where = d.Cell + ", line " + itoa(d.Line)
 			p.text = d.Doc

@@ -27,6 +27,7 @@ import (
 	"sync"
 
 	"loris/interp/symbols/archive"
+	"loris/interp/symbols/library"
 	"loris/interp/symbols/std"
 	"loris/interp/symbols/table"
 )
@@ -55,34 +56,33 @@ var (
 )
 
 func init() {
-	if err := Add(std.Packages, std.Archive, std.Delta); err != nil {
-		panic(err)
-	}
+	add(std.Packages, std.Archive, std.Delta)
+	add(library.Packages, library.Archive, "")
+	slices.Sort(paths)
 }
 
-// Add makes more packages known. It is meant for init functions of packages
-// of generated tables: it must not run beside other calls of this package.
-// delta may be empty.
-func Add(tables []*table.Package, base, delta string) error {
-	from := &source{}
-	var err error
-	if from.base, err = archive.Open(base); err != nil {
-		return err
-	}
+// add makes packages known. delta may be empty.
+func add(tables []*table.Package, base, delta string) {
+	from := &source{base: open(base)}
 	if delta != "" {
-		if from.delta, err = archive.Open(delta); err != nil {
-			return err
-		}
+		from.delta = open(delta)
 	}
 	for _, t := range tables {
 		packages[t.Path] = &packageEntry{table: t, from: from}
 		paths = append(paths, t.Path)
 	}
-	slices.Sort(paths)
 	for _, path := range from.base.Paths(archive.Doc) {
 		docs[path] = from
 	}
-	return nil
+}
+
+// open reads the index of an archive that is part of the program.
+func open(data string) *archive.Archive {
+	a, err := archive.Open(data)
+	if err != nil {
+		panic(err)
+	}
+	return a
 }
 
 func (s *source) export(path string) ([]byte, error) {

@@ -1,18 +1,8 @@
 // Package library holds the generated symbol tables of Loris's own packages
-// and adds them to package symbols. A program imports it for that effect.
+// and the archive of their export data, documentation and source.
 package library
 
-import (
-	_ "embed"
-
-	"loris/interp/symbols"
-)
+import _ "embed"
 
 //go:embed library.bin
-var archived string
-
-func init() {
-	if err := symbols.Add(Packages, archived, ""); err != nil {
-		panic(err)
-	}
-}
+var Archive string

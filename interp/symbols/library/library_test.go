@@ -1,4 +1,4 @@
-package library
+package library_test
 
 import (
 	"os"
@@ -8,6 +8,7 @@ import (
 
 	"loris/interp/symbols"
 	"loris/interp/symbols/archive"
+	"loris/interp/symbols/library"
 )
 
 // The tables and export data describe the API of the library as it is now. The
@@ -35,7 +36,7 @@ func TestTablesAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, got := exports(t, string(data)), exports(t, archived)
+	want, got := exports(t, string(data)), exports(t, library.Archive)
 	for path := range want {
 		if got[path] != want[path] {
 			t.Errorf("the export data of %s is out of date: run go generate ./interp/symbols", path)
@@ -60,10 +61,10 @@ func exports(t *testing.T, data string) map[string]string {
 }
 
 func TestEveryPackageLoads(t *testing.T) {
-	if len(Packages) == 0 {
+	if len(library.Packages) == 0 {
 		t.Fatal("no packages")
 	}
-	for _, p := range Packages {
+	for _, p := range library.Packages {
 		m, err := symbols.Package(p.Path)
 		if err != nil {
 			t.Errorf("%s: %v", p.Path, err)
