@@ -92,6 +92,7 @@ type Stream struct {
 	first         uint64
 	profile       bool
 	barriers      int
+	flushAt       int // dispatches per command buffer
 
 	done      sync.Mutex // guards what follows; taken after mu
 	inFlight  []submission
@@ -103,7 +104,7 @@ type Stream struct {
 }
 
 func newStream(d *Device) *Stream {
-	s := &Stream{device: d, failures: map[uint64]error{}, sequence: 1}
+	s := &Stream{device: d, failures: map[uint64]error{}, sequence: 1, flushAt: flushDispatches[d.Class]}
 	s.waiters.New = func() any { return new(objc.Sender) }
 	s.queue = objc.ID(newCommandQueue.Send(d.id, 1024))
 	s.fence = objc.ID(newFence.Send(d.id))
@@ -198,7 +199,7 @@ func (s *Stream) Dispatch(d *Dispatch) {
 }
 
 func (s *Stream) full() bool {
-	return s.profile || s.device.options.Serial || s.dispatches >= flushDispatches[s.device.Class] ||
+	return s.profile || s.device.options.Serial || s.dispatches >= s.flushAt ||
 		s.bytes >= flushBytes || s.estimate >= flushEstimate
 }
 
