@@ -410,9 +410,6 @@ func (c *compiler) target(i int) slot {
 		if a := c.alias[k]; a >= 0 && c.lastIn[a] > i {
 			continue
 		}
-		if c.s.Own > 0 && k == 0 && c.accUsedAfter(i) {
-			continue
-		}
 		if in.Row && c.pr.cut {
 			continue
 		}
@@ -421,20 +418,6 @@ func (c *compiler) target(i int) slot {
 		return s
 	}
 	return c.register(in.Row)
-}
-
-// accUsedAfter reports whether the product, which lies in the first output, is
-// read after instruction i.
-func (c *compiler) accUsedAfter(i int) bool {
-	for j := i + 1; j < len(c.p.Instrs); j++ {
-		in := &c.p.Instrs[j]
-		for _, a := range in.Args[:in.NArgs] {
-			if a.Kind == plan.AccRef {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // stores writes the outputs that no instruction wrote in place.

@@ -21,40 +21,54 @@ var vecTypes = map[ir.DType]vec.Type{
 // ok is false where the two differ: unsigned results, and casts to a half
 // whose rounding another instruction must see.
 func (r *run) compileElementwise(s *plan.Step) (k kernel, ok bool, err error) {
-	p := s.Program
-	if p.HasRows() || !narrowOnlyAtEnds(p) {
-		return nil, false, nil
-	}
 	shape, strides, ok := commonShape(s)
 	if !ok {
 		return nil, false, nil
 	}
-	b := &vecBuilder{r: r, s: s, prog: &vec.Program{}, consts: map[int32]vec.Value{}}
+	b, ok := r.newVecProgram(s, strides, len(shape))
+	if !ok {
+		return nil, false, nil
+	}
+	v, err := b.bind(shape)
+	if err != nil {
+		return nil, false, err
+	}
+	return func() error {
+		v.run(r, 0, nil)
+		return nil
+	}, true, nil
+}
+
+// newVecProgram builds the program of a step over a shape for which the strides
+// of its inputs are given.
+func (r *run) newVecProgram(s *plan.Step, strides [][]int, dims int) (b *vecProgram, ok bool) {
+	p := s.Program
+	if p.HasRows() || !narrowOnlyAtEnds(p) {
+		return nil, false
+	}
+	b = &vecProgram{r: r, s: s, prog: &vec.Program{}, consts: map[int32]vec.Value{}, strides: strides}
 	for i := range p.Inputs {
 		if p.Inputs[i].Kind != plan.EachInput {
-			return nil, false, nil
+			return nil, false
 		}
 		b.inputs = append(b.inputs, b.prog.Input(vecTypes[p.Inputs[i].DType]))
 	}
-	if !b.constInputs(&strides, len(shape)) {
-		return nil, false, nil
+	if s.Own > 0 {
+		b.acc = b.prog.Input(vec.F32)
+		b.strides = append(b.strides, nil)
+	}
+	if !b.constInputs(dims) {
+		return nil, false
 	}
 	for i := range p.Instrs {
 		if !b.instr(&p.Instrs[i]) {
-			return nil, false, nil
+			return nil, false
 		}
 	}
 	for i, st := range p.Stores {
 		b.prog.Output(b.value(st.Ref), vecTypes[s.Out[i].DType])
 	}
-	if err := b.prog.Compile(); err != nil {
-		return nil, false, err
-	}
-	bound, err := b.prog.Bind(shape, strides)
-	if err != nil {
-		return nil, false, err
-	}
-	return b.kernel(bound), true, nil
+	return b, b.prog.Compile() == nil
 }
 
 // narrowOnlyAtEnds reports whether half results are only stored, there are no
@@ -81,7 +95,7 @@ func narrowOnlyAtEnds(p *plan.Program) bool {
 	return true
 }
 
-// commonShape finds a shape over which strides can express every input; inputs
+// commonShape finds, for a step without operands of its own, a shape over which strides can express every input; inputs
 // in order get nil strides.
 func commonShape(s *plan.Step) (shape ir.Shape, strides [][]int, ok bool) {
 	n := s.Program.Rows * s.Program.Cols
@@ -109,16 +123,18 @@ func commonShape(s *plan.Step) (shape ir.Shape, strides [][]int, ok bool) {
 	return shape, strides, true
 }
 
-// vecBuilder writes the program. Constants are inputs that repeat one element,
-// since their values change from run to run.
-type vecBuilder struct {
-	r      *run
-	s      *plan.Step
-	prog   *vec.Program
-	inputs []vec.Value
-	instrs []vec.Value
-	consts map[int32]vec.Value
-	slots  []constSlot
+// vecProgram is a program of package vec for a step. Constants are inputs that
+// repeat one element, since their values change from run to run.
+type vecProgram struct {
+	r       *run
+	s       *plan.Step
+	prog    *vec.Program
+	inputs  []vec.Value
+	acc     vec.Value // the product before an epilogue
+	instrs  []vec.Value
+	consts  map[int32]vec.Value
+	slots   []constSlot
+	strides [][]int // of all inputs: the step's, the product, constants
 }
 
 // constSlot is a constant in memory, set before each run.
@@ -128,7 +144,7 @@ type constSlot struct {
 	value *[8]byte
 }
 
-func (b *vecBuilder) constInputs(strides *[][]int, dims int) bool {
+func (b *vecProgram) constInputs(dims int) bool {
 	add := func(r plan.Ref) bool {
 		if r.Kind != plan.ConstRef {
 			return true
@@ -142,7 +158,7 @@ func (b *vecBuilder) constInputs(strides *[][]int, dims int) bool {
 		}
 		b.consts[r.Index] = b.prog.Input(vecTypes[d])
 		b.slots = append(b.slots, constSlot{r.Index, d, new([8]byte)})
-		*strides = append(*strides, make([]int, dims))
+		b.strides = append(b.strides, make([]int, dims))
 		return true
 	}
 	for i := range b.s.Program.Instrs {
@@ -161,17 +177,19 @@ func (b *vecBuilder) constInputs(strides *[][]int, dims int) bool {
 	return true
 }
 
-func (b *vecBuilder) value(r plan.Ref) vec.Value {
+func (b *vecProgram) value(r plan.Ref) vec.Value {
 	switch r.Kind {
 	case plan.InputRef:
 		return b.inputs[r.Index]
 	case plan.ConstRef:
 		return b.consts[r.Index]
+	case plan.AccRef:
+		return b.acc
 	}
 	return b.instrs[r.Index]
 }
 
-func (b *vecBuilder) instr(in *plan.Instr) bool {
+func (b *vecProgram) instr(in *plan.Instr) bool {
 	var args [3]vec.Value
 	for i := range in.NArgs {
 		args[i] = b.value(in.Args[i])
@@ -205,26 +223,50 @@ func (b *vecBuilder) instr(in *plan.Instr) bool {
 	return true
 }
 
-// kernel returns the step's kernel.
-func (b *vecBuilder) kernel(k *vec.Kernel) kernel {
-	r, s := b.r, b.s
-	in := make([]unsafe.Pointer, len(s.In)+len(b.slots))
-	out := make([]unsafe.Pointer, len(s.Out))
+// vecKernel is a program bound to a shape.
+type vecKernel struct {
+	b       *vecProgram
+	k       *vec.Kernel
+	in, out []unsafe.Pointer
+	inRow   []int // bytes from row to row of a block, for epilogues
+	outRow  []int
+}
+
+func (b *vecProgram) bind(shape ir.Shape) (*vecKernel, error) {
+	k, err := b.prog.Bind(shape, b.strides)
+	if err != nil {
+		return nil, err
+	}
+	v := &vecKernel{b: b, k: k, in: make([]unsafe.Pointer, len(b.strides)), out: make([]unsafe.Pointer, len(b.s.Out))}
+	first := len(b.strides) - len(b.slots)
 	for i := range b.slots {
-		in[len(s.In)+i] = unsafe.Pointer(b.slots[i].value)
+		v.in[first+i] = unsafe.Pointer(b.slots[i].value)
 	}
-	return func() error {
-		for i := range s.In {
-			in[i] = r.at(&s.In[i])
+	return v, nil
+}
+
+// run runs the kernel from a row on; acc is the product of an epilogue.
+func (v *vecKernel) run(r *run, row int, acc unsafe.Pointer) {
+	s := v.b.s
+	n := len(s.In) - s.Own
+	for i := range n {
+		v.in[i] = r.at(&s.In[s.Own+i])
+		if v.inRow != nil {
+			v.in[i] = unsafe.Add(v.in[i], row*v.inRow[i])
 		}
-		for i := range s.Out {
-			out[i] = r.at(&s.Out[i])
-		}
-		for i := range b.slots {
-			c := &b.slots[i]
-			fillConst(unsafe.Pointer(c.value), c.dtype, r.b.Consts[c.index], 1)
-		}
-		k.Run(r.pool, r.b.Stop.Flag(), in, out)
-		return nil
 	}
+	if s.Own > 0 {
+		v.in[n] = acc
+	}
+	for i := range s.Out {
+		v.out[i] = r.at(&s.Out[i])
+		if v.outRow != nil {
+			v.out[i] = unsafe.Add(v.out[i], row*v.outRow[i])
+		}
+	}
+	for i := range v.b.slots {
+		c := &v.b.slots[i]
+		fillConst(unsafe.Pointer(c.value), c.dtype, r.b.Consts[c.index], 1)
+	}
+	v.k.Run(r.pool, r.b.Stop.Flag(), v.in, v.out)
 }

@@ -3,6 +3,7 @@ package cpu
 import (
 	"unsafe"
 
+	"loris/internal/cpu/feature"
 	"loris/internal/cpu/gemm"
 	"loris/internal/ir"
 	"loris/internal/plan"
@@ -12,15 +13,21 @@ import (
 type product struct {
 	r     *run
 	s     *plan.Step
-	call  *gemm.Call // the sum of products
-	ready *gemm.Call // the same with a packed first right factor, once there is one
+	parts []rowPart  // the sum of products, by blocks of rows
 	inner *gemm.Call // z@A of a LoRAStep
-	terms []term     // factors of call
+	terms []term     // factors of the sum
 	low   term       // factors of inner
-	h     []float32  // result of inner
-	hSize int
-	pr    *program // the epilogue
+	hSize int        // elements of the result of inner
+	after *epilogue  // nil if there is none
 	batch int
+	rows  int
+}
+
+// rowPart computes blocks of so many rows.
+type rowPart struct {
+	rows  int
+	call  *gemm.Call
+	ready *gemm.Call // the same with a packed first right factor, once there is one
 }
 
 // term are two factors: operands of the step.
@@ -101,7 +108,7 @@ func (p *product) prepare() error {
 		rows = x.Shape[:n-1].Size()
 	}
 	c := &gemm.Call{}
-	p.call = c
+	p.rows = rows
 	c.M, c.N = rows, cols
 	c.C = gemm.Matrix{RowStride: cols, ColStride: 1}
 	for _, t := range p.terms {
@@ -140,10 +147,40 @@ func (p *product) prepare() error {
 		batch[i].C = i * rows * cols
 	}
 	c.Batch = batch
-	if s.Program != nil {
-		return p.epilogue(rows, cols)
+	return p.split(c)
+}
+
+// split cuts a product with an epilogue into blocks of rows that stay in the
+// second-level caches until the epilogue has run.
+func (p *product) split(c *gemm.Call) error {
+	s := p.s
+	if s.Program == nil || p.rows == 0 {
+		p.parts = []rowPart{{rows: max(1, c.M), call: c}}
+		return nil
 	}
-	return nil
+	block := p.rows
+	if p.batch == 1 {
+		perRow := 4 * c.N * (2 + len(s.In) - s.Own + len(s.Out))
+		most := max(64, p.r.pool.Threads()*feature.Cache().L2/2/max(1, perRow))
+		blocks := (p.rows + most - 1) / most
+		block = (p.rows + blocks - 1) / blocks
+	}
+	sizes := []int{block}
+	if tail := p.rows % block; tail > 0 {
+		sizes = append(sizes, tail)
+	}
+	for _, n := range sizes {
+		part := *c
+		part.M = n
+		part.Terms = append([]gemm.Term(nil), c.Terms...)
+		p.parts = append(p.parts, rowPart{rows: n, call: &part})
+	}
+	for i := range sizes { // a batch is one block of all its rows
+		sizes[i] *= p.batch
+	}
+	var err error
+	p.after, err = p.r.newEpilogue(s, sizes, p.rows*p.batch, c.N)
+	return err
 }
 
 // leftOf returns the layout of a left factor's rows.
@@ -191,103 +228,72 @@ func (p *product) offsets(factor func(i int) *plan.Operand) []gemm.Offsets {
 // run computes the product.
 func (p *product) run() error {
 	r := p.r
-	flag := r.b.Stop.Flag()
+	var h unsafe.Pointer
 	if p.inner != nil {
-		h, err := r.temp(4 * p.hSize)
-		if err != nil {
-			return err
-		}
+		h = r.mustTemp(4 * p.hSize)
 		p.inner.C.Data = h
-		p.factor(&p.inner.Terms[0], p.low)
-		if !p.inner.Run(r.pool, flag) {
+		p.factor(&p.inner.Terms[0], p.low, nil, 0)
+		if !p.inner.Run(r.pool, r.b.Stop.Flag()) {
 			return nil
 		}
-		p.call.Terms[1].A.Data = h
 	}
-	c := p.call
-	for i, t := range p.terms {
-		p.factor(&c.Terms[i], t)
+	acc := r.at(&p.s.Out[0])
+	if p.after != nil {
+		acc = p.after.target(r)
 	}
-	if w := p.weight(); w != nil {
-		if p.ready == nil {
-			p.ready = p.packedCall()
+	for row := 0; row < p.rows; row += p.parts[0].rows {
+		part := &p.parts[0]
+		if row+part.rows > p.rows {
+			part = &p.parts[1]
 		}
-		c = p.ready
-		c.Terms[0].A.Data, c.Terms[0].Packed = p.call.Terms[0].A.Data, w
-		for i := 1; i < len(c.Terms); i++ {
-			c.Terms[i] = p.call.Terms[i]
+		if !p.block(part, row, h, acc) {
+			return nil
+		}
+		if p.after != nil {
+			p.after.run(r, row, part.rows, p.batch, acc)
 		}
 	}
-	c.C.Data = r.at(&p.s.Out[0])
-	c.Run(r.pool, flag)
 	return nil
+}
+
+// block computes rows from row on.
+func (p *product) block(part *rowPart, row int, h, acc unsafe.Pointer) bool {
+	r, c := p.r, part.call
+	for i, t := range p.terms {
+		p.factor(&c.Terms[i], t, h, row)
+	}
+	if w := p.weight(c); w != nil {
+		if part.ready == nil {
+			part.ready = &gemm.Call{M: c.M, N: c.N, C: c.C, Terms: append([]gemm.Term(nil), c.Terms...)}
+		}
+		ready := part.ready
+		copy(ready.Terms, c.Terms)
+		ready.Terms[0].B, ready.Terms[0].Packed = gemm.Matrix{}, w
+		c = ready
+	}
+	c.C.Data = unsafe.Add(acc, 4*row*c.N)
+	return c.Run(r.pool, r.b.Stop.Flag())
 }
 
 // weight returns the packed first right factor if it is one that stays.
-func (p *product) weight() *gemm.PackedB {
-	if p.batch != 1 || p.call.M < 4 {
+func (p *product) weight(c *gemm.Call) *gemm.PackedB {
+	if p.batch != 1 || c.M < 4 {
 		return nil
 	}
-	t := &p.call.Terms[0]
-	return p.r.weight(p.terms[0].b, t.B, t.K, p.call.N)
+	t := &c.Terms[0]
+	return p.r.weight(p.terms[0].b, t.B, t.K, c.N)
 }
 
-// packedCall is the call for a packed first right factor.
-func (p *product) packedCall() *gemm.Call {
-	c := &gemm.Call{M: p.call.M, N: p.call.N, C: p.call.C, Epilogue: p.call.Epilogue}
-	c.Terms = append(c.Terms, p.call.Terms...)
-	c.Terms[0].B = gemm.Matrix{}
-	return c
-}
-
-// factor binds the addresses of a term.
-func (p *product) factor(g *gemm.Term, t term) {
+// factor binds the addresses of a term for the rows from row on; h is the left
+// factor of a term that has none of its own.
+func (p *product) factor(g *gemm.Term, t term, h unsafe.Pointer, row int) {
 	r := p.r
 	if t.a != nil {
-		g.A.Data = r.at(t.a)
+		h = r.at(t.a)
 	}
+	g.A.Data = unsafe.Add(h, 4*row*g.A.RowStride)
 	g.B.Data = r.at(t.b)
 	if t.alpha.Kind == plan.ConstRef {
 		g.Alpha = float32(r.b.Consts[t.alpha.Index])
-	}
-}
-
-// epilogue compiles the program and hooks it into the product: it runs on each
-// finished part, row by row.
-func (p *product) epilogue(rows, cols int) error {
-	pr, err := compileProgram(p.r.plan, p.s)
-	if err != nil {
-		return err
-	}
-	p.pr = pr
-	p.call.Epilogue = func(item, i0, i1, j0, j1 int) {
-		b, err := p.r.dev.mem.Alloc(pr.scratchBytes())
-		if err != nil {
-			panic(err)
-		}
-		defer p.r.dev.mem.Free(b)
-		p.finish(b.Pointer(), item*rows+i0, item*rows+i1, cols, j0, j1)
-	}
-	return nil
-}
-
-// finish runs the epilogue on rows i0 to i1 of the result, columns j0 to j1.
-func (p *product) finish(scratch unsafe.Pointer, i0, i1, cols, j0, j1 int) {
-	pv := p.pr.start(p.r, scratch)
-	base := p.r.at(&p.s.Out[0])
-	part := func(o, n int) {
-		for ; n > 0; n, o = n-p.pr.tile, o+p.pr.tile {
-			if p.pr.acc >= 0 {
-				pv[p.pr.acc] = unsafe.Add(base, 4*o)
-			}
-			p.pr.runTile(p.r, pv, o, min(n, p.pr.tile), 0, 0, p.pr.actions, false)
-		}
-	}
-	if j0 == 0 && j1 == cols {
-		part(i0*cols, (i1-i0)*cols)
-		return
-	}
-	for i := i0; i < i1; i++ {
-		part(i*cols+j0, j1-j0)
 	}
 }

@@ -100,8 +100,13 @@ func (r *run) compileFused(s *plan.Step) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	tiles, chunks := pr.tiles(), 0
-	chunks = r.chunksFor(pr.cost, tiles)
+	if pr.cut && pr.p.Rows < 2*r.pool.Threads() {
+		if parts := r.chunksFor(pr.cost/float64(pr.p.Rows), pr.p.Cols/(4*pr.tile)); parts > 1 {
+			return pr.cutRows(r, parts), nil
+		}
+	}
+	tiles := pr.tiles()
+	chunks := r.chunksFor(pr.cost, tiles)
 	f := func(i int, w *pool.Worker) { pr.run(r, w, tiles*i/chunks, tiles*(i+1)/chunks) }
 	return func() error { r.split(chunks, pr.cost, f); return nil }, nil
 }
@@ -213,5 +218,54 @@ func (pr *program) do(r *run, pv []unsafe.Pointer, o, n, row, rows int, actions 
 		case doRowOp:
 			a.rowOp(pv[a.dst], pv[a.a], pv[a.b], pv[a.c], rows, n/rows)
 		}
+	}
+}
+
+// cutRows returns the kernel of a program over few long rows: the parts of each
+// row are reduced apart, then together.
+func (pr *program) cutRows(r *run, parts int) kernel {
+	var sums []*action
+	for i := range pr.actions {
+		if pr.actions[i].kind == doReduce {
+			sums = append(sums, &pr.actions[i])
+		}
+	}
+	var partial unsafe.Pointer
+	at := func(row, part, sum int) unsafe.Pointer {
+		return unsafe.Add(partial, 8*((row*parts+part)*len(sums)+sum))
+	}
+	tiles := (pr.p.Cols + pr.tile - 1) / pr.tile
+	job := func(c int, w *pool.Worker) {
+		row, part := c/parts, c%parts
+		pv := pr.start(r, w.Scratch(pr.scratchBytes()).Pointer())
+		first := tiles * part / parts
+		for t := first; t < tiles*(part+1)/parts; t++ {
+			if (t-first)&63 == 63 && r.stopped() {
+				return
+			}
+			o := t * pr.tile
+			pr.runTile(r, pv, row*pr.p.Cols+o, min(pr.tile, pr.p.Cols-o), row, 1, pr.actions, t > first)
+		}
+		for i, a := range sums {
+			copy(slice[byte](at(row, part, i), a.dstE), slice[byte](pv[a.dst], a.dstE))
+		}
+	}
+	return func() error {
+		partial = r.mustTemp(8 * pr.p.Rows * parts * len(sums))
+		r.split(pr.p.Rows*parts, pr.cost, job)
+		if r.stopped() {
+			return nil
+		}
+		pv := pr.start(r, r.mustTemp(pr.scratchBytes()))
+		for row := range pr.p.Rows {
+			for i, a := range sums {
+				copy(slice[byte](pv[a.dst], a.dstE), slice[byte](at(row, 0, i), a.dstE))
+				for part := 1; part < parts; part++ {
+					a.reduce(pv[a.dst], at(row, part, i), 1, 1, true)
+				}
+			}
+			pr.runTile(r, pv, row*pr.p.Cols, 0, row, 1, pr.finish, false)
+		}
+		return nil
 	}
 }

@@ -17,8 +17,23 @@ type reducer = func(dst, a unsafe.Pointer, rows, cols int, more bool)
 func reducers(o ir.Op, d ir.DType) reducer {
 	switch d {
 	case ir.F32:
-		if o == op.Sum {
-			return reduceWith(sumFloat32, func(a, b float32) float32 { return a + b })
+		switch o {
+		case op.Sum:
+			return vecReducer(vec.Sum, func(a, b float32) float32 { return a + b })
+		case op.Max:
+			return vecReducer(vec.Max, func(a, b float32) float32 {
+				if a != a || a > b {
+					return a
+				}
+				return b
+			})
+		case op.Min:
+			return vecReducer(vec.Min, func(a, b float32) float32 {
+				if a != a || a < b {
+					return a
+				}
+				return b
+			})
 		}
 		return reducerOf[float32](o)
 	case ir.F64:
@@ -29,6 +44,21 @@ func reducers(o ir.Op, d ir.DType) reducer {
 		return reducerOf[int64](o)
 	}
 	return reducerOf[uint8](o)
+}
+
+// vecReducer is a reduction by package vec. A result that more is added to is
+// alone in its register, whose next element serves as scratch.
+func vecReducer(all func(out []float32, x vec.Rows, rows, cols int), both func(a, b float32) float32) reducer {
+	return func(dst, a unsafe.Pointer, rows, cols int, more bool) {
+		d, x := slice[float32](dst, rows), vec.Rows{Data: a, Stride: cols}
+		if !more {
+			all(d, x, rows, cols)
+			return
+		}
+		d = slice[float32](dst, 2)
+		all(d[1:], x, 1, cols)
+		d[0] = both(d[0], d[1])
+	}
 }
 
 func reduceWith[T any](all func([]T) T, both func(a, b T) T) reducer {
@@ -103,24 +133,6 @@ func sum[T number](x []T) T {
 	}
 	h := len(x) / 2
 	return sum(x[:h]) + sum(x[h:])
-}
-
-// sumFloat32 adds in eight lanes, pairwise over blocks.
-func sumFloat32(x []float32) float32 {
-	if len(x) > 512 {
-		h := len(x) / 2 &^ 7
-		return sumFloat32(x[:h]) + sumFloat32(x[h:])
-	}
-	var s [8]float32
-	for ; len(x) >= 8; x = x[8:] {
-		for k := range s {
-			s[k] += x[k]
-		}
-	}
-	for k, v := range x {
-		s[k] += v
-	}
-	return (s[0] + s[4] + (s[1] + s[5])) + (s[2] + s[6] + (s[3] + s[7]))
 }
 
 func lowest[T number]() T {

@@ -17,7 +17,9 @@ func (t terms) AppendKey(b []byte) []byte {
 
 // products turns sums of two matrix products into one op, and those of the
 // form x@W + s·(z@A)@B into a LoRA linear: the sum is made while the product is
-// still in registers. The scale may stand on either side of B.
+// still in registers. The scale may stand on either side of B. The transpose of
+// a tall product that nothing else uses is the wide product of the transposes:
+// kernels like long rows.
 func products(consts *constants) func(g *graph) *graph {
 	return func(g *graph) *graph { return sumProducts(g, consts) }
 }
@@ -35,6 +37,18 @@ func sumProducts(g *graph, consts *constants) *graph {
 					v = w
 					break
 				}
+			}
+		}
+		if v.op == op.Transpose && len(v.shape) == 2 {
+			if p := &b.vals[v.in[0]]; p.op == op.MatMul && p.shape[0] > p.shape[1] && m.once(v.in[0]) && len(b.vals[p.in[0]].shape) == 2 && len(b.vals[p.in[1]].shape) == 2 {
+				x, y, flops, perm := p.in[0], p.in[1], p.flops, v.attrs
+				add := func(i int32) int32 {
+					s := b.vals[i].shape
+					old, uses = append(old, int32(len(uses))), append(uses, 1)
+					return b.add(value{op: op.Transpose, dtype: v.dtype, shape: ir.Shape{s[1], s[0]}, attrs: perm, in: []int32{i}, node: v.node})
+				}
+				v.op, v.attrs, v.flops = op.MatMul, nil, flops
+				v.in = []int32{add(y), add(x)}
 			}
 		}
 		old = append(old, at)
