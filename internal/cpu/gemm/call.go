@@ -194,7 +194,7 @@ func (c *Call) makePlan(threads int) plan {
 	for i := range c.Terms {
 		t := &c.Terms[i]
 		flop += 2 * float64(c.M) * float64(c.N) * float64(t.K)
-		pl.direct[i] = !t.panels() && t.Source == nil && t.B.ColStride == 1 && (c.M <= 4*k.mr || t.K <= 32)
+		pl.direct[i] = !t.panels() && t.Source == nil && t.B.ColStride == 1 && c.inPlace(t, k)
 		pl.copyA[i] = t.A.ColStride != 1 || t.alpha() != 1 || sharesSets(t.A.RowStride, min(c.M, k.mr))
 		pl.addTerm(i, t, k)
 	}
@@ -223,6 +223,21 @@ func (c *Call) makePlan(threads int) plan {
 	pl.scratchA = 4 * pl.mc * longest
 	pl.scratchTail = 4 * kc * k.nr
 	return pl
+}
+
+// inPlace reports whether panels of a right factor with contiguous rows are read
+// where they lie. That saves packing, but each row of a panel is then a page of its
+// own, and with long strides few rows fit the caches' sets: it suits few rows of A,
+// or short rows of B.
+func (c *Call) inPlace(t *Term, k *kernel) bool {
+	stride := max(t.B.RowStride, -t.B.RowStride)
+	switch {
+	case t.K <= 32 || c.M <= 4*k.mr:
+		return true
+	case stride <= 1000:
+		return true
+	}
+	return stride <= 8192 && c.M <= 24*k.mr
 }
 
 // addTerm cuts a term along k; short terms join the group before them.
