@@ -12,11 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/alecthomas/chroma/v2"
-	chromahtml "github.com/alecthomas/chroma/v2/formatters/html"
-	"github.com/alecthomas/chroma/v2/lexers"
-	"github.com/alecthomas/chroma/v2/styles"
 )
 
 // ExportOptions say how a notebook becomes HTML.
@@ -51,20 +46,12 @@ func (nb *Notebook) WriteHTML(path string, o ExportOptions) error {
 // inside, light and dark by the reader's preference, no script and no network
 // (a content security policy holds outputs to that too).
 func (nb *Notebook) HTML(o ExportOptions) ([]byte, error) {
-	x := &exporter{options: o, lexer: lexers.Get(cmpOr(nb.Language(), "go"))}
-	if x.lexer == nil {
-		x.lexer = lexers.Fallback
-	}
-	x.lexer = chroma.Coalesce(x.lexer)
-	css, err := highlightCSS()
-	if err != nil {
-		return nil, err
-	}
+	x := &exporter{options: o, language: cmpOr(nb.Language(), "go")}
 	data := struct {
 		Title string
 		CSS   template.CSS
 		Cells []pageCell
-	}{Title: cmpOr(o.Title, nb.title()), CSS: template.CSS(pageCSS + css)}
+	}{Title: cmpOr(o.Title, nb.title()), CSS: template.CSS(pageCSS)}
 	for _, c := range nb.Cells {
 		pc, err := x.cell(c)
 		if err != nil {
@@ -108,8 +95,8 @@ type pageOutput struct {
 }
 
 type exporter struct {
-	options ExportOptions
-	lexer   chroma.Lexer
+	options  ExportOptions
+	language string
 }
 
 func (x *exporter) cell(c *Cell) (pageCell, error) {
@@ -126,11 +113,7 @@ func (x *exporter) cell(c *Cell) (pageCell, error) {
 	if c.ExecutionCount > 0 {
 		pc.Count = fmt.Sprint(c.ExecutionCount)
 	}
-	body, err := highlight(x.lexer, c.Source)
-	if err != nil {
-		return pc, err
-	}
-	pc.Body = template.HTML(body)
+	pc.Body = template.HTML(code(x.language, c.Source))
 	for _, o := range c.Outputs {
 		po, err := x.output(o)
 		if err != nil {
@@ -141,30 +124,12 @@ func (x *exporter) cell(c *Cell) (pageCell, error) {
 	return pc, nil
 }
 
-var formatter = chromahtml.New(chromahtml.WithClasses(true), chromahtml.TabWidth(4))
-
-func highlight(lexer chroma.Lexer, source string) (string, error) {
-	tokens, err := lexer.Tokenise(nil, source)
-	if err != nil {
-		return "", err
+// code is source as HTML, highlighted if it is Go.
+func code(language, source string) string {
+	if strings.EqualFold(language, "go") || strings.EqualFold(language, "golang") {
+		return highlight(source)
 	}
-	var w strings.Builder
-	err = formatter.Format(&w, styles.Get("github"), tokens)
-	return w.String(), err
-}
-
-// highlightCSS is the colours of source code for light and dark pages.
-func highlightCSS() (string, error) {
-	var light, dark bytes.Buffer
-	if err := formatter.WriteCSS(&light, styles.Get("github")); err != nil {
-		return "", err
-	}
-	if err := formatter.WriteCSS(&dark, styles.Get("github-dark")); err != nil {
-		return "", err
-	}
-	// Each theme by itself: what one leaves to the default, the other must not
-	// set.
-	return "@media(prefers-color-scheme:light){" + light.String() + "}\n@media(prefers-color-scheme:dark){" + dark.String() + "}\n.chroma{background:none!important}\n", nil
+	return "<pre><code>" + html.EscapeString(source) + "</code></pre>"
 }
 
 func (x *exporter) output(o *Output) (pageOutput, error) {

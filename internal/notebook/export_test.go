@@ -1,8 +1,10 @@
 package notebook
 
 import (
+	"html"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -107,10 +109,23 @@ func TestFormulasBecomeMathML(t *testing.T) {
 	}
 }
 
+func TestHighlightKeepsEveryByte(t *testing.T) {
+	tags := regexp.MustCompile(`<[^>]*>`)
+	for _, source := range []string{
+		"", "x := 1", "for i := range 3 { // loop\n\tfmt.Println(\"a<b>\", `raw\n`, 'c')\n}", "/* open", "%help\n!ls -la",
+		"\"unterminated\nx", "é := \"ü\" // ☃\r\ny", "a;b;\n;", "\x00\xff#?",
+	} {
+		got := html.UnescapeString(tags.ReplaceAllString(highlight(source), ""))
+		if got != source {
+			t.Errorf("%q became %q", source, got)
+		}
+	}
+}
+
 func TestFencedCodeIsHighlighted(t *testing.T) {
 	x := &exporter{}
 	got, err := x.markdown("```go\nx := 1\n```\n\n```\n<plain>\n```\n\n```nosuch\n<b>\n```\n", nil)
-	if err != nil || !strings.Contains(got, `class="chroma"`) || !strings.Contains(got, "<pre><code>&lt;plain&gt;\n</code></pre>") || !strings.Contains(got, "<pre><code>&lt;b&gt;") {
+	if err != nil || !strings.Contains(got, `<span class="go-n">1</span>`) || !strings.Contains(got, "<pre><code>&lt;plain&gt;\n</code></pre>") || !strings.Contains(got, "<pre><code>&lt;b&gt;") {
 		t.Error(got, err)
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/alecthomas/chroma/v2"
-	"github.com/alecthomas/chroma/v2/lexers"
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
@@ -130,17 +128,11 @@ func renderCode(w util.BufWriter, source []byte, n ast.Node, entering bool) (ast
 		return ast.WalkContinue, nil
 	}
 	block := n.(*ast.FencedCodeBlock)
-	var code strings.Builder
+	var text strings.Builder
 	for i := range block.Lines().Len() {
 		line := block.Lines().At(i)
-		code.Write(line.Value(source))
+		text.Write(line.Value(source))
 	}
-	out := "<pre><code>" + html.EscapeString(code.String()) + "</code></pre>"
-	if lexer := lexers.Get(string(block.Language(source))); lexer != nil && block.Language(source) != nil {
-		if s, err := highlight(chroma.Coalesce(lexer), code.String()); err == nil {
-			out = s
-		}
-	}
-	_, _ = w.WriteString(out)
+	_, _ = w.WriteString(code(string(block.Language(source)), text.String()))
 	return ast.WalkSkipChildren, nil
 }
