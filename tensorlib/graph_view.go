@@ -193,7 +193,10 @@ func kindOf(n *ir.Node) string {
 }
 
 func tooltip(n *ir.Node) string {
-	flops, bytes := op.Table[n.Op].Cost(n)
+	flops, bytes := 0.0, 0.0
+	if n.Value() == nil { // an evaluated node has dropped what it was made from
+		flops, bytes = op.Table[n.Op].Cost(n)
+	}
 	t := fmt.Sprintf("%s  %s%v\n%v", op.NameOf(n.Op), n.DType, n.Shape, display.Bytes(op.SizeBytes(n)))
 	if flops > 0 {
 		t += fmt.Sprintf("\n%.4g FLOP, %v moved", flops, display.Bytes(bytes))

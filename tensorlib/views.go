@@ -70,7 +70,11 @@ func (x *Tensor) T() *Tensor {
 	if len(n.Shape) < 2 {
 		fail("T", ir.CodeShape, n, "shape %v has fewer than two axes", n.Shape)
 	}
-	return via(op.T, wrap(op.SwapLast(n)), x)
+	y := op.SwapLast(n)
+	if n.DType.Bytes() == 0 {
+		y.Flags |= ir.Tracked // MatMul looks behind it even when it was evaluated
+	}
+	return via(op.T, wrap(y), x)
 }
 
 // Squeeze removes axes of size 1: those given, or all.

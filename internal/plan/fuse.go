@@ -311,7 +311,7 @@ func (f *fusion) fits(i int32, edges []edge, level int32) (out fit, ok bool) {
 		case u == useRow && (f.row[e.by] || gr.head >= 0 || gr.cols != 0 && gr.cols != cols):
 			return fit{}, false
 		case u == useRow:
-			if cols > maxRow || n/cols < 2 && n > maxRow {
+			if cols == 0 || cols > maxRow || n/cols < 2 && n > maxRow {
 				return fit{}, false
 			}
 			ft = fit{row: true, cols: cols}
