@@ -254,6 +254,7 @@ func TestCompletionTypes(t *testing.T) {
 		{"time.Dur‸", "Duration", "class", "int64"},
 		{"time.Seco‸", "Second", "constant", "time.Duration = 1000000000"},
 		{"os.Stdo‸", "Stdout", "variable", "*os.File"},
+		{"lt.Zero‸", "Zeros", "function", "func(shape ...int) *lt.Tensor"},
 		{"math.P‸", "Pi", "constant", "untyped float = 3.14159"},
 	} {
 		code, cursor := cut(t, c.code)

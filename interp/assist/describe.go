@@ -5,6 +5,8 @@ import (
 	"go/types"
 	"strconv"
 	"strings"
+
+	"loris/interp/symbols"
 )
 
 // kindOf is the type of a completion, in words that front ends have icons for.
@@ -44,7 +46,7 @@ func qualifier(from *types.Package) types.Qualifier {
 		if samePackage(p, from) || p.Path() == "main" {
 			return ""
 		}
-		return p.Name()
+		return symbols.ShortName(p.Path(), p.Name())
 	}
 }
 
@@ -207,7 +209,7 @@ func declaration(obj types.Object, from *types.Package) string {
 	q := qualifier(from)
 	owner := ""
 	if obj.Pkg() != nil && !samePackage(obj.Pkg(), from) && obj.Pkg().Path() != "main" {
-		owner = obj.Pkg().Name() + "."
+		owner = symbols.ShortName(obj.Pkg().Path(), obj.Pkg().Name()) + "."
 	}
 	switch obj := obj.(type) {
 	case *types.PkgName:

@@ -60,22 +60,28 @@ func Render(src Source, pn Panic) Report {
 		remark = typeRemark(pn.Value)
 	}
 	p.line(text(styleError, what), text(styleStrong, r.Value), text(styleDim, remark))
-	p.rest(title)
+	p.rest(title, "")
 	switch d, ok := pn.Value.(Detailer); {
 	case detail != nil:
 		p.detail(src, *detail, pn.Frames)
+	case ok && len(pn.Frames) > 0:
+		p.rest(safely(d.Detail), place(pn.Frames[0].Pos))
 	case ok:
-		p.rest(safely(d.Detail))
+		p.rest(safely(d.Detail), "")
 	}
 	p.frames(src, pn)
 	r.Traceback, r.HTML = p.ansi(), p.html()
 	return r
 }
 
-// rest shows all lines but the first.
-func (p *page) rest(s string) {
+// rest shows all lines but the first, and but those that only name a place
+// which is shown anyway.
+func (p *page) rest(s, known string) {
 	if _, rest, more := strings.Cut(strings.TrimRight(s, "\n"), "\n"); more {
 		for l := range strings.SplitSeq(rest, "\n") {
+			if known != "" && strings.TrimSpace(l) == known {
+				continue
+			}
 			if hint, ok := strings.CutPrefix(strings.TrimSpace(l), "hint: "); ok {
 				p.hint(hint)
 				continue

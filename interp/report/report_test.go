@@ -153,7 +153,7 @@ type rich struct{}
 
 func (rich) Error() string { return "MatMul: inner dimensions differ: [8 32] @ [64 32]" }
 func (rich) Detail() string {
-	return rich{}.Error() + "\n  x  f32[8 32]   lt.Zeros  cell 7, line 2\n  w  f32[64 32]  lt.Zeros  cell 7, line 1\n  hint: did you mean x.MatMul(w.T())?"
+	return rich{}.Error() + "\n  cell 7, line 2\n  x  f32[8 32]   lt.Zeros  cell 7, line 2\n  w  f32[64 32]  lt.Zeros  cell 7, line 1\n  hint: did you mean x.MatMul(w.T())?"
 }
 
 type broken struct{}

@@ -97,11 +97,7 @@ func exporters(name string) string {
 	for _, p := range []string{"fmt", "strings", "math", "sort", "slices", "maps", "strconv", "errors", "os", "time", "loris/tensorlib", "loris/tensorlib/nn", "loris/tensorlib/lora", "loris/tensorlib/bench", "loris/display"} {
 		pkg, err := symbols.Importer().Import(p)
 		if err == nil && pkg.Scope().Lookup(name) != nil {
-			short := pkg.Name()
-			if p == "loris/tensorlib" {
-				short = "lt"
-			}
-			found = append(found, short+"."+name)
+			found = append(found, symbols.ShortName(p, pkg.Name())+"."+name)
 		}
 	}
 	if len(found) > 3 {

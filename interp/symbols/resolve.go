@@ -14,6 +14,16 @@ type Import struct{ Name, Path string }
 // shortNames are names that Loris gives to its own packages.
 var shortNames = map[string]string{"lt": "loris/tensorlib"}
 
+// ShortName is what cells call a package: lt for loris/tensorlib, else its name.
+func ShortName(path, name string) string {
+	for short, p := range shortNames {
+		if p == path {
+			return short
+		}
+	}
+	return name
+}
+
 // preferred settles names that several packages share: the first path that has
 // all the members a cell uses wins. Every shared name has a row.
 var preferred = map[string][]string{
