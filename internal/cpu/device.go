@@ -103,8 +103,14 @@ func (d *Device) Alloc(bytes int) (plan.Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Memory{block: b, dev: d}, nil
+	m := memories.Get().(*Memory)
+	m.block, m.dev = b, d
+	return m, nil
 }
+
+// memories keeps descriptions of freed blocks for reuse, so that the arena of a
+// plan costs no allocation.
+var memories = sync.Pool{New: func() any { return new(Memory) }}
 
 // Free implements plan.Device.
 func (d *Device) Free(m plan.Memory) {
@@ -117,4 +123,5 @@ func (d *Device) Free(m plan.Memory) {
 	c.mu.Unlock()
 	d.mem.Free(c.block)
 	c.block = arena.Block{}
+	memories.Put(c)
 }

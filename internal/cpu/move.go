@@ -204,9 +204,7 @@ func indexError(i int64, size int) error {
 }
 
 // indices reads all indices, wrapped to 0..size-1.
-func (r *run) indices(o *plan.Operand, size int, dst []int32) error {
-	v := o.Collapse()
-	l := loader{shape: v.Shape, strides: v.Strides, dtype: o.DType}
+func (r *run) indices(o *plan.Operand, l *loader, size int, dst []int32) error {
 	p := r.at(o)
 	for i := range dst {
 		k := readIndex(p, o.DType, l.offset(i))
@@ -238,7 +236,7 @@ func compileTake(r *run, s *plan.Step) (kernel, error) {
 	outer, size, inner := x.Shape[:axis].Size(), x.Shape[axis], x.Shape[axis+1:].Size()
 	bytes := x.DType.Bytes()
 	direct := x.IsDense()
-	all := newLoader(x, 0)
+	all, places := newLoader(x, 0), newLoader(idx, 1)
 	total := out.Shape.Size()
 	cost := float64(total) * 0.3
 	rows := outer * n
@@ -256,7 +254,7 @@ func compileTake(r *run, s *plan.Step) (kernel, error) {
 			return nil
 		}
 		at = slice[int32](r.mustTemp(4*n), n)
-		if err := r.indices(idx, size, at); err != nil {
+		if err := r.indices(idx, &places, size, at); err != nil {
 			return err
 		}
 		src, dst = r.at(x), r.at(out)
@@ -273,9 +271,10 @@ func compileTakeAlong(r *run, s *plan.Step) (kernel, error) {
 	axis := s.Attrs.(op.Axis).Axis
 	x, idx, out := &s.In[0], &s.In[1], &s.Out[0]
 	n, bytes := out.Shape.Size(), x.DType.Bytes()
+	places := newLoader(idx, 1)
 	return func() error {
 		at := slice[int32](r.mustTemp(4*n), n)
-		if err := r.indices(idx, x.Shape[axis], at); err != nil {
+		if err := r.indices(idx, &places, x.Shape[axis], at); err != nil {
 			return err
 		}
 		src, dst := r.at(x), r.at(out)
@@ -302,13 +301,13 @@ func compileScatter(r *run, s *plan.Step) (kernel, error) {
 	x, idx, out := &s.In[0], &s.In[1], &s.Out[0]
 	u := newArg(&s.In[2])
 	xs, o := newArg(x), newResult(out)
-	n := idx.Shape.Size()
+	n, places := idx.Shape.Size(), newLoader(idx, 1)
 	st := out.Shape.Strides()
 	add := typed(out.DType, addTo[float32], addTo[float64], addTo[int32], addTo[int64], addTo[uint8])
 	bytes := computed(out.DType).Bytes()
 	return func() error {
 		at := slice[int32](r.mustTemp(4*n), n)
-		if err := r.indices(idx, out.Shape[a.Axis], at); err != nil {
+		if err := r.indices(idx, &places, out.Shape[a.Axis], at); err != nil {
 			return err
 		}
 		p := o.get(r)

@@ -22,7 +22,7 @@ type Buffer struct {
 }
 
 // Bytes implements ir.Buffer.
-func (b *Buffer) Bytes() int { return b.mem.Bytes() }
+func (b *Buffer) Bytes() int { return int(b.rec.bytes) }
 
 // Memory returns the device memory.
 func (b *Buffer) Memory() plan.Memory { return b.mem }
@@ -115,6 +115,7 @@ func (b *Buffer) hold() { b.refs.Add(1) }
 func (b *Buffer) drop() {
 	if b.refs.Add(-1) == 0 {
 		b.rec.free()
+		b.mem = nil
 	}
 }
 

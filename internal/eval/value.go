@@ -114,15 +114,14 @@ func Release(n *ir.Node) {
 		return
 	}
 	if Wait(n) != nil {
-		return
+		return // failed, or released before
 	}
 	b, ok := v.Buffer.(*Buffer)
 	if !ok {
 		return
 	}
-	pos := n.Pos
-	n.SetValue(&ir.Value{DType: v.DType, Shape: v.Shape, Err: &ir.Error{Code: ir.CodeFreed, Op: op.NameOf(n.Op), Pos: pos,
-		Shapes: []ir.Shape{v.Shape}, DTypes: []ir.DType{v.DType},
-		Msg: "this tensor was released", Hint: "build it again, or release it later"}})
+	v.Err = &ir.Error{Code: ir.CodeFreed, Op: op.NameOf(n.Op), Pos: n.Pos, Shapes: []ir.Shape{v.Shape}, DTypes: []ir.DType{v.DType},
+		Msg: "this tensor was released", Hint: "build it again, or release it later"}
+	v.Buffer = nil
 	b.drop()
 }

@@ -30,7 +30,8 @@ type Device interface {
 	Supports(op ir.Op, dtype ir.DType) bool
 	// Alloc returns memory with undefined contents, aligned to 64 bytes.
 	Alloc(bytes int) (Memory, error)
-	// Free gives memory back; the device may keep it for the next Alloc.
+	// Free gives memory back; the device may keep it, and the Memory itself, for
+	// the next Alloc.
 	Free(Memory)
 	// Trim returns unused memory to the system.
 	Trim()
