@@ -48,12 +48,8 @@ func (p *Program) rewrite(to target, constants map[int]string) (string, error) {
 		case t.kind == word && t.text == "kernel":
 			continue
 		case t.kind == word && t.text == "constant" && p.isFunctionConstant(i):
-			end := i
-			for ts[end].text != ";" {
-				end++
-			}
 			put(p.functionConstant(i, to, constants))
-			i, previous = end, ";"
+			i, previous = endOfStatement(ts, i), ";"
 			continue
 		case t.kind == word && t.text == "threadgroup" && startsStatement(previous):
 			end, names, err := threadgroupVariable(ts, i)
@@ -138,10 +134,18 @@ func floatLiteral(s string) string {
 func (p *Program) isFunctionConstant(i int) bool {
 	for ; i < len(p.tokens) && p.tokens[i].text != ";"; i++ {
 		if p.tokens[i].kind == attribute && has(p.tokens[i], "function_constant") {
-			return true
+			return endOfStatement(p.tokens, i) < len(p.tokens)
 		}
 	}
 	return false
+}
+
+// endOfStatement is the index of the next semicolon, or the number of tokens.
+func endOfStatement(ts []token, i int) int {
+	for i < len(ts) && ts[i].text != ";" {
+		i++
+	}
+	return i
 }
 
 func (p *Program) functionConstant(i int, to target, values map[int]string) string {
