@@ -234,6 +234,11 @@ func Arange(args ...int) *Tensor {
 	default:
 		fail(name, ir.CodeValue, nil, "%d arguments; (stop), (start, stop) and (start, stop, step) are possible", len(args))
 	}
+	for _, a := range args {
+		if a > 1<<53 || a < -1<<53 {
+			fail(name, ir.CodeValue, nil, "%d is beyond ±2^53", a)
+		}
+	}
 	if step == 0 {
 		fail(name, ir.CodeValue, nil, "the step is 0")
 	}
@@ -250,15 +255,11 @@ func Arange(args ...int) *Tensor {
 // Linspace returns n evenly spaced f32 numbers from start to stop, both included.
 func Linspace(start, stop float64, n int) *Tensor {
 	shape := shapeOf("Linspace", []int{n})
-	v := make([]float32, shape[0])
-	for i := range v {
-		t := 0.0
-		if n > 1 {
-			t = float64(i) / float64(n-1)
-		}
-		v[i] = float32(start*(1-t) + stop*t)
+	step := 0.0
+	if n > 1 {
+		step = (stop - start) / float64(n-1)
 	}
-	return via(op.Linspace, wrap(fromSlice(v, F32, shape)))
+	return via(op.Linspace, wrap(op.Apply(op.Iota, op.Range{Shape: shape, DType: F32, Start: start, Step: step})))
 }
 
 // Concat joins tensors along an axis; dtypes are promoted.

@@ -145,6 +145,7 @@ func (x *Tensor) Or(w any) *Tensor { return binary(op.Or, "Or", x, w) }
 
 // Clip returns x limited to lo … hi, which may be tensors; nil sets no limit.
 func (x *Tensor) Clip(lo, hi any) *Tensor {
+	x.n("Clip")
 	y := x
 	if hi != nil {
 		y = y.Minimum(hi)

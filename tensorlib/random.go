@@ -116,8 +116,8 @@ func (r *Rand) Permutation(n int) *Tensor {
 
 // Split returns n independent streams and advances this one.
 func (r *Rand) Split(n int) []*Rand {
-	if n < 0 {
-		fail("Split", ir.CodeValue, nil, "%d streams", n)
+	if n < 0 || n > 1<<24 {
+		fail("Split", ir.CodeValue, nil, "%d streams; 0 … 2^24 are possible", n)
 	}
 	r = r.or()
 	first := r.counter.Add(uint64(n)) - uint64(n)

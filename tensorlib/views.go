@@ -311,6 +311,7 @@ func (i Index) window(size int) (start, count int) {
 		}
 		return max(low, min(high, v))
 	}
+	i.step = max(-1<<40, min(1<<40, i.step))
 	start, stop := low, high
 	if i.step < 0 {
 		start, stop = high, low

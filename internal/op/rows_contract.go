@@ -106,7 +106,8 @@ func inferConv2d(in []*ir.Node, attrs ir.Attrs, _ int) (ir.DType, ir.Shape, *ir.
 	}
 	out := ir.Shape{x.Shape[0], w.Shape[0], 0, 0}
 	for i := range 2 {
-		if a.Stride[i] < 1 || a.Dilation[i] < 1 || a.Pad[i] < 0 || w.Shape[2+i] < 1 {
+		const most = 1 << 20
+		if a.Stride[i] < 1 || a.Dilation[i] < 1 || a.Pad[i] < 0 || w.Shape[2+i] < 1 || a.Stride[i] > most || a.Dilation[i] > most || a.Pad[i] > most {
 			return 0, nil, problem(ir.CodeValue, "stride %d, dilation %d, padding %d, kernel size %d", a.Stride[i], a.Dilation[i], a.Pad[i], w.Shape[2+i])
 		}
 		room := x.Shape[2+i] + 2*a.Pad[i] - a.Dilation[i]*(w.Shape[2+i]-1) - 1

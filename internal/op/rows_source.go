@@ -174,8 +174,8 @@ func inferPad(in []*ir.Node, attrs ir.Attrs, _ int) (ir.DType, ir.Shape, *ir.Err
 	}
 	out := slices.Clone(x.Shape)
 	for a := range out {
-		if m.Before[a] < 0 || m.After[a] < 0 {
-			return 0, nil, problem(ir.CodeValue, "negative margin on axis %d", a)
+		if m.Before[a] < 0 || m.After[a] < 0 || m.Before[a] > MaxElements || m.After[a] > MaxElements {
+			return 0, nil, problem(ir.CodeValue, "margins %d and %d on axis %d; 0 … 2^40 is possible", m.Before[a], m.After[a], a)
 		}
 		out[a] += m.Before[a] + m.After[a]
 	}
