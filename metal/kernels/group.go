@@ -99,14 +99,21 @@ func Supports(c Code, t Type) bool {
 		}
 		return a.integer != "" && t != Bool
 	}
-	_, reduces := reductions[c]
+	if _, ok := comparisons[c]; ok {
+		return true
+	}
+	if _, ok := reductions[c]; ok {
+		return t.Float()
+	}
 	switch c {
+	case "const", "cast", "where":
+		return true
 	case "isnan", "isinf", "isfinite":
 		return t.Float()
 	case "and", "or", "xor", "not":
 		return t == Bool
 	}
-	return !reduces || t.Float()
+	return false
 }
 
 // computed is the type that values of t have inside a kernel.
@@ -137,6 +144,16 @@ func (g *Group) check() error {
 	}
 	if len(g.Shape) > 8 {
 		return fmt.Errorf("kernels: a group of %d axes, at most 8", len(g.Shape))
+	}
+	for _, in := range g.Inputs {
+		if len(in.Strides) != len(g.Shape) {
+			return fmt.Errorf("kernels: an input with %d strides in a group of %d axes", len(in.Strides), len(g.Shape))
+		}
+	}
+	for _, o := range g.Outputs {
+		if o.Value < 0 || o.Value >= len(g.Inputs)+len(g.Ops) {
+			return fmt.Errorf("kernels: output of value %d, which does not exist", o.Value)
+		}
 	}
 	for n, op := range g.Ops {
 		if !Supports(op.Code, op.Type) {

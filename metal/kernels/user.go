@@ -30,8 +30,17 @@ type Tensor struct {
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// reserved are the names that the wrapper gives to the body.
-var reserved = map[string]bool{"i": true, "position": true, "grid": true, "kernel": true, "device": true, "constant": true, "thread": true, "threadgroup": true}
+// reserved are the names that the wrapper gives to the body, and the words of the language.
+var reserved = func() map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(`i position grid user_params T kernel device constant thread threadgroup metal
+		bool char uchar short ushort int uint long ulong half float bfloat double void auto struct class union enum
+		if else for while do switch case default break continue return const constexpr static inline using namespace
+		template typename typedef sizeof true false this new delete operator public private signed unsigned volatile`) {
+		set[w] = true
+	}
+	return set
+}()
 
 // UserFile and HeaderFile are the file names by which diagnostics tell the user's lines: line 1 is the first line of
 // the body, or of the header.
