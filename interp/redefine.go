@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"loris/interp/check"
+	"loris/interp/native"
 )
 
 // redefined evaluates again what earlier cells declared in terms of names that
@@ -29,13 +30,17 @@ func (s *Session) redefined(name string, cell *check.Cell) string {
 		}
 		changed[old] = true
 	}
-	if len(changed) == 0 {
+	extended := map[types.Object]bool{}
+	for _, o := range cell.Extended {
+		extended[o] = true
+	}
+	if len(changed)+len(extended) == 0 {
 		return ""
 	}
 	var failed []string
 	done := map[string]bool{}
 	for {
-		d := s.nextDependent(changed, renewed, done, cell)
+		d := s.nextDependent(changed, extended, renewed, done, cell)
 		if d == nil {
 			break
 		}
@@ -60,7 +65,7 @@ func (s *Session) redefined(name string, cell *check.Cell) string {
 }
 
 // nextDependent picks the earliest definition that must be evaluated again.
-func (s *Session) nextDependent(changed map[types.Object]bool, renewed, done map[string]bool, cell *check.Cell) *definition {
+func (s *Session) nextDependent(changed, extended map[types.Object]bool, renewed, done map[string]bool, cell *check.Cell) *definition {
 	var best *definition
 	for _, d := range s.definitions {
 		if done[d.key] || d.order == s.runs {
@@ -69,7 +74,8 @@ func (s *Session) nextDependent(changed map[types.Object]bool, renewed, done map
 		base, _, isMethod := strings.Cut(d.key, ".")
 		depends := isMethod && renewed[base]
 		for o := range d.uses {
-			depends = depends || changed[o]
+			// A type that got methods has a new run-time type.
+			depends = depends || changed[o] || extended[o] && !d.isType
 		}
 		if !depends || slices.Contains(cell.Declared, d.key) {
 			continue
@@ -105,57 +111,12 @@ func (s *Session) evaluateAgain(d *definition) (*check.Cell, *CellError) {
 func (s *Session) holdingOld(changed map[types.Object]bool) []string {
 	var names []string
 	for n, o := range s.scope.Objects() {
-		if v, ok := o.(*types.Var); ok && mentions(v.Type(), changed, map[types.Type]bool{}) {
+		if v, ok := o.(*types.Var); ok && native.Mentions(v.Type(), changed) {
 			names = append(names, n)
 		}
 	}
 	sort.Strings(names)
 	return names
-}
-
-func mentions(t types.Type, old map[types.Object]bool, seen map[types.Type]bool) bool {
-	if seen[t] {
-		return false
-	}
-	seen[t] = true
-	switch t := types.Unalias(t).(type) {
-	case *types.Named:
-		if old[t.Origin().Obj()] {
-			return true
-		}
-		for i := range t.TypeArgs().Len() {
-			if mentions(t.TypeArgs().At(i), old, seen) {
-				return true
-			}
-		}
-		if t.Obj().Pkg() == nil || t.Obj().Pkg().Path() != "main" {
-			return false
-		}
-		return mentions(t.Underlying(), old, seen)
-	case interface{ Elem() types.Type }: // pointer, slice, array, channel, map
-		if m, ok := t.(*types.Map); ok && mentions(m.Key(), old, seen) {
-			return true
-		}
-		return mentions(t.Elem(), old, seen)
-	case *types.Struct:
-		for f := range t.Fields() {
-			if mentions(f.Type(), old, seen) {
-				return true
-			}
-		}
-	case *types.Signature:
-		for v := range t.Params().Variables() {
-			if mentions(v.Type(), old, seen) {
-				return true
-			}
-		}
-		for v := range t.Results().Variables() {
-			if mentions(v.Type(), old, seen) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func note(failed, holding []string) string {

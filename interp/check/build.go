@@ -11,7 +11,8 @@ import (
 )
 
 // oldSuffix marks names under which a cell sees what it is about to redeclare.
-const oldSuffix = "·old"
+// It is made of letters, since go/types does not report other names.
+const oldSuffix = "ǃold"
 
 // builder makes the file that is checked for a cell: its declarations, its
 // top-level variables as package variables, and its statements in a function.
@@ -27,6 +28,7 @@ type builder struct {
 	topLevel map[token.Pos]bool  // of expression statements
 	renamed  []*ast.FuncDecl     // methods declared again
 	oldFuncs map[string]*types.Func
+	errs     []types.Error // that only a notebook has
 }
 
 func newBuilder(s *Session, p *parsed) *builder {
@@ -43,8 +45,8 @@ func (b *builder) declare(name string) {
 	}
 }
 
-// build makes the file. Its errors are those that only a notebook has.
-func (b *builder) build() *Error {
+// build makes the file.
+func (b *builder) build() {
 	b.cell.Decls = b.p.decls
 	b.file = &ast.File{Name: ast.NewIdent("main")}
 	var imports, others []ast.Decl
@@ -98,7 +100,6 @@ func (b *builder) build() *Error {
 		}
 	}
 	b.cell.Declared = slices.Sorted(maps.Keys(b.declared))
-	return nil
 }
 
 func (b *builder) noteImport(spec *ast.ImportSpec) {
@@ -166,6 +167,11 @@ func (b *builder) statements() {
 		case *ast.EmptyStmt:
 			continue
 		}
+		if a, ok := s.(*ast.AssignStmt); ok && b.p.list && i == len(b.p.stmts)-1 {
+			b.cell.Values = a.Rhs[0].(*ast.CompositeLit).Elts
+			rest = append(rest, s)
+			continue
+		}
 		rest = append(rest, s)
 		b.addItem(Item{Stmt: s})
 	}
@@ -197,7 +203,8 @@ func (b *builder) defineStmt(s *ast.AssignStmt, defined map[string]bool) (rest [
 		fresh = fresh || id.Name != "_" && !defined[id.Name]
 	}
 	if !fresh {
-		return nil, false // the checker says why this is wrong
+		b.errs = append(b.errs, types.Error{Fset: b.s.Fset, Pos: s.TokPos, Msg: "no new variables on left side of :="})
+		return nil, false
 	}
 	spec := &ast.ValueSpec{Values: s.Rhs}
 	var late []ast.Stmt
@@ -367,6 +374,7 @@ func (b *builder) dropMethods(before map[string]types.Object) {
 			continue
 		}
 		b.cell.Methods = true
+		b.cell.Extended = append(b.cell.Extended, tn)
 		list := methods(n)
 		for i, m := range *list {
 			if m.Name() == d.Name.Name {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/scanner"
@@ -17,6 +18,7 @@ type parsed struct {
 	stmts      []ast.Stmt
 	unresolved []*ast.Ident
 	body       *ast.FuncDecl
+	list       bool // the last statement holds a list of values to show
 	silent     bool // it ends in a semicolon: no value to show
 }
 
@@ -34,10 +36,15 @@ func parse(fset *token.FileSet, name string, src []byte) (*parsed, scanner.Error
 		return p, nil
 	}
 	var errs scanner.ErrorList
+	text := blanked(src, chunks, false)
+	if n := len(chunks); n > 0 && chunks[n-1].list && !chunks[n-1].decl && !ended {
+		p.list = true
+		text = listed(name, src, text, chunks[n-1].start)
+	}
 	directive := "//line " + name + ":1:1\n"
-	file, err := parser.ParseFile(fset, name, append([]byte("package main\n"+directive), blanked(src, chunks, true)...), 0)
+	file, err := parser.ParseFile(fset, name, append([]byte("package main\n"+directive), blanked(src, chunks, true)...), parser.ParseComments)
 	errs = append(errs, errorList(err)...)
-	body, err := parser.ParseFile(fset, name, append(append([]byte("package main\nfunc _() {\n"+directive), blanked(src, chunks, false)...), "\n}"...), 0)
+	body, err := parser.ParseFile(fset, name, append(append([]byte("package main\nfunc _() {\n"+directive), text...), "\n}"...), 0)
 	errs = append(errs, errorList(err)...)
 	if len(errs) > 0 {
 		sort.Sort(errs)
@@ -55,6 +62,15 @@ func parse(fset *token.FileSet, name string, src []byte) (*parsed, scanner.Error
 	}
 	p.unresolved = append(file.Unresolved, body.Unresolved...)
 	return p, nil
+}
+
+// listed makes a list of expressions at the end of a cell parse, at its place.
+func listed(name string, src, text []byte, start int) []byte {
+	line := 1 + bytes.Count(src[:start], []byte("\n"))
+	col := start - bytes.LastIndexByte(src[:start], '\n')
+	out := append([]byte{}, text[:start]...)
+	out = append(out, fmt.Sprintf("_ = []any{/*line %s:%d:%d*/", name, line, col)...)
+	return append(append(out, text[start:]...), '}')
 }
 
 func errorList(err error) scanner.ErrorList {

@@ -48,14 +48,16 @@ type Cell struct {
 	Decls     []ast.Decl // functions, types, constants
 	Funcs     []*ast.FuncDecl
 	Items     []Item
-	Value     ast.Expr // the last expression, if its value is to be shown
-	Program   bool     // a whole program: run its initialisation, then main
+	Value     ast.Expr   // the last expression, if its value is to be shown
+	Values    []ast.Expr // instead, the last expressions if they are several
+	Program   bool       // a whole program: run its initialisation, then main
 	Inits     []*types.Initializer
 	Replaced  map[string]types.Object     // earlier objects of the names it declares
 	Redefined map[*types.Func]*types.Func // methods declared again: new -> old
 	Declared  []string
-	Methods   bool   // it declares methods of types of earlier cells
-	Undo      func() // makes the session as it was before the cell
+	Extended  []types.Object // types of earlier cells for which it declares methods
+	Methods   bool           // it declares methods of types of earlier cells
+	Undo      func()         // makes the session as it was before the cell
 }
 
 // Error is what is wrong with a cell.
@@ -132,9 +134,7 @@ func (s *Session) Check(name string, src []byte) (cell *Cell, err error) {
 		return nil, &Error{Syntax: syntax}
 	}
 	b := newBuilder(s, p)
-	if err := b.build(); err != nil {
-		return nil, err
-	}
+	b.build()
 	undo := b.makeRoom()
 	s.freshInfo()
 	s.errs = nil
@@ -146,7 +146,7 @@ func (s *Session) Check(name string, src []byte) (cell *Cell, err error) {
 		}()
 		s.checker.Files([]*ast.File{b.file})
 	}()
-	if errs := b.relevant(s.errs); len(errs) > 0 {
+	if errs := append(b.errs, b.relevant(s.errs)...); len(errs) > 0 {
 		undo()
 		return nil, &Error{Types: errs}
 	}

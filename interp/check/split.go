@@ -11,6 +11,7 @@ import (
 type chunk struct {
 	start, end int // byte offsets
 	decl       bool
+	list       bool // several expressions: a, b
 }
 
 type tok struct {
@@ -28,11 +29,17 @@ func split(src []byte) (chunks []chunk, ended bool) {
 	s.Init(file, src, func(token.Position, string) {}, 0)
 	depth := 0
 	var cur []tok
+	last := 0
 	flush := func(end int) {
 		if len(cur) > 0 {
-			chunks = append(chunks, chunk{cur[0].off, end, isDecl(cur)})
+			c := chunk{cur[0].off, end, isDecl(cur), isList(cur)}
+			if c.decl {
+				c.start = last // with the comments before it
+			}
+			chunks = append(chunks, c)
 		}
 		cur = cur[:0]
+		last = end
 	}
 	for {
 		pos, t, lit := s.Scan()
@@ -138,6 +145,30 @@ func isDecl(cur []tok) bool {
 		}
 	}
 	return false
+}
+
+// isList reports whether a chunk is a list of expressions, which is no Go
+// statement but shows several values at the end of a cell.
+func isList(cur []tok) bool {
+	if cur[0].tok.IsKeyword() && cur[0].tok != token.FUNC && cur[0].tok != token.MAP && cur[0].tok != token.STRUCT {
+		return false
+	}
+	depth, comma := 0, false
+	for _, t := range cur {
+		switch t.tok {
+		case token.LPAREN, token.LBRACE, token.LBRACK:
+			depth++
+		case token.RPAREN, token.RBRACE, token.RBRACK:
+			depth--
+		case token.COMMA:
+			comma = comma || depth == 0
+		case token.DEFINE, token.ASSIGN, token.COLON:
+			if depth == 0 {
+				return false
+			}
+		}
+	}
+	return comma && cur[len(cur)-1].tok != token.COMMA
 }
 
 // blanked returns the source with all but the chosen chunks turned to spaces,

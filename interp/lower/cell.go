@@ -68,7 +68,7 @@ func (p *Program) Cell(name string, cell *check.Cell) (out *Cell, err error) {
 		d.fn.Define(d.code)
 	}
 	if cell.Methods {
-		p.Types.Refresh()
+		p.Types.Renew()
 		p.dispatch.Clear()
 	}
 	return out, nil
@@ -159,6 +159,10 @@ func (p *Program) cellBody(name string, cell *check.Cell, inits []*run.Func) *Ce
 		list = append(list, item.Stmt)
 	}
 	p.takePlain(cell, list, out)
+	for _, e := range cell.Values {
+		findBoxed(cell.Info, e, c.boxed)
+		list = append(list, &shownValue{ExprStmt: &ast.ExprStmt{X: e}, out: out})
+	}
 	add(c.block(list), 0)
 	code := run.NewCode("")
 	code.Body = assemble(nil, nil, unpositioned(steps), nil, true)

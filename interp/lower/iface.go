@@ -128,7 +128,11 @@ func (c *compiler) typeTest(from *native.Type, t types.Type) func(x native.Iface
 			return native.Iface{Tab: unsafe.Pointer(tab), Data: x.Data}, tab != nil
 		}
 	}
-	return func(x native.Iface) (native.Iface, bool) { return x, dynamicType(x, methods) == target }
+	same := c.p.Types.Same
+	return func(x native.Iface) (native.Iface, bool) {
+		dt := dynamicType(x, methods)
+		return x, dt == target || same(dt, target)
+	}
 }
 
 // unboxed views the value in an interface, whose type is known to be t.

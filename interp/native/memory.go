@@ -20,9 +20,6 @@ func memmove(dst, src unsafe.Pointer, n uintptr)
 //go:linkname memclrNoHeapPointers runtime.memclrNoHeapPointers
 func memclrNoHeapPointers(p unsafe.Pointer, n uintptr)
 
-//go:linkname mapaccess1 runtime.mapaccess1
-func mapaccess1(t *MapType, m, key unsafe.Pointer) unsafe.Pointer
-
 //go:linkname mapaccess2 runtime.mapaccess2
 func mapaccess2(t *MapType, m, key unsafe.Pointer) (unsafe.Pointer, bool)
 

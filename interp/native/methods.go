@@ -33,10 +33,6 @@ func typeArgName(t types.Type) string {
 	return s
 }
 
-func (u *Types) countMethods(t types.Type) int {
-	return types.NewMethodSet(t).Len()
-}
-
 // ordered sorts methods as the runtime expects: exported first, then by name.
 func ordered(set *types.MethodSet) []*types.Selection {
 	list := make([]*types.Selection, set.Len())
@@ -53,45 +49,27 @@ func ordered(set *types.MethodSet) []*types.Selection {
 	return list
 }
 
-// bindMethods fills the method table of a type, keeping what is there.
+// bindMethods fills the method table of a type.
 func (u *Types) bindMethods(m *made) {
-	list := ordered(types.NewMethodSet(m.src))
-	if len(list) > len(m.table) {
-		panic("interp: too many methods were added to " + m.src.String() + " in later cells")
-	}
-	old := map[string]method{}
-	for i, name := range m.names {
-		old[name] = m.table[i]
-	}
-	table := make([]method, len(list))
 	exported := 0
+	list := ordered(types.NewMethodSet(m.src))
 	for i, sel := range list {
-		name := sel.Obj().Name()
 		if sel.Obj().Exported() {
 			exported++
 		}
-		if e, ok := old[name]; ok {
-			table[i] = e
-			continue
-		}
 		sig := sel.Type().(*types.Signature)
 		in, out := u.signature(sig)
-		ifn, _ := newStub(funcPointer(u.bind.Method(m.src, sel, true)))
+		ifn := newStub(funcPointer(u.bind.Method(m.src, sel, true)))
 		tfn := ifn
 		if kindOf(m.src) != reflect.Pointer {
-			tfn, _ = newStub(funcPointer(u.bind.Method(m.src, sel, false)))
+			tfn = newStub(funcPointer(u.bind.Method(m.src, sel, false)))
 		}
-		table[i] = method{
-			name: nameOff(name, sel.Obj().Exported()),
+		m.table[i] = method{
+			name: nameOff(sel.Obj().Name(), sel.Obj().Exported()),
 			mtyp: typeOff(Of(reflect.FuncOf(in, out, sig.Variadic()))),
 			ifn:  addReflectOff(ifn),
 			tfn:  addReflectOff(tfn),
 		}
-	}
-	copy(m.table, table)
-	m.names = m.names[:0]
-	for _, sel := range list {
-		m.names = append(m.names, sel.Obj().Name())
 	}
 	m.uncommon.xcount = uint16(exported)
 	m.uncommon.mcount = uint16(len(list))
@@ -100,18 +78,108 @@ func (u *Types) bindMethods(m *made) {
 	}
 }
 
-// Refresh adds the methods that were declared since the types were made.
-func (u *Types) Refresh() {
+// Renew gives types whose method sets have grown since they were made a new
+// run-time type, and reports whether there were any. The runtime remembers which
+// interfaces a type does not implement, so the old one cannot get methods;
+// values in interfaces keep it.
+func (u *Types) Renew() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.depth++
-	defer func() { u.depth-- }()
+	grown := map[types.Object]bool{}
 	for _, m := range u.owners {
-		if types.NewMethodSet(m.src).Len() != len(m.names) {
-			u.bindMethods(m)
+		if n, ok := types.Unalias(m.src).(*types.Named); ok && types.NewMethodSet(types.NewPointer(n)).Len() != u.pointerMethods[n] {
+			grown[n.Origin().Obj()] = true
 		}
 	}
-	u.drain()
+	if len(grown) == 0 {
+		return false
+	}
+	var gone []types.Type
+	u.known.Iterate(func(t types.Type, _ any) {
+		if Mentions(t, grown) {
+			gone = append(gone, t)
+		}
+	})
+	for _, t := range gone {
+		u.known.Delete(t)
+	}
+	var kept []*made
+	for _, m := range u.owners {
+		if u.known.At(m.src) == any(m.t) {
+			kept = append(kept, m)
+		}
+	}
+	u.owners = kept
+	u.renewed.Store(true)
+	return true
+}
+
+// Same reports whether two run-time types stand for the same type of the
+// session, of which one was made before the other had all its methods.
+func (u *Types) Same(a, b *Type) bool {
+	if a == b {
+		return true
+	}
+	if a == nil || b == nil || !u.renewed.Load() {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s, ok1 := u.made[a]
+	t, ok2 := u.made[b]
+	return ok1 && ok2 && types.Identical(s, t)
+}
+
+// Mentions reports whether a type is built from one of the named types.
+func Mentions(t types.Type, names map[types.Object]bool) bool {
+	return mentions(t, names, map[types.Type]bool{})
+}
+
+func mentions(t types.Type, names map[types.Object]bool, seen map[types.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t := types.Unalias(t).(type) {
+	case *types.Named:
+		if names[t.Origin().Obj()] {
+			return true
+		}
+		for i := range t.TypeArgs().Len() {
+			if mentions(t.TypeArgs().At(i), names, seen) {
+				return true
+			}
+		}
+		if t.Obj().Pkg() == nil || t.Obj().Pkg().Path() != "main" {
+			return false
+		}
+		return mentions(t.Underlying(), names, seen)
+	case *types.Map:
+		return mentions(t.Key(), names, seen) || mentions(t.Elem(), names, seen)
+	case interface{ Elem() types.Type }: // pointer, slice, array, channel
+		return mentions(t.Elem(), names, seen)
+	case *types.Struct:
+		for f := range t.Fields() {
+			if mentions(f.Type(), names, seen) {
+				return true
+			}
+		}
+	case *types.Tuple:
+		for v := range t.Variables() {
+			if mentions(v.Type(), names, seen) {
+				return true
+			}
+		}
+	case *types.Signature:
+		return mentions(t.Params(), names, seen) || mentions(t.Results(), names, seen)
+	case *types.Interface:
+		for m := range t.Methods() {
+			if mentions(m.Type(), names, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (u *Types) fillInterface(m *made, t *types.Interface) {

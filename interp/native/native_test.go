@@ -21,7 +21,7 @@ func TestEntryPoints(t *testing.T) {
 	var pcs []unsafe.Pointer
 	for i := range calls {
 		f := func() { calls[i]++ }
-		pc, _ := newStub(*(*unsafe.Pointer)(unsafe.Pointer(&f)))
+		pc := newStub(*(*unsafe.Pointer)(unsafe.Pointer(&f)))
 		pcs = append(pcs, pc)
 	}
 	for i := range pcs {

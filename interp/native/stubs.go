@@ -30,8 +30,8 @@ func entrySize() uintptr {
 }
 
 // newStub returns the code address of an entry point that runs fn, a func
-// value, and the slot that may later be pointed to another.
-func newStub(fn unsafe.Pointer) (pc unsafe.Pointer, slot *unsafe.Pointer) {
+// value.
+func newStub(fn unsafe.Pointer) unsafe.Pointer {
 	stubs.Lock()
 	defer stubs.Unlock()
 	if stubs.used == poolSize {
@@ -40,7 +40,7 @@ func newStub(fn unsafe.Pointer) (pc unsafe.Pointer, slot *unsafe.Pointer) {
 	i := stubs.used
 	stubs.used++
 	slots[i] = fn
-	return unsafe.Add(poolAddress(), uintptr(i)*entrySize()), &slots[i]
+	return unsafe.Add(poolAddress(), uintptr(i)*entrySize())
 }
 
 // funcPointer returns the closure pointer of a func value.

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/tools/go/types/typeutil"
@@ -32,6 +33,9 @@ type Types struct {
 	queue  []func()
 	depth  int
 	serial uint32
+
+	pointerMethods map[*types.Named]int // the number of methods of *T when T was made
+	renewed        atomic.Bool
 }
 
 // A made type with the place of its method table.
@@ -40,12 +44,13 @@ type made struct {
 	src      types.Type
 	uncommon *uncommonType
 	table    []method
-	names    []string // of the methods now in the table
+	names    []string                  // of the methods now in the table
+	code     map[string]unsafe.Pointer // entry points, by method
 }
 
 // NewTypes returns an empty set.
 func NewTypes(b Binder) *Types {
-	u := &Types{bind: b, made: map[*Type]types.Type{}}
+	u := &Types{bind: b, made: map[*Type]types.Type{}, pointerMethods: map[*types.Named]int{}}
 	u.known.SetHasher(typeutil.MakeHasher())
 	return u
 }
@@ -211,7 +216,10 @@ func (u *Types) allocate(src types.Type, kind reflect.Kind, name string, named b
 	}
 	spare := 0
 	if kind != reflect.Interface {
-		spare = u.countMethods(src) + 24
+		spare = types.NewMethodSet(src).Len()
+		if n, ok := src.(*types.Named); ok {
+			u.pointerMethods[n] = types.NewMethodSet(types.NewPointer(n)).Len()
+		}
 	}
 	const uncommonWords = unsafe.Sizeof(uncommonType{}) / 8
 	const methodWords = unsafe.Sizeof(method{}) / 8
@@ -239,8 +247,10 @@ func (u *Types) allocate(src types.Type, kind reflect.Kind, name string, named b
 	pin(t)
 	u.known.Set(src, t)
 	u.made[t] = src
-	if spare > 0 {
+	if kind != reflect.Interface {
 		u.owners = append(u.owners, m)
+	}
+	if spare > 0 {
 		u.queue = append(u.queue, func() { u.bindMethods(m) })
 	}
 	return m
