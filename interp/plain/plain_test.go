@@ -180,7 +180,7 @@ func TestPanicsKeepTheirValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want, got any
-	func() { defer func() { want = recover() }(); strings.Repeat("x", -1) }()
+	func() { defer func() { want = recover() }(); _ = strings.Repeat("x", -1) }()
 	func() { defer func() { got = recover() }(); run[0]() }()
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("panic %#v, want %#v", got, want)
