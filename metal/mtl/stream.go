@@ -54,7 +54,12 @@ type Timing struct {
 const (
 	flushBytes    = 48 << 20
 	flushEstimate = 20 * time.Millisecond
-	maxInFlight   = 16
+)
+
+// Limits of what is submitted and not yet done. Submitted work cannot be called back, so an interrupt waits for it.
+const (
+	maxInFlight         = 16
+	maxInFlightEstimate = 2 * flushEstimate
 )
 
 // flushDispatches by chip class: larger chips finish small dispatches faster.
@@ -66,6 +71,7 @@ type submission struct {
 	sequence      uint64
 	labels        []string
 	profiled      bool
+	estimate      time.Duration
 }
 
 // Stream encodes and submits dispatches in order. Evaluations lock it with Begin and End.
@@ -217,16 +223,22 @@ func (s *Stream) open() {
 	s.tracker.reset()
 }
 
-// throttle bounds the queue: beyond maxInFlight the oldest command buffer is waited for.
+// throttle bounds the queue: past its limits the oldest command buffer is waited for.
 func (s *Stream) throttle() {
-	s.reap()
-	s.done.Lock()
-	var oldest uint64
-	if len(s.inFlight) >= maxInFlight {
-		oldest = s.inFlight[0].sequence
-	}
-	s.done.Unlock()
-	if oldest != 0 {
+	for s.reap(); ; {
+		s.done.Lock()
+		var oldest uint64
+		var estimate time.Duration
+		for i := range s.inFlight {
+			estimate += s.inFlight[i].estimate
+		}
+		if len(s.inFlight) >= maxInFlight || len(s.inFlight) > 0 && estimate >= maxInFlightEstimate {
+			oldest = s.inFlight[0].sequence
+		}
+		s.done.Unlock()
+		if oldest == 0 {
+			return
+		}
 		s.waitFor(oldest)
 	}
 }
@@ -247,7 +259,7 @@ func (s *Stream) flush() {
 	s.sender.Release(s.encoder)
 	s.sender.Send(commit, s.commandBuffer, 0, 0, 0)
 	s.done.Lock()
-	s.inFlight = append(s.inFlight, submission{s.commandBuffer, s.sequence, s.labels, s.profile})
+	s.inFlight = append(s.inFlight, submission{s.commandBuffer, s.sequence, s.labels, s.profile, s.estimate})
 	s.labels = nil
 	if n := len(s.spare); n > 0 {
 		s.labels, s.spare = s.spare[n-1][:0], s.spare[:n-1]

@@ -1,0 +1,5 @@
+//go:build !race
+
+package mtl
+
+const raceDetector = false
