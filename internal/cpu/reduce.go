@@ -58,11 +58,10 @@ func compileReduce(r *run, s *plan.Step) (kernel, error) {
 // reduction is a row-major operand cut into outer blocks, whose elements of one
 // position go to one result; inner elements lie together.
 type reduction struct {
-	outer, inner     int
-	kept, keptSt     []int // dimensions before the inner ones that stay
-	gone, goneSt     []int // and those that are reduced
-	reduced          int
-	elementsPerBlock int
+	outer, inner int
+	kept, keptSt []int // dimensions before the inner ones that stay
+	gone, goneSt []int // and those that are reduced
+	reduced      int
 }
 
 func newReduction(shape ir.Shape, axes []int) *reduction {

@@ -10,7 +10,10 @@ import (
 	"loris/internal/eval"
 	"loris/internal/ir"
 	"loris/internal/op"
+	"loris/internal/plan"
 )
+
+func init() { plan.CheckPasses(true) }
 
 var ctx = context.Background()
 

@@ -179,11 +179,8 @@ const inlineJob = 5e6
 // await waits for the job, and runs it if nobody else has begun. It returns the
 // job's error, or ctx's if that ends first.
 func (j *job) await(ctx context.Context) error {
-	j.finish(ctx)
-	var cancelled <-chan struct{}
-	if ctx != nil {
-		cancelled = ctx.Done()
-	}
+	j.help(false)
+	cancelled := ctx.Done()
 	var host <-chan struct{}
 	if h := ir.CurrentHost(); h != nil {
 		host = h.Done()
@@ -205,9 +202,9 @@ func (j *job) await(ctx context.Context) error {
 	return nil
 }
 
-// finish runs a job that has not begun, and what it needs first, on this
-// goroutine if they are short; without ctx it also waits for the end.
-func (j *job) finish(ctx context.Context) {
+// help runs a job that has not begun, and what it needs first, on this goroutine
+// if they are short. With wait it also waits for the end.
+func (j *job) help(wait bool) {
 	for j.state.Load() == queued {
 		next := j
 		for !next.ready() { // at most maxInFlight long
@@ -223,7 +220,7 @@ func (j *job) finish(ctx context.Context) {
 			}
 			d := next.deps[i]
 			if d.state.Load() == running {
-				if ctx != nil {
+				if !wait {
 					return
 				}
 				<-d.done
@@ -236,7 +233,7 @@ func (j *job) finish(ctx context.Context) {
 		}
 		next.claimAndRun()
 	}
-	if ctx == nil {
+	if wait {
 		<-j.done
 	}
 }

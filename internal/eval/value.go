@@ -52,7 +52,7 @@ func Wait(n *ir.Node) error {
 		return nil
 	}
 	if j, ok := v.Task.(*job); ok && !v.Ready() {
-		j.finish(nil)
+		j.help(true)
 	}
 	if v.Err != nil {
 		return v.Err

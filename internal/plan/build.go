@@ -18,6 +18,7 @@ package plan
 
 import (
 	"os"
+	"sync/atomic"
 	"time"
 
 	"loris/internal/ir"
@@ -25,7 +26,13 @@ import (
 )
 
 // checked makes every build verify the graph after each pass.
-var checked = os.Getenv("LORIS_CHECK") == "1"
+var checked atomic.Bool
+
+func init() { checked.Store(os.Getenv("LORIS_CHECK") == "1") }
+
+// CheckPasses makes every build verify the graph after each pass, as LORIS_CHECK=1
+// does; tests switch it on.
+func CheckPasses(on bool) { checked.Store(on) }
 
 // keepLimit is the size of a graph from which a plan keeps no copy of it for views.
 const keepLimit = 20000
@@ -67,7 +74,7 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 		start := time.Now()
 		g = pass.run(g)
 		p.Passes = append(p.Passes, PassInfo{pass.name, len(g.vals), time.Since(start).Nanoseconds()})
-		if checked {
+		if checked.Load() {
 			if err := verifyGraph(g, pass.name); err != nil {
 				return nil, err
 			}
@@ -95,7 +102,7 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 	if len(g.vals) <= keepLimit {
 		p.after = g
 	}
-	if checked {
+	if checked.Load() {
 		if err := p.Verify(); err != nil {
 			return nil, err
 		}

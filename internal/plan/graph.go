@@ -26,7 +26,6 @@ type value struct {
 	leaf   int32 // of a Leaf: which one; of a Const: its slot; of a Random: its draw
 	node   int32 // position of the node it comes from
 	flops  int64
-	via    string // what the user called, for names
 }
 
 // viewOf says where a value's elements are: as a view of another value, or of
@@ -63,9 +62,6 @@ func isRowOp(o ir.Op) bool {
 	}
 	return false
 }
-
-// isIdentity reports whether op's result is its input 0.
-func isIdentity(o ir.Op) bool { return op.Table[o].Kind == op.Identity || o == op.Detach }
 
 // rewrite builds a new graph value by value. f sees each value with its inputs
 // already renumbered, and returns the number of what stands for it in b.

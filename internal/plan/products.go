@@ -32,12 +32,7 @@ func sumProducts(g *graph, consts *constants) *graph {
 		at++
 		m := matcher{b: b, uses: uses, old: old, consts: consts}
 		if v.op == op.Add && v.dtype == ir.F32 {
-			for k := range 2 {
-				if w, ok := m.sum(v, v.in[k], v.in[1-k]); ok {
-					v = w
-					break
-				}
-			}
+			v = m.best(v)
 		}
 		if v.op == op.Transpose && len(v.shape) == 2 {
 			if p := &b.vals[v.in[0]]; p.op == op.MatMul && p.shape[0] > p.shape[1] && m.once(v.in[0]) && len(b.vals[p.in[0]].shape) == 2 && len(b.vals[p.in[1]].shape) == 2 {
@@ -66,6 +61,17 @@ type matcher struct {
 
 // once reports whether value i has one use.
 func (m *matcher) once(i int32) bool { return m.uses[m.old[i]] == 1 }
+
+// best returns v as a LoRA linear or a sum of products, v itself if it is neither.
+func (m *matcher) best(v value) value {
+	best := v
+	for k := range 2 {
+		if w, ok := m.sum(v, v.in[k], v.in[1-k]); ok && (best.op == op.Add || w.op == op.LoRALinear) {
+			best = w
+		}
+	}
+	return best
+}
 
 // sum matches v = x@W + s·c@B.
 func (m *matcher) sum(v value, first, second int32) (value, bool) {
