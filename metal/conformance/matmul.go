@@ -118,9 +118,10 @@ func loraWeightGradients(l kernels.LoRA, small bool) *Case {
 
 func gemmCases() []*Case {
 	var all []*Case
-	add := func(g kernels.GEMM, format string) {
+	add := func(g kernels.GEMM) {
+		g = g.Resolve(kernels.Chip{Class: 'g'})
 		launches := g.Launches(kernels.Chip{Class: 'g'})
-		small := g.M*g.N*g.K*max(1, g.Batches) < 120000
+		small := g.M*g.N*g.K*g.Batches < 120000
 		all = append(all, gemmCase(g, launches[0], small, len(launches) > 1))
 		if len(launches) > 1 {
 			all = append(all, splitSumCase(g, launches[1]))
@@ -132,41 +133,37 @@ func gemmCases() []*Case {
 				if t != kernels.F32 && transposes%3 != 0 {
 					continue
 				}
-				add(kernels.GEMM{Type: t, M: 45, N: 70, K: 35, TransposeA: transposes&1 != 0, TransposeB: transposes&2 != 0, Alpha: 1, Tile: tile, Splits: 1}, "")
+				add(kernels.GEMM{Type: t, M: 45, N: 70, K: 35, TransposeA: transposes&1 != 0, TransposeB: transposes&2 != 0, Alpha: 1, Tile: tile, Splits: 1})
 			}
 		}
-		add(kernels.GEMM{Type: t, M: 40, N: 33, K: 29, Alpha: 0.5, Bias: true, Addend: true, Gate: true, Prologue: kernels.Silu, Activation: kernels.Gelu}, "")
-		add(kernels.GEMM{Type: t, M: 16, N: 24, K: 600, TransposeB: true, Alpha: 1, Bias: true, Activation: kernels.Relu}, "")
-		add(kernels.GEMM{Type: t, M: 9, N: 17, K: 20, Alpha: 1, Batches: 3, BatchA: 9 * 20, BatchB: 0}, "")
+		add(kernels.GEMM{Type: t, M: 40, N: 33, K: 29, Alpha: 0.5, Bias: true, Addend: true, Gate: true, Prologue: kernels.Silu, Activation: kernels.Gelu})
+		add(kernels.GEMM{Type: t, M: 16, N: 24, K: 600, TransposeB: true, Alpha: 1, Bias: true, Activation: kernels.Relu})
+		add(kernels.GEMM{Type: t, M: 9, N: 17, K: 20, Alpha: 1, Batches: 3, BatchA: 9 * 20, BatchB: 0})
 	}
 	for _, a := range []kernels.Activation{kernels.GeluTanh, kernels.Silu, kernels.Sigmoid, kernels.Tanh} {
-		add(kernels.GEMM{Type: kernels.F32, M: 8, N: 8, K: 8, Alpha: 1, Activation: a}, "")
+		add(kernels.GEMM{Type: kernels.F32, M: 8, N: 8, K: 8, Alpha: 1, Activation: a})
 	}
 	for _, s := range [][3]int{{1, 1, 1}, {1, 100, 1}, {63, 511, 513}, {300, 3, 40}, {3, 300, 40}} {
-		add(kernels.GEMM{Type: kernels.F32, M: s[0], N: s[1], K: s[2], Alpha: 1}, "")
+		add(kernels.GEMM{Type: kernels.F32, M: s[0], N: s[1], K: s[2], Alpha: 1})
 	}
-	add(kernels.GEMM{Type: kernels.F32, M: 10, N: 12, K: 14, RowA: 20, RowB: 13, RowC: 15, Alpha: 1}, "strides")
+	add(kernels.GEMM{Type: kernels.F32, M: 10, N: 12, K: 14, RowA: 20, RowB: 13, RowC: 15, Alpha: 1})
 	return all
 }
 
 func gemmCase(g kernels.GEMM, l *kernels.Launch, small, split bool) *Case {
-	b := build(l, small, "%dx%dx%d transposed %v %v batches %d epilogue %v %v %v %d %d strides %d %d %d split %v", g.M, g.N, g.K, g.TransposeA, g.TransposeB, max(1, g.Batches), g.Bias, g.Addend, g.Gate, g.Prologue, g.Activation, g.RowA, g.RowB, g.RowC, split)
-	rowC, batches := g.RowC, max(1, g.Batches)
-	if rowC == 0 {
-		rowC = g.N
+	b := build(l, small, "%dx%dx%d transposed %v %v batches %d epilogue %v %v %v %d %d strides %d %d %d split %v", g.M, g.N, g.K, g.TransposeA, g.TransposeB, g.Batches, g.Bias, g.Addend, g.Gate, g.Prologue, g.Activation, g.RowA, g.RowB, g.RowC, split)
+	if split {
+		return wantSplit(b, g)
 	}
 	view := func(name string, rows, cols, row int, transposed bool, batch int) matrix {
 		data := b.values[name][batch:]
-		switch {
-		case row == 0:
-			return dense(data, rows, cols, transposed)
-		case transposed:
+		if transposed {
 			return matrix{data, rows, cols, 1, row}
 		}
 		return matrix{data, rows, cols, row, 1}
 	}
 	y := make([]float64, 0)
-	for n := range batches {
+	for n := range g.Batches {
 		left := view("A", g.M, g.K, g.RowA, g.TransposeA, n*g.BatchA)
 		prepared := make([]float64, g.M*g.K)
 		for r := range g.M {
@@ -179,13 +176,10 @@ func gemmCase(g kernels.GEMM, l *kernels.Launch, small, split bool) *Case {
 		}
 		y = append(y, product(dense(prepared, g.M, g.K, false), view("B", g.K, g.N, g.RowB, g.TransposeB, n*g.BatchB)).data...)
 	}
-	if split { // the sum of the partial results is checked, in one: the harness sums them
-		return b.wantSplit(y)
-	}
 	out := decode(g.Type, b.c.Before[b.index("C")])
 	for i, v := range y {
 		n, r, c := i/(g.M*g.N), i/g.N%g.M, i%g.N
-		at := n*g.M*rowC + r*rowC + c
+		at := n*g.BatchC + r*g.RowC + c
 		out[at] = epilogue(g, b, at, c, v)
 	}
 	return b.want("C", 2*precision[g.Type], out).c
@@ -202,22 +196,16 @@ func epilogue(g kernels.GEMM, b *builder, at, c int, v float64) float64 {
 	return activate(g.Activation, v)
 }
 
-// wantSplit expects partial sums: their values depend on where K was cut, so each is computed from its own part.
-func (b *builder) wantSplit(total []float64) *Case {
-	l := b.c.Launch
-	size := len(total)
-	splits := l.Arguments[b.index("partial")].Size / size
-	// k_per_split is the eleventh field of the parameters.
-	per := int(l.Params[40]) | int(l.Params[41])<<8 | int(l.Params[42])<<16
-	m, n, k := int(l.Params[0])|int(l.Params[1])<<8, int(l.Params[4])|int(l.Params[5])<<8, int(l.Params[8])|int(l.Params[9])<<8
+// wantSplit expects partial sums, each of its own part of K.
+func wantSplit(b *builder, g kernels.GEMM) *Case {
 	var want []float64
-	for s := range splits {
-		begin, end := s*per, min(k, (s+1)*per)
-		for r := range m {
-			for c := range n {
+	left, right := dense(b.values["A"], g.M, g.K, g.TransposeA), dense(b.values["B"], g.K, g.N, g.TransposeB)
+	for begin := 0; begin < g.K; begin += g.PerSplit() {
+		for r := range g.M {
+			for c := range g.N {
 				v := 0.0
-				for i := begin; i < end; i++ {
-					v += b.values["A"][r*k+i] * b.values["B"][c*k+i]
+				for k := begin; k < min(g.K, begin+g.PerSplit()); k++ {
+					v += left.at(r, k) * right.at(k, c)
 				}
 				want = append(want, v)
 			}
@@ -228,7 +216,7 @@ func (b *builder) wantSplit(total []float64) *Case {
 
 func splitSumCase(g kernels.GEMM, l *kernels.Launch) *Case {
 	b := build(l, true, "%dx%d", g.M, g.N)
-	size := g.M * g.N * max(1, g.Batches)
+	size := g.M * g.N * g.Batches
 	y := make([]float64, size)
 	for i, v := range b.values["partial"] {
 		y[i%size] += v

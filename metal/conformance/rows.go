@@ -254,10 +254,9 @@ func sortCases() []*Case {
 		}
 	}
 	long := kernels.Sort{Type: kernels.F32, Rows: 2, Columns: 2500, Kept: 7}
-	for i, l := range long.Launches() {
-		if i < 3 || l.Kernel == "sort_store" {
-			all = append(all, longSortCase(long, l))
-		}
+	launches := long.Launches()
+	for _, i := range []int{0, 1, 2, len(launches) - 2, len(launches) - 1} {
+		all = append(all, longSortCase(long, launches[i], i-1))
 	}
 	return all
 }
@@ -302,8 +301,20 @@ func sortCase(s kernels.Sort, l *kernels.Launch) *Case {
 	return b.want("values", 0, values).want("indices", 0, indices).c
 }
 
+// stage is the block and distance of a step of the network on n elements.
+func stage(n, step int) (block, distance int) {
+	for block = 2; block <= n; block *= 2 {
+		for distance = block / 2; distance > 0; distance /= 2 {
+			if step--; step < 0 {
+				return block, distance
+			}
+		}
+	}
+	panic("conformance: a bitonic network has no such step")
+}
+
 // longSortCase checks one dispatch of a sort in global memory by doing the same in Go.
-func longSortCase(s kernels.Sort, l *kernels.Launch) *Case {
+func longSortCase(s kernels.Sort, l *kernels.Launch, step int) *Case {
 	b := build(l, false, "%dx%d", s.Rows, s.Columns)
 	const padded = 4096
 	size := s.Rows * padded
@@ -320,8 +331,7 @@ func longSortCase(s kernels.Sort, l *kernels.Launch) *Case {
 		places := func(i int) float64 { return float64(i % padded) }
 		b.fill("keys", func(int) float64 { return b.random.NormFloat64() }).fill("places", places)
 		keys, at := append([]float64(nil), b.values["keys"]...), each(size, places)
-		block := int(l.Params[16]) | int(l.Params[17])<<8
-		distance := int(l.Params[20]) | int(l.Params[21])<<8
+		block, distance := stage(padded, step)
 		for t := range size / 2 {
 			row, in := t/(padded/2)*padded, t%(padded/2)
 			first := 2*in - in%distance

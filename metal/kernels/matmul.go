@@ -56,8 +56,8 @@ type GEMM struct {
 	Splits                 int  // of K; 0: chosen
 }
 
-// defaults fills in what was left zero.
-func (g GEMM) defaults(chip Chip) GEMM {
+// Resolve fills in what was left zero: strides, tile, splits.
+func (g GEMM) Resolve(chip Chip) GEMM {
 	if g.Batches == 0 {
 		g.Batches = 1
 	}
@@ -115,10 +115,13 @@ func chooseSplits(g GEMM, chip Chip) int {
 	return min(32, 1<<bits.Len(uint(wanted-1)))
 }
 
+// PerSplit is the part of K that one split of a resolved product sums.
+func (g GEMM) PerSplit() int { return ceil(ceil(g.K, g.Splits), g.Tile.BK) * g.Tile.BK }
+
 // Launches returns the one or two dispatches of the product. With two, the first writes `partial`, a float scratch
 // buffer, and the second reads it.
 func (g GEMM) Launches(chip Chip) []*Launch {
-	g = g.defaults(chip)
+	g = g.Resolve(chip)
 	size := func(batch, rows, row, columns int) int {
 		return (g.Batches-1)*batch + (rows-1)*row + columns
 	}
@@ -131,7 +134,7 @@ func (g GEMM) Launches(chip Chip) []*Launch {
 	}
 	cSize := size(g.BatchC, g.M, g.RowC, g.N)
 	split := g.Splits > 1
-	perSplit := ceil(ceil(g.K, g.Splits), g.Tile.BK) * g.Tile.BK
+	perSplit := g.PerSplit()
 	splits := max(1, ceil(g.K, perSplit))
 	partial := g.M * g.N * g.Batches * splits
 	flags := constants(g.TransposeA, g.TransposeB, g.Bias, g.Addend, uint32(g.Activation), g.Gate, uint32(g.Prologue), split)
