@@ -4,9 +4,9 @@ import (
 	"go/token"
 	"go/types"
 
+	"loris/internal/ir"
 	"loris/interp/native"
 	"loris/interp/run"
-	"loris/internal/ir"
 	"loris/tensorlib"
 )
 
