@@ -123,14 +123,20 @@ var (
 		})
 	}, one, 0, .75*.75, 5)
 
-	// e^(a²)·erfc(a) / t in t = 1/(1 + erfcSlope·a), for a up to 10.5
-	erfcFar = fit(func(t float64) float64 {
+	// e^(a²)·erfc(a) / t in t - erfcCentre, for t = 1/(1 + erfcSlope·a) and a up to 10.5.
+	// Around the middle of t's range the coefficients are small, and so are roundings.
+	erfcFar = fit(func(u float64) float64 {
+		t := u + erfcCentre
 		a := (1/t - 1) / erfcSlope
 		return math.Exp(a*a) * math.Erfc(a) / t
-	}, func(t float64) float64 {
+	}, func(u float64) float64 {
+		t := u + erfcCentre
 		a := (1/t - 1) / erfcSlope
 		return t / (math.Exp(a*a) * math.Erfc(a))
-	}, 1/(1+10.5*erfcSlope), 1, 9)
+	}, 1/(1+10.5*erfcSlope)-erfcCentre, 1-erfcCentre, 9)
 )
 
-const erfcSlope = .4
+// erfcSlope times √½, the factor of gelu, is a short binary number: its rounding would show.
+const erfcSlope = .28125 * math.Sqrt2
+
+const erfcCentre = .5

@@ -26,7 +26,7 @@ func TestFits(t *testing.T) {
 		{"erf", -.75, .75, func(x float64) float64 { return x * poly(erfNear, x*x) }, math.Erf},
 		{"erfc", 0, 10.4, func(x float64) float64 {
 			q := 1 / (1 + erfcSlope*x)
-			return math.Exp(-x*x) * q * poly(erfcFar, q)
+			return math.Exp(-x*x) * q * poly(erfcFar, q-erfcCentre)
 		}, math.Erfc},
 	} {
 		worst := 0.0

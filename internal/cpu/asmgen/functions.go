@@ -31,9 +31,15 @@ func (b *builder) exp(x value) value {
 }
 
 // expNegative is exp for x ≤ 0 or NaN.
-func (b *builder) expNegative(x value) value {
+func (b *builder) expNegative(x value) value { return b.expNegativePair(x, -1) }
+
+// expNegativePair is exp(x + low) for x ≤ 0 and a low part of x, or none if that is -1.
+func (b *builder) expNegativePair(x, low value) value {
 	x = b.max(b.f(-104), x)
 	n, r := b.reduce(x)
+	if low >= 0 {
+		r = b.plus(r, low)
+	}
 	p := b.poly(r, expTail...)
 	p = b.fma(p, r, b.f(1))
 	p = b.fma(p, r, b.f(1))
@@ -138,10 +144,10 @@ func (b *builder) erfcParts(x value, scale float64) (e, g value) {
 	if scale != 1 {
 		s, lost = b.times(s, b.f(scale)), b.times(lost, b.f(scale))
 	}
-	e = b.expNegative(b.xor(s, b.bits(0x80000000)))
-	e = b.fnma(e, lost, e)
-	t := b.add(opRecip, 0, b.fma(a, b.f(erfcSlope*math.Sqrt(scale)), b.f(1)))
-	g = b.times(t, b.poly(t, erfcFar...))
+	minus := b.bits(0x80000000)
+	e = b.expNegativePair(b.xor(s, minus), b.xor(lost, minus))
+	t := b.add(opDiv, 0, b.f(1), b.fma(a, b.f(erfcSlope*math.Sqrt(scale)), b.f(1)))
+	g = b.times(t, b.poly(b.minus(t, b.f(erfcCentre)), erfcFar...))
 	return e, g
 }
 
@@ -157,12 +163,15 @@ func (b *builder) erf(x value) value {
 // gelu is x·Φ(x), exact for large negative x too, where 1 + erf would cancel.
 func (b *builder) gelu(x value) value {
 	e, g := b.erfcParts(x, .5)
-	h := b.times(b.times(e, b.f(.5)), g) // Φ(-|x|)
-	v := b.sel(b.add(opMask, 0, x), h, b.minus(b.f(1), h))
+	e = b.times(e, b.f(.5)) // e·g is Φ(-|x|)
+	finite := b.min(b.f(20), x)
+	v := b.times(finite, e)
+	low := b.add(opFMS, 0, finite, e, v)
+	v = b.fma(v, g, b.times(low, g))
+	v = b.sel(b.add(opMask, 0, x), v, b.minus(x, v))
 	half := b.times(b.times(x, x), b.f(.5))
-	near := b.fma(b.times(x, b.f(math.Sqrt2/4)), b.poly(half, erfNear...), b.f(.5))
-	v = b.sel(b.add(opLt, 0, half, b.f(.75*.75)), near, v)
-	return b.times(x, v)
+	near := b.times(x, b.fma(b.times(x, b.f(math.Sqrt2/4)), b.poly(half, erfNear...), b.f(.5)))
+	return b.sel(b.add(opLt, 0, half, b.f(.75*.75)), near, v)
 }
 
 // geluTanh is x·σ(z), z = 2√(2/π)·(x + 0.044715x³): the tanh form, rearranged. z
@@ -182,8 +191,9 @@ func (b *builder) geluTanh(x value) value {
 	low = b.plus(low, b.plus(b.minus(t, b.minus(w, back)), b.minus(b.f(c1), back)))
 	z := b.times(x, w)
 	zLow := b.fma(x, low, b.add(opFMS, 0, x, w, z))
-	e := b.expNegative(b.or(z, b.bits(0x80000000)))
-	e = b.fnma(e, b.xor(zLow, b.sign(z)), e)
+	// -|z|, and the low part with the sign turned as much.
+	minus := b.bits(0x80000000)
+	e := b.expNegativePair(b.or(z, minus), b.xor(b.xor(zLow, b.sign(z)), minus))
 	return b.times(x0, b.sigmoidOf(z, e))
 }
 

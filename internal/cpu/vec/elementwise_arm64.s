@@ -3177,40 +3177,44 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-64
 	MOVD n+56(FP), R7
 	MOVW $0x3f800000, R8
 	VDUP R8, V31.S4
-	MOVW $0x7fffffff, R8
-	VDUP R8, V30.S4
 	MOVW $0x80000000, R8
+	VDUP R8, V30.S4
+	MOVW $0x7fffffff, R8
 	VDUP R8, V29.S4
-	MOVW $0x41266666, R8
-	VDUP R8, V28.S4
-	MOVW $0xc2d00000, R8
-	VDUP R8, V27.S4
-	MOVW $0x3fb8aa3b, R8
-	VDUP R8, V26.S4
-	MOVW $0x3f317200, R8
-	VDUP R8, V25.S4
-	MOVW $0x35bfbe8e, R8
-	VDUP R8, V24.S4
-	MOVW $0x3ab6da06, R8
-	VDUP R8, V23.S4
-	MOVW $0x3c091da3, R8
-	VDUP R8, V22.S4
-	MOVW $0x3d2aaa2f, R8
-	VDUP R8, V21.S4
-	MOVW $0x3e2aaa47, R8
-	VDUP R8, V20.S4
 	MOVW $0x3f000000, R8
+	VDUP R8, V28.S4
+	MOVW $0x41266666, R8
+	VDUP R8, V27.S4
+	MOVW $0xc2d00000, R8
+	VDUP R8, V26.S4
+	MOVW $0x3fb8aa3b, R8
+	VDUP R8, V25.S4
+	MOVW $0x3f317200, R8
+	VDUP R8, V24.S4
+	MOVW $0x35bfbe8e, R8
+	VDUP R8, V23.S4
+	MOVW $0x3ab6da06, R8
+	VDUP R8, V22.S4
+	MOVW $0x3c091da3, R8
+	VDUP R8, V21.S4
+	MOVW $0x3d2aaa2f, R8
+	VDUP R8, V20.S4
+	MOVW $0x3e2aaa47, R8
 	VDUP R8, V19.S4
-	MOVW $0x3ecccccd, R8
+	MOVW $0x3ecba592, R8
 	VDUP R8, V18.S4
-	MOVW $0xbcea9974, R8
+	MOVW $0xbcd9afb8, R8
 	VDUP R8, V17.S4
-	MOVW $0x3e457435, R8
+	MOVW $0x3d8542f0, R8
 	VDUP R8, V16.S4
-	MOVW $0xbef928a3, R8
+	MOVW $0x3cb03154, R8
 	VDUP R8, V15.S4
-	MOVW $0x3f07ff48, R8
+	MOVW $0xbe016127, R8
 	VDUP R8, V14.S4
+	MOVW $0xbdcf34ec, R8
+	VDUP R8, V13.S4
+	MOVW $0x3e46dcc6, R8
+	VDUP R8, V12.S4
 	SUBS $8, R7, R7
 	BLT  tail177
 	MOVD $32, R8
@@ -3218,216 +3222,212 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-64
 loop178:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
-	WORD $0x4e3e1c02 // and v2.16b, v0.16b, v30.16b
-	WORD $0x4e3e1c23 // and v3.16b, v1.16b, v30.16b
-	WORD $0x4ea2f782 // fmin v2.4s, v28.4s, v2.4s
-	WORD $0x4ea3f783 // fmin v3.4s, v28.4s, v3.4s
+	WORD $0x4e3d1c02 // and v2.16b, v0.16b, v29.16b
+	WORD $0x4e3d1c23 // and v3.16b, v1.16b, v29.16b
+	WORD $0x4ea2f762 // fmin v2.4s, v27.4s, v2.4s
+	WORD $0x4ea3f763 // fmin v3.4s, v27.4s, v3.4s
 	WORD $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
 	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
 	WORD $0x6ea0f886 // fneg v6.4s, v4.4s
 	WORD $0x4e22cc46 // fmla v6.4s, v2.4s, v2.4s
 	WORD $0x6ea0f8a7 // fneg v7.4s, v5.4s
 	WORD $0x4e23cc67 // fmla v7.4s, v3.4s, v3.4s
-	WORD $0x6e3d1c84 // eor v4.16b, v4.16b, v29.16b
-	WORD $0x6e3d1ca5 // eor v5.16b, v5.16b, v29.16b
-	WORD $0x4e24f764 // fmax v4.4s, v27.4s, v4.4s
-	WORD $0x4e25f765 // fmax v5.4s, v27.4s, v5.4s
-	WORD $0x6e3adc88 // fmul v8.4s, v4.4s, v26.4s
-	WORD $0x6e3adca9 // fmul v9.4s, v5.4s, v26.4s
+	WORD $0x6e3e1c84 // eor v4.16b, v4.16b, v30.16b
+	WORD $0x6e3e1ca5 // eor v5.16b, v5.16b, v30.16b
+	WORD $0x6e3e1cc6 // eor v6.16b, v6.16b, v30.16b
+	WORD $0x6e3e1ce7 // eor v7.16b, v7.16b, v30.16b
+	WORD $0x4e24f744 // fmax v4.4s, v26.4s, v4.4s
+	WORD $0x4e25f745 // fmax v5.4s, v26.4s, v5.4s
+	WORD $0x6e39dc88 // fmul v8.4s, v4.4s, v25.4s
+	WORD $0x6e39dca9 // fmul v9.4s, v5.4s, v25.4s
 	WORD $0x4e218908 // frintn v8.4s, v8.4s
 	WORD $0x4e218929 // frintn v9.4s, v9.4s
-	WORD $0x4eb9cd04 // fmls v4.4s, v8.4s, v25.4s
-	WORD $0x4eb9cd25 // fmls v5.4s, v9.4s, v25.4s
 	WORD $0x4eb8cd04 // fmls v4.4s, v8.4s, v24.4s
 	WORD $0x4eb8cd25 // fmls v5.4s, v9.4s, v24.4s
-	VMOV V22.B16, V10.B16
-	WORD $0x4e24ceea // fmla v10.4s, v23.4s, v4.4s
-	VMOV V22.B16, V11.B16
-	WORD $0x4e25ceeb // fmla v11.4s, v23.4s, v5.4s
-	VMOV V21.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V21.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
-	VMOV V20.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V20.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
-	VMOV V19.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V19.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
-	VMOV V31.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V31.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
-	VMOV V31.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V31.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
+	WORD $0x4eb7cd04 // fmls v4.4s, v8.4s, v23.4s
+	WORD $0x4eb7cd25 // fmls v5.4s, v9.4s, v23.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	VMOV V21.B16, V10.B16
+	WORD $0x4e24ceca // fmla v10.4s, v22.4s, v4.4s
+	VMOV V21.B16, V11.B16
+	WORD $0x4e25cecb // fmla v11.4s, v22.4s, v5.4s
+	VMOV V20.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V20.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
+	VMOV V19.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V19.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
+	VMOV V28.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V28.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
+	VMOV V31.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V31.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
+	VMOV V31.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V31.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V13.S4
-	WORD $0x4e21a90c // fcvtns v12.4s, v8.4s
-	WORD $0x4f3f0585 // sshr v5.4s, v12.4s, #1
-	WORD $0x6ea5858c // sub v12.4s, v12.4s, v5.4s
-	WORD $0x4ead84a5 // add v5.4s, v5.4s, v13.4s
-	WORD $0x4ead858c // add v12.4s, v12.4s, v13.4s
+	VDUP R8, V7.S4
+	WORD $0x4e21a906 // fcvtns v6.4s, v8.4s
+	WORD $0x4f3f04c5 // sshr v5.4s, v6.4s, #1
+	WORD $0x6ea584c6 // sub v6.4s, v6.4s, v5.4s
+	WORD $0x4ea784a5 // add v5.4s, v5.4s, v7.4s
+	WORD $0x4ea784c6 // add v6.4s, v6.4s, v7.4s
 	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
-	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
 	WORD $0x6e25dd44 // fmul v4.4s, v10.4s, v5.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
 	MOVW $0x0000007f, R8
 	VDUP R8, V5.S4
 	WORD $0x4e21a928 // fcvtns v8.4s, v9.4s
-	WORD $0x4f3f050c // sshr v12.4s, v8.4s, #1
-	WORD $0x6eac8508 // sub v8.4s, v8.4s, v12.4s
-	WORD $0x4ea5858c // add v12.4s, v12.4s, v5.4s
+	WORD $0x4f3f0506 // sshr v6.4s, v8.4s, #1
+	WORD $0x6ea68508 // sub v8.4s, v8.4s, v6.4s
+	WORD $0x4ea584c6 // add v6.4s, v6.4s, v5.4s
 	WORD $0x4ea58508 // add v8.4s, v8.4s, v5.4s
-	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
 	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
-	WORD $0x6e2cdd6a // fmul v10.4s, v11.4s, v12.4s
+	WORD $0x6e26dd6a // fmul v10.4s, v11.4s, v6.4s
 	WORD $0x6e28dd4a // fmul v10.4s, v10.4s, v8.4s
-	VMOV V4.B16, V13.B16
-	WORD $0x4ea6cc8d // fmls v13.4s, v4.4s, v6.4s
-	VMOV V13.B16, V6.B16
-	VMOV V10.B16, V11.B16
-	WORD $0x4ea7cd4b // fmls v11.4s, v10.4s, v7.4s
-	VMOV V11.B16, V7.B16
-	VMOV V31.B16, V9.B16
-	WORD $0x4e32cc49 // fmla v9.4s, v2.4s, v18.4s
-	VMOV V9.B16, V2.B16
-	VMOV V31.B16, V8.B16
-	WORD $0x4e32cc68 // fmla v8.4s, v3.4s, v18.4s
-	VMOV V8.B16, V3.B16
-	MOVW $0x3f800000, R8
-	VDUP R8, V5.S4
-	WORD $0x6e22fcac // fdiv v12.4s, v5.4s, v2.4s
-	MOVW $0x3f800000, R8
-	VDUP R8, V13.S4
-	WORD $0x6e23fda4 // fdiv v4.4s, v13.4s, v3.4s
-	VMOV V16.B16, V10.B16
-	WORD $0x4e2cce2a // fmla v10.4s, v17.4s, v12.4s
-	VMOV V16.B16, V11.B16
-	WORD $0x4e24ce2b // fmla v11.4s, v17.4s, v4.4s
-	VMOV V15.B16, V9.B16
-	WORD $0x4e2ccd49 // fmla v9.4s, v10.4s, v12.4s
-	VMOV V9.B16, V10.B16
-	VMOV V15.B16, V8.B16
-	WORD $0x4e24cd68 // fmla v8.4s, v11.4s, v4.4s
-	VMOV V8.B16, V11.B16
-	VMOV V14.B16, V2.B16
-	WORD $0x4e2ccd42 // fmla v2.4s, v10.4s, v12.4s
-	VMOV V2.B16, V10.B16
-	VMOV V14.B16, V5.B16
-	WORD $0x4e24cd65 // fmla v5.4s, v11.4s, v4.4s
-	VMOV V5.B16, V11.B16
-	MOVW $0xbe8ab7b8, R8
-	VDUP R8, V3.S4
-	WORD $0x4e2ccd43 // fmla v3.4s, v10.4s, v12.4s
-	MOVW $0xbe8ab7b8, R8
-	VDUP R8, V13.S4
-	WORD $0x4e24cd6d // fmla v13.4s, v11.4s, v4.4s
-	MOVW $0x3e879e30, R8
-	VDUP R8, V9.S4
-	WORD $0x4e2ccc69 // fmla v9.4s, v3.4s, v12.4s
-	MOVW $0x3e879e30, R8
-	VDUP R8, V8.S4
-	WORD $0x4e24cda8 // fmla v8.4s, v13.4s, v4.4s
-	MOVW $0x3e07539a, R8
-	VDUP R8, V2.S4
-	WORD $0x4e2ccd22 // fmla v2.4s, v9.4s, v12.4s
-	MOVW $0x3e07539a, R8
-	VDUP R8, V5.S4
-	WORD $0x4e24cd05 // fmla v5.4s, v8.4s, v4.4s
-	MOVW $0x3e5b8954, R8
-	VDUP R8, V10.S4
-	WORD $0x4e2ccc4a // fmla v10.4s, v2.4s, v12.4s
-	MOVW $0x3e5b8954, R8
+	VMOV V31.B16, V7.B16
+	WORD $0x4e32cc47 // fmla v7.4s, v2.4s, v18.4s
+	VMOV V7.B16, V2.B16
+	VMOV V31.B16, V11.B16
+	WORD $0x4e32cc6b // fmla v11.4s, v3.4s, v18.4s
+	VMOV V11.B16, V3.B16
+	WORD $0x6e22ffe2 // fdiv v2.4s, v31.4s, v2.4s
+	WORD $0x6e23ffe3 // fdiv v3.4s, v31.4s, v3.4s
+	WORD $0x4ebcd449 // fsub v9.4s, v2.4s, v28.4s
+	WORD $0x4ebcd468 // fsub v8.4s, v3.4s, v28.4s
+	VMOV V16.B16, V6.B16
+	WORD $0x4e29ce26 // fmla v6.4s, v17.4s, v9.4s
+	VMOV V16.B16, V5.B16
+	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
+	VMOV V15.B16, V7.B16
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	VMOV V7.B16, V6.B16
+	VMOV V15.B16, V11.B16
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	VMOV V11.B16, V5.B16
+	VMOV V14.B16, V7.B16
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	VMOV V7.B16, V6.B16
+	VMOV V14.B16, V11.B16
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	VMOV V11.B16, V5.B16
+	VMOV V13.B16, V7.B16
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	VMOV V7.B16, V6.B16
+	VMOV V13.B16, V11.B16
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	VMOV V11.B16, V5.B16
+	VMOV V12.B16, V7.B16
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	VMOV V7.B16, V6.B16
+	VMOV V12.B16, V11.B16
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	VMOV V11.B16, V5.B16
+	MOVW $0x3f0ec6e7, R8
+	VDUP R8, V7.S4
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	MOVW $0x3f0ec6e7, R8
 	VDUP R8, V11.S4
-	WORD $0x4e24ccab // fmla v11.4s, v5.4s, v4.4s
-	MOVW $0x3e666a65, R8
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	MOVW $0x3f3aa826, R8
+	VDUP R8, V6.S4
+	WORD $0x4e29cce6 // fmla v6.4s, v7.4s, v9.4s
+	MOVW $0x3f3aa826, R8
+	VDUP R8, V5.S4
+	WORD $0x4e28cd65 // fmla v5.4s, v11.4s, v8.4s
+	MOVW $0x3f2468f0, R8
+	VDUP R8, V7.S4
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	MOVW $0x3f2468f0, R8
+	VDUP R8, V11.S4
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	MOVW $0x3ed6cb01, R8
+	VDUP R8, V6.S4
+	WORD $0x4e29cce6 // fmla v6.4s, v7.4s, v9.4s
+	MOVW $0x3ed6cb01, R8
+	VDUP R8, V5.S4
+	WORD $0x4e28cd65 // fmla v5.4s, v11.4s, v8.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	VMOV V31.B16, V7.B16
+	WORD $0x4ea2cc87 // fmls v7.4s, v4.4s, v2.4s
+	VMOV V7.B16, V4.B16
+	VMOV V31.B16, V9.B16
+	WORD $0x4ea3cd49 // fmls v9.4s, v10.4s, v3.4s
+	VMOV V9.B16, V10.B16
+	WORD $0x4e3d1c0b // and v11.16b, v0.16b, v29.16b
+	WORD $0x4e3d1c28 // and v8.16b, v1.16b, v29.16b
+	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
+	WORD $0x6e21dc25 // fmul v5.4s, v1.4s, v1.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V2.S4
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V7.S4
+	WORD $0x4e26cc47 // fmla v7.4s, v2.4s, v6.4s
+	MOVW $0xba313cef, R8
 	VDUP R8, V3.S4
-	WORD $0x4e2ccd43 // fmla v3.4s, v10.4s, v12.4s
-	MOVW $0x3e666a65, R8
-	VDUP R8, V13.S4
-	WORD $0x4e24cd6d // fmla v13.4s, v11.4s, v4.4s
-	MOVW $0x3e671edd, R8
-	VDUP R8, V9.S4
-	WORD $0x4e2ccc69 // fmla v9.4s, v3.4s, v12.4s
-	MOVW $0x3e671edd, R8
-	VDUP R8, V8.S4
-	WORD $0x4e24cda8 // fmla v8.4s, v13.4s, v4.4s
-	WORD $0x6e29dd8c // fmul v12.4s, v12.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	VMOV V31.B16, V2.B16
-	WORD $0x4eacccc2 // fmls v2.4s, v6.4s, v12.4s
-	VMOV V2.B16, V6.B16
-	VMOV V31.B16, V5.B16
-	WORD $0x4ea4cce5 // fmls v5.4s, v7.4s, v4.4s
-	VMOV V5.B16, V7.B16
-	WORD $0x4e3e1c0a // and v10.16b, v0.16b, v30.16b
-	WORD $0x4e3e1c2b // and v11.16b, v1.16b, v30.16b
-	WORD $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
-	WORD $0x6e21dc2d // fmul v13.4s, v1.4s, v1.4s
-	MOVW $0xba313cef, R8
-	VDUP R8, V9.S4
 	MOVW $0x3ba7a3f7, R8
-	VDUP R8, V8.S4
-	WORD $0x4e23cd28 // fmla v8.4s, v9.4s, v3.4s
-	MOVW $0xba313cef, R8
-	VDUP R8, V12.S4
-	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V9.S4
+	WORD $0x4e25cc69 // fmla v9.4s, v3.4s, v5.4s
+	MOVW $0xbcdbd5fc, R8
 	VDUP R8, V2.S4
-	WORD $0x4e2dcd82 // fmla v2.4s, v12.4s, v13.4s
+	WORD $0x4e26cce2 // fmla v2.4s, v7.4s, v6.4s
 	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V4.S4
-	WORD $0x4e23cd04 // fmla v4.4s, v8.4s, v3.4s
-	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V5.S4
-	WORD $0x4e2dcc45 // fmla v5.4s, v2.4s, v13.4s
+	VDUP R8, V3.S4
+	WORD $0x4e25cd23 // fmla v3.4s, v9.4s, v5.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V7.S4
+	WORD $0x4e26cc47 // fmla v7.4s, v2.4s, v6.4s
 	MOVW $0x3de7157a, R8
 	VDUP R8, V9.S4
-	WORD $0x4e23cc89 // fmla v9.4s, v4.4s, v3.4s
-	MOVW $0x3de7157a, R8
-	VDUP R8, V12.S4
-	WORD $0x4e2dccac // fmla v12.4s, v5.4s, v13.4s
-	MOVW $0xbec0939d, R8
-	VDUP R8, V8.S4
-	WORD $0x4e23cd28 // fmla v8.4s, v9.4s, v3.4s
+	WORD $0x4e25cc69 // fmla v9.4s, v3.4s, v5.4s
 	MOVW $0xbec0939d, R8
 	VDUP R8, V2.S4
-	WORD $0x4e2dcd82 // fmla v2.4s, v12.4s, v13.4s
+	WORD $0x4e26cce2 // fmla v2.4s, v7.4s, v6.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V3.S4
+	WORD $0x4e25cd23 // fmla v3.4s, v9.4s, v5.4s
 	MOVW $0x3f906eba, R8
-	VDUP R8, V4.S4
-	WORD $0x4e23cd04 // fmla v4.4s, v8.4s, v3.4s
+	VDUP R8, V7.S4
+	WORD $0x4e26cc47 // fmla v7.4s, v2.4s, v6.4s
 	MOVW $0x3f906eba, R8
-	VDUP R8, V5.S4
-	WORD $0x4e2dcc45 // fmla v5.4s, v2.4s, v13.4s
-	WORD $0x6e24dd44 // fmul v4.4s, v10.4s, v4.4s
-	WORD $0x6e25dd65 // fmul v5.4s, v11.4s, v5.4s
-	MOVW $0x3f400000, R8
 	VDUP R8, V9.S4
-	WORD $0x6eaae52a // fcmgt v10.4s, v9.4s, v10.4s
+	WORD $0x4e25cc69 // fmla v9.4s, v3.4s, v5.4s
+	WORD $0x6e27dd67 // fmul v7.4s, v11.4s, v7.4s
+	WORD $0x6e29dd09 // fmul v9.4s, v8.4s, v9.4s
 	MOVW $0x3f400000, R8
-	VDUP R8, V12.S4
-	WORD $0x6eabe58b // fcmgt v11.4s, v12.4s, v11.4s
-	WORD $0x6e661c8a // bsl v10.16b, v4.16b, v6.16b
-	WORD $0x6e671cab // bsl v11.16b, v5.16b, v7.16b
-	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
-	WORD $0x4e3d1c21 // and v1.16b, v1.16b, v29.16b
-	WORD $0x4ea01d4a // orr v10.16b, v10.16b, v0.16b
-	WORD $0x4ea11d6b // orr v11.16b, v11.16b, v1.16b
-	FMOVQ F10, 0(R0)
-	FMOVQ F11, 16(R0)
+	VDUP R8, V2.S4
+	WORD $0x6eabe44b // fcmgt v11.4s, v2.4s, v11.4s
+	MOVW $0x3f400000, R8
+	VDUP R8, V6.S4
+	WORD $0x6ea8e4c8 // fcmgt v8.4s, v6.4s, v8.4s
+	WORD $0x6e641ceb // bsl v11.16b, v7.16b, v4.16b
+	WORD $0x6e6a1d28 // bsl v8.16b, v9.16b, v10.16b
+	WORD $0x4e3e1c00 // and v0.16b, v0.16b, v30.16b
+	WORD $0x4e3e1c21 // and v1.16b, v1.16b, v30.16b
+	WORD $0x4ea01d6b // orr v11.16b, v11.16b, v0.16b
+	WORD $0x4ea11d08 // orr v8.16b, v8.16b, v1.16b
+	FMOVQ F11, 0(R0)
+	FMOVQ F8, 16(R0)
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
@@ -3440,26 +3440,28 @@ tail177:
 	MUL  R8, R9, R4
 loop180:
 	FMOVQ 0(R1), F0
-	WORD $0x4e3e1c01 // and v1.16b, v0.16b, v30.16b
-	WORD $0x4ea1f781 // fmin v1.4s, v28.4s, v1.4s
+	WORD $0x4e3d1c01 // and v1.16b, v0.16b, v29.16b
+	WORD $0x4ea1f761 // fmin v1.4s, v27.4s, v1.4s
 	WORD $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
 	WORD $0x6ea0f843 // fneg v3.4s, v2.4s
 	WORD $0x4e21cc23 // fmla v3.4s, v1.4s, v1.4s
-	WORD $0x6e3d1c42 // eor v2.16b, v2.16b, v29.16b
-	WORD $0x4e22f762 // fmax v2.4s, v27.4s, v2.4s
-	WORD $0x6e3adc44 // fmul v4.4s, v2.4s, v26.4s
+	WORD $0x6e3e1c42 // eor v2.16b, v2.16b, v30.16b
+	WORD $0x6e3e1c63 // eor v3.16b, v3.16b, v30.16b
+	WORD $0x4e22f742 // fmax v2.4s, v26.4s, v2.4s
+	WORD $0x6e39dc44 // fmul v4.4s, v2.4s, v25.4s
 	WORD $0x4e218884 // frintn v4.4s, v4.4s
-	WORD $0x4eb9cc82 // fmls v2.4s, v4.4s, v25.4s
 	WORD $0x4eb8cc82 // fmls v2.4s, v4.4s, v24.4s
-	VMOV V22.B16, V5.B16
-	WORD $0x4e22cee5 // fmla v5.4s, v23.4s, v2.4s
-	VMOV V21.B16, V6.B16
+	WORD $0x4eb7cc82 // fmls v2.4s, v4.4s, v23.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	VMOV V21.B16, V5.B16
+	WORD $0x4e22cec5 // fmla v5.4s, v22.4s, v2.4s
+	VMOV V20.B16, V6.B16
 	WORD $0x4e22cca6 // fmla v6.4s, v5.4s, v2.4s
 	VMOV V6.B16, V5.B16
-	VMOV V20.B16, V7.B16
+	VMOV V19.B16, V7.B16
 	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
 	VMOV V7.B16, V5.B16
-	VMOV V19.B16, V8.B16
+	VMOV V28.B16, V8.B16
 	WORD $0x4e22cca8 // fmla v8.4s, v5.4s, v2.4s
 	VMOV V8.B16, V5.B16
 	VMOV V31.B16, V9.B16
@@ -3469,82 +3471,78 @@ loop180:
 	WORD $0x4e22ccaa // fmla v10.4s, v5.4s, v2.4s
 	VMOV V10.B16, V5.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V6.S4
-	WORD $0x4e21a88c // fcvtns v12.4s, v4.4s
-	WORD $0x4f3f058d // sshr v13.4s, v12.4s, #1
-	WORD $0x6ead858c // sub v12.4s, v12.4s, v13.4s
-	WORD $0x4ea685ad // add v13.4s, v13.4s, v6.4s
-	WORD $0x4ea6858c // add v12.4s, v12.4s, v6.4s
-	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
-	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
-	WORD $0x6e2ddcab // fmul v11.4s, v5.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	VMOV V11.B16, V7.B16
-	WORD $0x4ea3cd67 // fmls v7.4s, v11.4s, v3.4s
-	VMOV V7.B16, V3.B16
+	VDUP R8, V7.S4
+	WORD $0x4e21a883 // fcvtns v3.4s, v4.4s
+	WORD $0x4f3f0466 // sshr v6.4s, v3.4s, #1
+	WORD $0x6ea68463 // sub v3.4s, v3.4s, v6.4s
+	WORD $0x4ea784c6 // add v6.4s, v6.4s, v7.4s
+	WORD $0x4ea78463 // add v3.4s, v3.4s, v7.4s
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x6e26dcab // fmul v11.4s, v5.4s, v6.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
 	VMOV V31.B16, V8.B16
 	WORD $0x4e32cc28 // fmla v8.4s, v1.4s, v18.4s
 	VMOV V8.B16, V1.B16
-	MOVW $0x3f800000, R8
-	VDUP R8, V2.S4
-	WORD $0x6e21fc49 // fdiv v9.4s, v2.4s, v1.4s
-	VMOV V16.B16, V10.B16
-	WORD $0x4e29ce2a // fmla v10.4s, v17.4s, v9.4s
-	VMOV V15.B16, V5.B16
-	WORD $0x4e29cd45 // fmla v5.4s, v10.4s, v9.4s
-	VMOV V5.B16, V10.B16
-	VMOV V14.B16, V4.B16
-	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
-	VMOV V4.B16, V10.B16
-	MOVW $0xbe8ab7b8, R8
-	VDUP R8, V12.S4
-	WORD $0x4e29cd4c // fmla v12.4s, v10.4s, v9.4s
-	MOVW $0x3e879e30, R8
-	VDUP R8, V13.S4
-	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	MOVW $0x3e07539a, R8
+	WORD $0x6e21ffe1 // fdiv v1.4s, v31.4s, v1.4s
+	WORD $0x4ebcd429 // fsub v9.4s, v1.4s, v28.4s
+	VMOV V16.B16, V2.B16
+	WORD $0x4e29ce22 // fmla v2.4s, v17.4s, v9.4s
+	VMOV V15.B16, V10.B16
+	WORD $0x4e29cc4a // fmla v10.4s, v2.4s, v9.4s
+	VMOV V10.B16, V2.B16
+	VMOV V14.B16, V5.B16
+	WORD $0x4e29cc45 // fmla v5.4s, v2.4s, v9.4s
+	VMOV V5.B16, V2.B16
+	VMOV V13.B16, V4.B16
+	WORD $0x4e29cc44 // fmla v4.4s, v2.4s, v9.4s
+	VMOV V4.B16, V2.B16
+	VMOV V12.B16, V3.B16
+	WORD $0x4e29cc43 // fmla v3.4s, v2.4s, v9.4s
+	VMOV V3.B16, V2.B16
+	MOVW $0x3f0ec6e7, R8
 	VDUP R8, V6.S4
-	WORD $0x4e29cda6 // fmla v6.4s, v13.4s, v9.4s
-	MOVW $0x3e5b8954, R8
-	VDUP R8, V11.S4
-	WORD $0x4e29cccb // fmla v11.4s, v6.4s, v9.4s
-	MOVW $0x3e666a65, R8
+	WORD $0x4e29cc46 // fmla v6.4s, v2.4s, v9.4s
+	MOVW $0x3f3aa826, R8
 	VDUP R8, V7.S4
-	WORD $0x4e29cd67 // fmla v7.4s, v11.4s, v9.4s
-	MOVW $0x3e671edd, R8
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	MOVW $0x3f2468f0, R8
 	VDUP R8, V8.S4
 	WORD $0x4e29cce8 // fmla v8.4s, v7.4s, v9.4s
-	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
-	VMOV V31.B16, V1.B16
-	WORD $0x4ea9cc61 // fmls v1.4s, v3.4s, v9.4s
-	VMOV V1.B16, V3.B16
-	WORD $0x4e3e1c02 // and v2.16b, v0.16b, v30.16b
-	WORD $0x6e20dc05 // fmul v5.4s, v0.4s, v0.4s
-	MOVW $0xba313cef, R8
-	VDUP R8, V4.S4
-	MOVW $0x3ba7a3f7, R8
+	MOVW $0x3ed6cb01, R8
 	VDUP R8, V10.S4
-	WORD $0x4e25cc8a // fmla v10.4s, v4.4s, v5.4s
-	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V12.S4
-	WORD $0x4e25cd4c // fmla v12.4s, v10.4s, v5.4s
-	MOVW $0x3de7157a, R8
-	VDUP R8, V13.S4
-	WORD $0x4e25cd8d // fmla v13.4s, v12.4s, v5.4s
-	MOVW $0xbec0939d, R8
+	WORD $0x4e29cd0a // fmla v10.4s, v8.4s, v9.4s
+	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VMOV V31.B16, V5.B16
+	WORD $0x4ea1cd65 // fmls v5.4s, v11.4s, v1.4s
+	VMOV V5.B16, V11.B16
+	WORD $0x4e3d1c04 // and v4.16b, v0.16b, v29.16b
+	WORD $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V2.S4
+	MOVW $0x3ba7a3f7, R8
 	VDUP R8, V6.S4
-	WORD $0x4e25cda6 // fmla v6.4s, v13.4s, v5.4s
-	MOVW $0x3f906eba, R8
-	VDUP R8, V11.S4
-	WORD $0x4e25cccb // fmla v11.4s, v6.4s, v5.4s
-	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
-	MOVW $0x3f400000, R8
+	WORD $0x4e23cc46 // fmla v6.4s, v2.4s, v3.4s
+	MOVW $0xbcdbd5fc, R8
 	VDUP R8, V7.S4
-	WORD $0x6ea2e4e2 // fcmgt v2.4s, v7.4s, v2.4s
-	WORD $0x6e631d62 // bsl v2.16b, v11.16b, v3.16b
-	WORD $0x4e3d1c00 // and v0.16b, v0.16b, v29.16b
-	WORD $0x4ea01c42 // orr v2.16b, v2.16b, v0.16b
-	FMOVQ F2, 0(R0)
+	WORD $0x4e23ccc7 // fmla v7.4s, v6.4s, v3.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V8.S4
+	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V9.S4
+	WORD $0x4e23cd09 // fmla v9.4s, v8.4s, v3.4s
+	MOVW $0x3f906eba, R8
+	VDUP R8, V10.S4
+	WORD $0x4e23cd2a // fmla v10.4s, v9.4s, v3.4s
+	WORD $0x6e2adc8a // fmul v10.4s, v4.4s, v10.4s
+	MOVW $0x3f400000, R8
+	VDUP R8, V1.S4
+	WORD $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD $0x6e6b1d44 // bsl v4.16b, v10.16b, v11.16b
+	WORD $0x4e3e1c00 // and v0.16b, v0.16b, v30.16b
+	WORD $0x4ea01c84 // orr v4.16b, v4.16b, v0.16b
+	FMOVQ F4, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
@@ -3562,11 +3560,11 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V31.S4
 	MOVW $0x3f800000, R8
 	VDUP R8, V30.S4
-	MOVW $0x7fffffff, R8
-	VDUP R8, V29.S4
-	MOVW $0x416b533c, R8
-	VDUP R8, V28.S4
 	MOVW $0x80000000, R8
+	VDUP R8, V29.S4
+	MOVW $0x7fffffff, R8
+	VDUP R8, V28.S4
+	MOVW $0x416b533c, R8
 	VDUP R8, V27.S4
 	MOVW $0xc2d00000, R8
 	VDUP R8, V26.S4
@@ -3584,16 +3582,20 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V20.S4
 	MOVW $0x3e2aaa47, R8
 	VDUP R8, V19.S4
-	MOVW $0x3e90d0c3, R8
+	MOVW $0x3e900000, R8
 	VDUP R8, V18.S4
-	MOVW $0xbcea9974, R8
+	MOVW $0xbcd9afb8, R8
 	VDUP R8, V17.S4
-	MOVW $0x3e457435, R8
+	MOVW $0x3d8542f0, R8
 	VDUP R8, V16.S4
-	MOVW $0xbef928a3, R8
+	MOVW $0x3cb03154, R8
 	VDUP R8, V15.S4
-	MOVW $0x3f07ff48, R8
+	MOVW $0xbe016127, R8
 	VDUP R8, V14.S4
+	MOVW $0xbdcf34ec, R8
+	VDUP R8, V13.S4
+	MOVW $0x3e46dcc6, R8
+	VDUP R8, V12.S4
 	SUBS $8, R7, R7
 	BLT  tail181
 	MOVD $32, R8
@@ -3601,10 +3603,10 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-64
 loop182:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
-	WORD $0x4e3d1c02 // and v2.16b, v0.16b, v29.16b
-	WORD $0x4e3d1c23 // and v3.16b, v1.16b, v29.16b
-	WORD $0x4ea2f782 // fmin v2.4s, v28.4s, v2.4s
-	WORD $0x4ea3f783 // fmin v3.4s, v28.4s, v3.4s
+	WORD $0x4e3c1c02 // and v2.16b, v0.16b, v28.16b
+	WORD $0x4e3c1c23 // and v3.16b, v1.16b, v28.16b
+	WORD $0x4ea2f762 // fmin v2.4s, v27.4s, v2.4s
+	WORD $0x4ea3f763 // fmin v3.4s, v27.4s, v3.4s
 	WORD $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
 	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
 	WORD $0x6ea0f886 // fneg v6.4s, v4.4s
@@ -3615,8 +3617,10 @@ loop182:
 	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
 	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0x6e3b1c84 // eor v4.16b, v4.16b, v27.16b
-	WORD $0x6e3b1ca5 // eor v5.16b, v5.16b, v27.16b
+	WORD $0x6e3d1c84 // eor v4.16b, v4.16b, v29.16b
+	WORD $0x6e3d1ca5 // eor v5.16b, v5.16b, v29.16b
+	WORD $0x6e3d1cc6 // eor v6.16b, v6.16b, v29.16b
+	WORD $0x6e3d1ce7 // eor v7.16b, v7.16b, v29.16b
 	WORD $0x4e24f744 // fmax v4.4s, v26.4s, v4.4s
 	WORD $0x4e25f745 // fmax v5.4s, v26.4s, v5.4s
 	WORD $0x6e39dc88 // fmul v8.4s, v4.4s, v25.4s
@@ -3627,206 +3631,216 @@ loop182:
 	WORD $0x4eb8cd25 // fmls v5.4s, v9.4s, v24.4s
 	WORD $0x4eb7cd04 // fmls v4.4s, v8.4s, v23.4s
 	WORD $0x4eb7cd25 // fmls v5.4s, v9.4s, v23.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 	VMOV V21.B16, V10.B16
 	WORD $0x4e24ceca // fmla v10.4s, v22.4s, v4.4s
 	VMOV V21.B16, V11.B16
 	WORD $0x4e25cecb // fmla v11.4s, v22.4s, v5.4s
-	VMOV V20.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V20.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
-	VMOV V19.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V19.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
-	VMOV V31.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V31.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
-	VMOV V30.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V30.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
-	VMOV V30.B16, V12.B16
-	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
-	VMOV V12.B16, V10.B16
-	VMOV V30.B16, V13.B16
-	WORD $0x4e25cd6d // fmla v13.4s, v11.4s, v5.4s
-	VMOV V13.B16, V11.B16
+	VMOV V20.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V20.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
+	VMOV V19.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V19.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
+	VMOV V31.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V31.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
+	VMOV V30.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V30.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
+	VMOV V30.B16, V6.B16
+	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
+	VMOV V6.B16, V10.B16
+	VMOV V30.B16, V7.B16
+	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
+	VMOV V7.B16, V11.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V13.S4
-	WORD $0x4e21a90c // fcvtns v12.4s, v8.4s
-	WORD $0x4f3f0585 // sshr v5.4s, v12.4s, #1
-	WORD $0x6ea5858c // sub v12.4s, v12.4s, v5.4s
-	WORD $0x4ead84a5 // add v5.4s, v5.4s, v13.4s
-	WORD $0x4ead858c // add v12.4s, v12.4s, v13.4s
+	VDUP R8, V7.S4
+	WORD $0x4e21a906 // fcvtns v6.4s, v8.4s
+	WORD $0x4f3f04c5 // sshr v5.4s, v6.4s, #1
+	WORD $0x6ea584c6 // sub v6.4s, v6.4s, v5.4s
+	WORD $0x4ea784a5 // add v5.4s, v5.4s, v7.4s
+	WORD $0x4ea784c6 // add v6.4s, v6.4s, v7.4s
 	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
-	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
 	WORD $0x6e25dd44 // fmul v4.4s, v10.4s, v5.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
 	MOVW $0x0000007f, R8
 	VDUP R8, V5.S4
 	WORD $0x4e21a928 // fcvtns v8.4s, v9.4s
-	WORD $0x4f3f050c // sshr v12.4s, v8.4s, #1
-	WORD $0x6eac8508 // sub v8.4s, v8.4s, v12.4s
-	WORD $0x4ea5858c // add v12.4s, v12.4s, v5.4s
+	WORD $0x4f3f0506 // sshr v6.4s, v8.4s, #1
+	WORD $0x6ea68508 // sub v8.4s, v8.4s, v6.4s
+	WORD $0x4ea584c6 // add v6.4s, v6.4s, v5.4s
 	WORD $0x4ea58508 // add v8.4s, v8.4s, v5.4s
-	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
 	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
-	WORD $0x6e2cdd6a // fmul v10.4s, v11.4s, v12.4s
+	WORD $0x6e26dd6a // fmul v10.4s, v11.4s, v6.4s
 	WORD $0x6e28dd4a // fmul v10.4s, v10.4s, v8.4s
-	VMOV V4.B16, V13.B16
-	WORD $0x4ea6cc8d // fmls v13.4s, v4.4s, v6.4s
-	VMOV V13.B16, V6.B16
-	VMOV V10.B16, V11.B16
-	WORD $0x4ea7cd4b // fmls v11.4s, v10.4s, v7.4s
-	VMOV V11.B16, V7.B16
-	VMOV V30.B16, V9.B16
-	WORD $0x4e32cc49 // fmla v9.4s, v2.4s, v18.4s
-	VMOV V9.B16, V2.B16
-	VMOV V30.B16, V8.B16
-	WORD $0x4e32cc68 // fmla v8.4s, v3.4s, v18.4s
-	VMOV V8.B16, V3.B16
-	MOVW $0x3f800000, R8
-	VDUP R8, V5.S4
-	WORD $0x6e22fcac // fdiv v12.4s, v5.4s, v2.4s
-	MOVW $0x3f800000, R8
-	VDUP R8, V13.S4
-	WORD $0x6e23fda4 // fdiv v4.4s, v13.4s, v3.4s
-	VMOV V16.B16, V10.B16
-	WORD $0x4e2cce2a // fmla v10.4s, v17.4s, v12.4s
-	VMOV V16.B16, V11.B16
-	WORD $0x4e24ce2b // fmla v11.4s, v17.4s, v4.4s
-	VMOV V15.B16, V9.B16
-	WORD $0x4e2ccd49 // fmla v9.4s, v10.4s, v12.4s
-	VMOV V9.B16, V10.B16
-	VMOV V15.B16, V8.B16
-	WORD $0x4e24cd68 // fmla v8.4s, v11.4s, v4.4s
-	VMOV V8.B16, V11.B16
-	VMOV V14.B16, V2.B16
-	WORD $0x4e2ccd42 // fmla v2.4s, v10.4s, v12.4s
-	VMOV V2.B16, V10.B16
-	VMOV V14.B16, V5.B16
-	WORD $0x4e24cd65 // fmla v5.4s, v11.4s, v4.4s
-	VMOV V5.B16, V11.B16
-	MOVW $0xbe8ab7b8, R8
-	VDUP R8, V3.S4
-	WORD $0x4e2ccd43 // fmla v3.4s, v10.4s, v12.4s
-	MOVW $0xbe8ab7b8, R8
-	VDUP R8, V13.S4
-	WORD $0x4e24cd6d // fmla v13.4s, v11.4s, v4.4s
-	MOVW $0x3e879e30, R8
-	VDUP R8, V9.S4
-	WORD $0x4e2ccc69 // fmla v9.4s, v3.4s, v12.4s
-	MOVW $0x3e879e30, R8
-	VDUP R8, V8.S4
-	WORD $0x4e24cda8 // fmla v8.4s, v13.4s, v4.4s
-	MOVW $0x3e07539a, R8
-	VDUP R8, V2.S4
-	WORD $0x4e2ccd22 // fmla v2.4s, v9.4s, v12.4s
-	MOVW $0x3e07539a, R8
-	VDUP R8, V5.S4
-	WORD $0x4e24cd05 // fmla v5.4s, v8.4s, v4.4s
-	MOVW $0x3e5b8954, R8
-	VDUP R8, V10.S4
-	WORD $0x4e2ccc4a // fmla v10.4s, v2.4s, v12.4s
-	MOVW $0x3e5b8954, R8
+	VMOV V30.B16, V7.B16
+	WORD $0x4e32cc47 // fmla v7.4s, v2.4s, v18.4s
+	VMOV V7.B16, V2.B16
+	VMOV V30.B16, V11.B16
+	WORD $0x4e32cc6b // fmla v11.4s, v3.4s, v18.4s
+	VMOV V11.B16, V3.B16
+	WORD $0x6e22ffc2 // fdiv v2.4s, v30.4s, v2.4s
+	WORD $0x6e23ffc3 // fdiv v3.4s, v30.4s, v3.4s
+	WORD $0x4ebfd449 // fsub v9.4s, v2.4s, v31.4s
+	WORD $0x4ebfd468 // fsub v8.4s, v3.4s, v31.4s
+	VMOV V16.B16, V6.B16
+	WORD $0x4e29ce26 // fmla v6.4s, v17.4s, v9.4s
+	VMOV V16.B16, V5.B16
+	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
+	VMOV V15.B16, V7.B16
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	VMOV V7.B16, V6.B16
+	VMOV V15.B16, V11.B16
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	VMOV V11.B16, V5.B16
+	VMOV V14.B16, V7.B16
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	VMOV V7.B16, V6.B16
+	VMOV V14.B16, V11.B16
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	VMOV V11.B16, V5.B16
+	VMOV V13.B16, V7.B16
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	VMOV V7.B16, V6.B16
+	VMOV V13.B16, V11.B16
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	VMOV V11.B16, V5.B16
+	VMOV V12.B16, V7.B16
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	VMOV V7.B16, V6.B16
+	VMOV V12.B16, V11.B16
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	VMOV V11.B16, V5.B16
+	MOVW $0x3f0ec6e7, R8
+	VDUP R8, V7.S4
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	MOVW $0x3f0ec6e7, R8
 	VDUP R8, V11.S4
-	WORD $0x4e24ccab // fmla v11.4s, v5.4s, v4.4s
-	MOVW $0x3e666a65, R8
-	VDUP R8, V3.S4
-	WORD $0x4e2ccd43 // fmla v3.4s, v10.4s, v12.4s
-	MOVW $0x3e666a65, R8
-	VDUP R8, V13.S4
-	WORD $0x4e24cd6d // fmla v13.4s, v11.4s, v4.4s
-	MOVW $0x3e671edd, R8
-	VDUP R8, V9.S4
-	WORD $0x4e2ccc69 // fmla v9.4s, v3.4s, v12.4s
-	MOVW $0x3e671edd, R8
-	VDUP R8, V8.S4
-	WORD $0x4e24cda8 // fmla v8.4s, v13.4s, v4.4s
-	WORD $0x6e29dd8c // fmul v12.4s, v12.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4f210402 // sshr v2.4s, v0.4s, #31
-	WORD $0x4f210425 // sshr v5.4s, v1.4s, #31
-	WORD $0x4ea6d7ca // fsub v10.4s, v30.4s, v6.4s
-	WORD $0x4ea7d7cb // fsub v11.4s, v30.4s, v7.4s
-	WORD $0x6e6a1cc2 // bsl v2.16b, v6.16b, v10.16b
-	WORD $0x6e6b1ce5 // bsl v5.16b, v7.16b, v11.16b
-	WORD $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
-	WORD $0x6e21dc2d // fmul v13.4s, v1.4s, v1.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0x6e3fddad // fmul v13.4s, v13.4s, v31.4s
-	MOVW $0x3eb504f3, R8
-	VDUP R8, V9.S4
-	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
-	MOVW $0x3eb504f3, R8
-	VDUP R8, V8.S4
-	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
-	MOVW $0xba313cef, R8
-	VDUP R8, V12.S4
-	MOVW $0x3ba7a3f7, R8
-	VDUP R8, V4.S4
-	WORD $0x4e23cd84 // fmla v4.4s, v12.4s, v3.4s
-	MOVW $0xba313cef, R8
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	MOVW $0x3f3aa826, R8
 	VDUP R8, V6.S4
+	WORD $0x4e29cce6 // fmla v6.4s, v7.4s, v9.4s
+	MOVW $0x3f3aa826, R8
+	VDUP R8, V5.S4
+	WORD $0x4e28cd65 // fmla v5.4s, v11.4s, v8.4s
+	MOVW $0x3f2468f0, R8
+	VDUP R8, V7.S4
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	MOVW $0x3f2468f0, R8
+	VDUP R8, V11.S4
+	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
+	MOVW $0x3ed6cb01, R8
+	VDUP R8, V6.S4
+	WORD $0x4e29cce6 // fmla v6.4s, v7.4s, v9.4s
+	MOVW $0x3ed6cb01, R8
+	VDUP R8, V5.S4
+	WORD $0x4e28cd65 // fmla v5.4s, v11.4s, v8.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	WORD $0x6e3fdd4a // fmul v10.4s, v10.4s, v31.4s
+	MOVW $0x41a00000, R8
+	VDUP R8, V7.S4
+	WORD $0x4ea0f4e7 // fmin v7.4s, v7.4s, v0.4s
+	MOVW $0x41a00000, R8
+	VDUP R8, V9.S4
+	WORD $0x4ea1f529 // fmin v9.4s, v9.4s, v1.4s
+	WORD $0x6e24dceb // fmul v11.4s, v7.4s, v4.4s
+	WORD $0x6e2add28 // fmul v8.4s, v9.4s, v10.4s
+	WORD $0x6ea0f966 // fneg v6.4s, v11.4s
+	WORD $0x4e24cce6 // fmla v6.4s, v7.4s, v4.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x6ea0f905 // fneg v5.4s, v8.4s
+	WORD $0x4e2acd25 // fmla v5.4s, v9.4s, v10.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
+	WORD $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD $0x4e22cd67 // fmla v7.4s, v11.4s, v2.4s
+	WORD $0x4e23cd09 // fmla v9.4s, v8.4s, v3.4s
+	WORD $0x4f210404 // sshr v4.4s, v0.4s, #31
+	WORD $0x4f210426 // sshr v6.4s, v1.4s, #31
+	WORD $0x4ea7d40a // fsub v10.4s, v0.4s, v7.4s
+	WORD $0x4ea9d425 // fsub v5.4s, v1.4s, v9.4s
+	WORD $0x6e6a1ce4 // bsl v4.16b, v7.16b, v10.16b
+	WORD $0x6e651d26 // bsl v6.16b, v9.16b, v5.16b
+	WORD $0x6e20dc0b // fmul v11.4s, v0.4s, v0.4s
+	WORD $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	WORD $0x6e3fdd6b // fmul v11.4s, v11.4s, v31.4s
+	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
+	MOVW $0x3eb504f3, R8
+	VDUP R8, V8.S4
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	MOVW $0x3eb504f3, R8
+	VDUP R8, V3.S4
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V7.S4
 	MOVW $0x3ba7a3f7, R8
 	VDUP R8, V10.S4
-	WORD $0x4e2dccca // fmla v10.4s, v6.4s, v13.4s
+	WORD $0x4e2bccea // fmla v10.4s, v7.4s, v11.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V9.S4
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V5.S4
+	WORD $0x4e22cd25 // fmla v5.4s, v9.4s, v2.4s
 	MOVW $0xbcdbd5fc, R8
 	VDUP R8, V7.S4
-	WORD $0x4e23cc87 // fmla v7.4s, v4.4s, v3.4s
+	WORD $0x4e2bcd47 // fmla v7.4s, v10.4s, v11.4s
 	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V11.S4
-	WORD $0x4e2dcd4b // fmla v11.4s, v10.4s, v13.4s
+	VDUP R8, V9.S4
+	WORD $0x4e22cca9 // fmla v9.4s, v5.4s, v2.4s
 	MOVW $0x3de7157a, R8
-	VDUP R8, V12.S4
-	WORD $0x4e23ccec // fmla v12.4s, v7.4s, v3.4s
-	MOVW $0x3de7157a, R8
-	VDUP R8, V6.S4
-	WORD $0x4e2dcd66 // fmla v6.4s, v11.4s, v13.4s
-	MOVW $0xbec0939d, R8
-	VDUP R8, V4.S4
-	WORD $0x4e23cd84 // fmla v4.4s, v12.4s, v3.4s
-	MOVW $0xbec0939d, R8
 	VDUP R8, V10.S4
-	WORD $0x4e2dccca // fmla v10.4s, v6.4s, v13.4s
-	MOVW $0x3f906eba, R8
+	WORD $0x4e2bccea // fmla v10.4s, v7.4s, v11.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V5.S4
+	WORD $0x4e22cd25 // fmla v5.4s, v9.4s, v2.4s
+	MOVW $0xbec0939d, R8
 	VDUP R8, V7.S4
-	WORD $0x4e23cc87 // fmla v7.4s, v4.4s, v3.4s
+	WORD $0x4e2bcd47 // fmla v7.4s, v10.4s, v11.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V9.S4
+	WORD $0x4e22cca9 // fmla v9.4s, v5.4s, v2.4s
 	MOVW $0x3f906eba, R8
-	VDUP R8, V11.S4
-	WORD $0x4e2dcd4b // fmla v11.4s, v10.4s, v13.4s
-	VMOV V31.B16, V12.B16
-	WORD $0x4e27cd2c // fmla v12.4s, v9.4s, v7.4s
-	VMOV V12.B16, V9.B16
-	VMOV V31.B16, V6.B16
-	WORD $0x4e2bcd06 // fmla v6.4s, v8.4s, v11.4s
-	VMOV V6.B16, V8.B16
-	MOVW $0x3f100000, R8
-	VDUP R8, V4.S4
-	WORD $0x6ea3e483 // fcmgt v3.4s, v4.4s, v3.4s
+	VDUP R8, V10.S4
+	WORD $0x4e2bccea // fmla v10.4s, v7.4s, v11.4s
+	MOVW $0x3f906eba, R8
+	VDUP R8, V5.S4
+	WORD $0x4e22cd25 // fmla v5.4s, v9.4s, v2.4s
+	VMOV V31.B16, V7.B16
+	WORD $0x4e2acd07 // fmla v7.4s, v8.4s, v10.4s
+	VMOV V7.B16, V8.B16
+	VMOV V31.B16, V9.B16
+	WORD $0x4e25cc69 // fmla v9.4s, v3.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	MOVW $0x3f100000, R8
 	VDUP R8, V10.S4
-	WORD $0x6eade54d // fcmgt v13.4s, v10.4s, v13.4s
-	WORD $0x6e621d23 // bsl v3.16b, v9.16b, v2.16b
-	WORD $0x6e651d0d // bsl v13.16b, v8.16b, v5.16b
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	WORD $0x6e2ddc21 // fmul v1.4s, v1.4s, v13.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ F1, 16(R0)
+	WORD $0x6eabe54b // fcmgt v11.4s, v10.4s, v11.4s
+	MOVW $0x3f100000, R8
+	VDUP R8, V7.S4
+	WORD $0x6ea2e4e2 // fcmgt v2.4s, v7.4s, v2.4s
+	WORD $0x6e641c0b // bsl v11.16b, v0.16b, v4.16b
+	WORD $0x6e661c22 // bsl v2.16b, v1.16b, v6.16b
+	FMOVQ F11, 0(R0)
+	FMOVQ F2, 16(R0)
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
@@ -3839,19 +3853,21 @@ tail181:
 	MUL  R8, R9, R4
 loop184:
 	FMOVQ 0(R1), F0
-	WORD $0x4e3d1c01 // and v1.16b, v0.16b, v29.16b
-	WORD $0x4ea1f781 // fmin v1.4s, v28.4s, v1.4s
+	WORD $0x4e3c1c01 // and v1.16b, v0.16b, v28.16b
+	WORD $0x4ea1f761 // fmin v1.4s, v27.4s, v1.4s
 	WORD $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
 	WORD $0x6ea0f843 // fneg v3.4s, v2.4s
 	WORD $0x4e21cc23 // fmla v3.4s, v1.4s, v1.4s
 	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0x6e3b1c42 // eor v2.16b, v2.16b, v27.16b
+	WORD $0x6e3d1c42 // eor v2.16b, v2.16b, v29.16b
+	WORD $0x6e3d1c63 // eor v3.16b, v3.16b, v29.16b
 	WORD $0x4e22f742 // fmax v2.4s, v26.4s, v2.4s
 	WORD $0x6e39dc44 // fmul v4.4s, v2.4s, v25.4s
 	WORD $0x4e218884 // frintn v4.4s, v4.4s
 	WORD $0x4eb8cc82 // fmls v2.4s, v4.4s, v24.4s
 	WORD $0x4eb7cc82 // fmls v2.4s, v4.4s, v23.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	VMOV V21.B16, V5.B16
 	WORD $0x4e22cec5 // fmla v5.4s, v22.4s, v2.4s
 	VMOV V20.B16, V6.B16
@@ -3870,88 +3886,92 @@ loop184:
 	WORD $0x4e22ccaa // fmla v10.4s, v5.4s, v2.4s
 	VMOV V10.B16, V5.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V6.S4
-	WORD $0x4e21a88c // fcvtns v12.4s, v4.4s
-	WORD $0x4f3f058d // sshr v13.4s, v12.4s, #1
-	WORD $0x6ead858c // sub v12.4s, v12.4s, v13.4s
-	WORD $0x4ea685ad // add v13.4s, v13.4s, v6.4s
-	WORD $0x4ea6858c // add v12.4s, v12.4s, v6.4s
-	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
-	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
-	WORD $0x6e2ddcab // fmul v11.4s, v5.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	VMOV V11.B16, V7.B16
-	WORD $0x4ea3cd67 // fmls v7.4s, v11.4s, v3.4s
-	VMOV V7.B16, V3.B16
+	VDUP R8, V7.S4
+	WORD $0x4e21a883 // fcvtns v3.4s, v4.4s
+	WORD $0x4f3f0466 // sshr v6.4s, v3.4s, #1
+	WORD $0x6ea68463 // sub v3.4s, v3.4s, v6.4s
+	WORD $0x4ea784c6 // add v6.4s, v6.4s, v7.4s
+	WORD $0x4ea78463 // add v3.4s, v3.4s, v7.4s
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x6e26dcab // fmul v11.4s, v5.4s, v6.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
 	VMOV V30.B16, V8.B16
 	WORD $0x4e32cc28 // fmla v8.4s, v1.4s, v18.4s
 	VMOV V8.B16, V1.B16
-	MOVW $0x3f800000, R8
-	VDUP R8, V2.S4
-	WORD $0x6e21fc49 // fdiv v9.4s, v2.4s, v1.4s
-	VMOV V16.B16, V10.B16
-	WORD $0x4e29ce2a // fmla v10.4s, v17.4s, v9.4s
-	VMOV V15.B16, V5.B16
-	WORD $0x4e29cd45 // fmla v5.4s, v10.4s, v9.4s
-	VMOV V5.B16, V10.B16
-	VMOV V14.B16, V4.B16
-	WORD $0x4e29cd44 // fmla v4.4s, v10.4s, v9.4s
-	VMOV V4.B16, V10.B16
-	MOVW $0xbe8ab7b8, R8
-	VDUP R8, V12.S4
-	WORD $0x4e29cd4c // fmla v12.4s, v10.4s, v9.4s
-	MOVW $0x3e879e30, R8
-	VDUP R8, V13.S4
-	WORD $0x4e29cd8d // fmla v13.4s, v12.4s, v9.4s
-	MOVW $0x3e07539a, R8
+	WORD $0x6e21ffc1 // fdiv v1.4s, v30.4s, v1.4s
+	WORD $0x4ebfd429 // fsub v9.4s, v1.4s, v31.4s
+	VMOV V16.B16, V2.B16
+	WORD $0x4e29ce22 // fmla v2.4s, v17.4s, v9.4s
+	VMOV V15.B16, V10.B16
+	WORD $0x4e29cc4a // fmla v10.4s, v2.4s, v9.4s
+	VMOV V10.B16, V2.B16
+	VMOV V14.B16, V5.B16
+	WORD $0x4e29cc45 // fmla v5.4s, v2.4s, v9.4s
+	VMOV V5.B16, V2.B16
+	VMOV V13.B16, V4.B16
+	WORD $0x4e29cc44 // fmla v4.4s, v2.4s, v9.4s
+	VMOV V4.B16, V2.B16
+	VMOV V12.B16, V3.B16
+	WORD $0x4e29cc43 // fmla v3.4s, v2.4s, v9.4s
+	VMOV V3.B16, V2.B16
+	MOVW $0x3f0ec6e7, R8
 	VDUP R8, V6.S4
-	WORD $0x4e29cda6 // fmla v6.4s, v13.4s, v9.4s
-	MOVW $0x3e5b8954, R8
-	VDUP R8, V11.S4
-	WORD $0x4e29cccb // fmla v11.4s, v6.4s, v9.4s
-	MOVW $0x3e666a65, R8
+	WORD $0x4e29cc46 // fmla v6.4s, v2.4s, v9.4s
+	MOVW $0x3f3aa826, R8
 	VDUP R8, V7.S4
-	WORD $0x4e29cd67 // fmla v7.4s, v11.4s, v9.4s
-	MOVW $0x3e671edd, R8
+	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	MOVW $0x3f2468f0, R8
 	VDUP R8, V8.S4
 	WORD $0x4e29cce8 // fmla v8.4s, v7.4s, v9.4s
-	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
-	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	WORD $0x4f210401 // sshr v1.4s, v0.4s, #31
-	WORD $0x4ea3d7c2 // fsub v2.4s, v30.4s, v3.4s
-	WORD $0x6e621c61 // bsl v1.16b, v3.16b, v2.16b
-	WORD $0x6e20dc05 // fmul v5.4s, v0.4s, v0.4s
-	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
-	MOVW $0x3eb504f3, R8
-	VDUP R8, V4.S4
-	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
-	MOVW $0xba313cef, R8
+	MOVW $0x3ed6cb01, R8
 	VDUP R8, V10.S4
-	MOVW $0x3ba7a3f7, R8
-	VDUP R8, V12.S4
-	WORD $0x4e25cd4c // fmla v12.4s, v10.4s, v5.4s
-	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V13.S4
-	WORD $0x4e25cd8d // fmla v13.4s, v12.4s, v5.4s
-	MOVW $0x3de7157a, R8
-	VDUP R8, V6.S4
-	WORD $0x4e25cda6 // fmla v6.4s, v13.4s, v5.4s
-	MOVW $0xbec0939d, R8
-	VDUP R8, V11.S4
-	WORD $0x4e25cccb // fmla v11.4s, v6.4s, v5.4s
-	MOVW $0x3f906eba, R8
-	VDUP R8, V7.S4
-	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
-	VMOV V31.B16, V8.B16
-	WORD $0x4e27cc88 // fmla v8.4s, v4.4s, v7.4s
-	VMOV V8.B16, V4.B16
-	MOVW $0x3f100000, R8
+	WORD $0x4e29cd0a // fmla v10.4s, v8.4s, v9.4s
+	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	WORD $0x6e3fdd6b // fmul v11.4s, v11.4s, v31.4s
+	MOVW $0x41a00000, R8
+	VDUP R8, V5.S4
+	WORD $0x4ea0f4a5 // fmin v5.4s, v5.4s, v0.4s
+	WORD $0x6e2bdca4 // fmul v4.4s, v5.4s, v11.4s
+	WORD $0x6ea0f883 // fneg v3.4s, v4.4s
+	WORD $0x4e2bcca3 // fmla v3.4s, v5.4s, v11.4s
+	VMOV V3.B16, V5.B16
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x4e21cc85 // fmla v5.4s, v4.4s, v1.4s
+	WORD $0x4f210402 // sshr v2.4s, v0.4s, #31
+	WORD $0x4ea5d406 // fsub v6.4s, v0.4s, v5.4s
+	WORD $0x6e661ca2 // bsl v2.16b, v5.16b, v6.16b
+	WORD $0x6e20dc07 // fmul v7.4s, v0.4s, v0.4s
+	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	MOVW $0x3eb504f3, R8
+	VDUP R8, V8.S4
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	MOVW $0xba313cef, R8
 	VDUP R8, V9.S4
-	WORD $0x6ea5e525 // fcmgt v5.4s, v9.4s, v5.4s
-	WORD $0x6e611c85 // bsl v5.16b, v4.16b, v1.16b
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	FMOVQ F0, 0(R0)
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V10.S4
+	WORD $0x4e27cd2a // fmla v10.4s, v9.4s, v7.4s
+	MOVW $0xbcdbd5fc, R8
+	VDUP R8, V11.S4
+	WORD $0x4e27cd4b // fmla v11.4s, v10.4s, v7.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V3.S4
+	WORD $0x4e27cd63 // fmla v3.4s, v11.4s, v7.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V4.S4
+	WORD $0x4e27cc64 // fmla v4.4s, v3.4s, v7.4s
+	MOVW $0x3f906eba, R8
+	VDUP R8, V1.S4
+	WORD $0x4e27cc81 // fmla v1.4s, v4.4s, v7.4s
+	VMOV V31.B16, V5.B16
+	WORD $0x4e21cd05 // fmla v5.4s, v8.4s, v1.4s
+	VMOV V5.B16, V8.B16
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	MOVW $0x3f100000, R8
+	VDUP R8, V6.S4
+	WORD $0x6ea7e4c7 // fcmgt v7.4s, v6.4s, v7.4s
+	WORD $0x6e621c07 // bsl v7.16b, v0.16b, v2.16b
+	FMOVQ F7, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
@@ -3969,9 +3989,9 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V31.S4
 	MOVW $0x3d922279, R8
 	VDUP R8, V30.S4
-	MOVW $0x3fcc422a, R8
-	VDUP R8, V29.S4
 	MOVW $0x80000000, R8
+	VDUP R8, V29.S4
+	MOVW $0x3fcc422a, R8
 	VDUP R8, V28.S4
 	MOVW $0x41700000, R8
 	VDUP R8, V27.S4
@@ -4016,8 +4036,8 @@ loop186:
 	WORD $0x4e23cc67 // fmla v7.4s, v3.4s, v3.4s
 	WORD $0x6e3edc88 // fmul v8.4s, v4.4s, v30.4s
 	WORD $0x6e3edca9 // fmul v9.4s, v5.4s, v30.4s
-	WORD $0x4e3dd50a // fadd v10.4s, v8.4s, v29.4s
-	WORD $0x4e3dd52b // fadd v11.4s, v9.4s, v29.4s
+	WORD $0x4e3cd50a // fadd v10.4s, v8.4s, v28.4s
+	WORD $0x4e3cd52b // fadd v11.4s, v9.4s, v28.4s
 	WORD $0x4ea8d54c // fsub v12.4s, v10.4s, v8.4s
 	WORD $0x4ea9d56d // fsub v13.4s, v11.4s, v9.4s
 	VMOV V24.B16, V14.B16
@@ -4038,8 +4058,8 @@ loop186:
 	WORD $0x4eadd567 // fsub v7.4s, v11.4s, v13.4s
 	WORD $0x4ea6d508 // fsub v8.4s, v8.4s, v6.4s
 	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
-	WORD $0x4eacd7ac // fsub v12.4s, v29.4s, v12.4s
-	WORD $0x4eadd7ad // fsub v13.4s, v29.4s, v13.4s
+	WORD $0x4eacd78c // fsub v12.4s, v28.4s, v12.4s
+	WORD $0x4eadd78d // fsub v13.4s, v28.4s, v13.4s
 	WORD $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
 	WORD $0x4e2dd529 // fadd v9.4s, v9.4s, v13.4s
 	WORD $0x4e28d5ce // fadd v14.4s, v14.4s, v8.4s
@@ -4054,97 +4074,95 @@ loop186:
 	VMOV V7.B16, V11.B16
 	WORD $0x4e2ecc4a // fmla v10.4s, v2.4s, v14.4s
 	WORD $0x4e2fcc6b // fmla v11.4s, v3.4s, v15.4s
-	WORD $0x4ebc1c8c // orr v12.16b, v4.16b, v28.16b
-	WORD $0x4ebc1cad // orr v13.16b, v5.16b, v28.16b
+	WORD $0x4ebd1c8c // orr v12.16b, v4.16b, v29.16b
+	WORD $0x4ebd1cad // orr v13.16b, v5.16b, v29.16b
+	WORD $0x4e3d1c88 // and v8.16b, v4.16b, v29.16b
+	WORD $0x4e3d1ca9 // and v9.16b, v5.16b, v29.16b
+	WORD $0x6e281d4a // eor v10.16b, v10.16b, v8.16b
+	WORD $0x6e291d6b // eor v11.16b, v11.16b, v9.16b
+	WORD $0x6e3d1d4a // eor v10.16b, v10.16b, v29.16b
+	WORD $0x6e3d1d6b // eor v11.16b, v11.16b, v29.16b
 	WORD $0x4e2cf6ec // fmax v12.4s, v23.4s, v12.4s
 	WORD $0x4e2df6ed // fmax v13.4s, v23.4s, v13.4s
-	WORD $0x6e36dd88 // fmul v8.4s, v12.4s, v22.4s
-	WORD $0x6e36dda9 // fmul v9.4s, v13.4s, v22.4s
-	WORD $0x4e218908 // frintn v8.4s, v8.4s
-	WORD $0x4e218929 // frintn v9.4s, v9.4s
-	WORD $0x4eb5cd0c // fmls v12.4s, v8.4s, v21.4s
-	WORD $0x4eb5cd2d // fmls v13.4s, v9.4s, v21.4s
-	WORD $0x4eb4cd0c // fmls v12.4s, v8.4s, v20.4s
-	WORD $0x4eb4cd2d // fmls v13.4s, v9.4s, v20.4s
-	VMOV V18.B16, V6.B16
-	WORD $0x4e2cce66 // fmla v6.4s, v19.4s, v12.4s
-	VMOV V18.B16, V7.B16
-	WORD $0x4e2dce67 // fmla v7.4s, v19.4s, v13.4s
-	VMOV V17.B16, V2.B16
-	WORD $0x4e2cccc2 // fmla v2.4s, v6.4s, v12.4s
-	VMOV V2.B16, V6.B16
-	VMOV V17.B16, V14.B16
-	WORD $0x4e2dccee // fmla v14.4s, v7.4s, v13.4s
-	VMOV V14.B16, V7.B16
-	VMOV V16.B16, V3.B16
-	WORD $0x4e2cccc3 // fmla v3.4s, v6.4s, v12.4s
-	VMOV V3.B16, V6.B16
-	VMOV V16.B16, V15.B16
-	WORD $0x4e2dccef // fmla v15.4s, v7.4s, v13.4s
-	VMOV V15.B16, V7.B16
-	MOVW $0x3f000000, R8
-	VDUP R8, V2.S4
-	WORD $0x4e2cccc2 // fmla v2.4s, v6.4s, v12.4s
-	MOVW $0x3f000000, R8
-	VDUP R8, V14.S4
-	WORD $0x4e2dccee // fmla v14.4s, v7.4s, v13.4s
-	VMOV V31.B16, V3.B16
+	WORD $0x6e36dd86 // fmul v6.4s, v12.4s, v22.4s
+	WORD $0x6e36dda7 // fmul v7.4s, v13.4s, v22.4s
+	WORD $0x4e2188c6 // frintn v6.4s, v6.4s
+	WORD $0x4e2188e7 // frintn v7.4s, v7.4s
+	WORD $0x4eb5cccc // fmls v12.4s, v6.4s, v21.4s
+	WORD $0x4eb5cced // fmls v13.4s, v7.4s, v21.4s
+	WORD $0x4eb4cccc // fmls v12.4s, v6.4s, v20.4s
+	WORD $0x4eb4cced // fmls v13.4s, v7.4s, v20.4s
+	WORD $0x4e2ad58c // fadd v12.4s, v12.4s, v10.4s
+	WORD $0x4e2bd5ad // fadd v13.4s, v13.4s, v11.4s
+	VMOV V18.B16, V2.B16
+	WORD $0x4e2cce62 // fmla v2.4s, v19.4s, v12.4s
+	VMOV V18.B16, V14.B16
+	WORD $0x4e2dce6e // fmla v14.4s, v19.4s, v13.4s
+	VMOV V17.B16, V3.B16
 	WORD $0x4e2ccc43 // fmla v3.4s, v2.4s, v12.4s
 	VMOV V3.B16, V2.B16
-	VMOV V31.B16, V15.B16
+	VMOV V17.B16, V15.B16
 	WORD $0x4e2dcdcf // fmla v15.4s, v14.4s, v13.4s
 	VMOV V15.B16, V14.B16
-	VMOV V31.B16, V6.B16
-	WORD $0x4e2ccc46 // fmla v6.4s, v2.4s, v12.4s
-	VMOV V6.B16, V2.B16
-	VMOV V31.B16, V7.B16
-	WORD $0x4e2dcdc7 // fmla v7.4s, v14.4s, v13.4s
-	VMOV V7.B16, V14.B16
+	VMOV V16.B16, V8.B16
+	WORD $0x4e2ccc48 // fmla v8.4s, v2.4s, v12.4s
+	VMOV V8.B16, V2.B16
+	VMOV V16.B16, V9.B16
+	WORD $0x4e2dcdc9 // fmla v9.4s, v14.4s, v13.4s
+	VMOV V9.B16, V14.B16
+	MOVW $0x3f000000, R8
+	VDUP R8, V10.S4
+	WORD $0x4e2ccc4a // fmla v10.4s, v2.4s, v12.4s
+	MOVW $0x3f000000, R8
+	VDUP R8, V11.S4
+	WORD $0x4e2dcdcb // fmla v11.4s, v14.4s, v13.4s
+	VMOV V31.B16, V3.B16
+	WORD $0x4e2ccd43 // fmla v3.4s, v10.4s, v12.4s
+	VMOV V3.B16, V10.B16
+	VMOV V31.B16, V15.B16
+	WORD $0x4e2dcd6f // fmla v15.4s, v11.4s, v13.4s
+	VMOV V15.B16, V11.B16
+	VMOV V31.B16, V8.B16
+	WORD $0x4e2ccd48 // fmla v8.4s, v10.4s, v12.4s
+	VMOV V8.B16, V10.B16
+	VMOV V31.B16, V9.B16
+	WORD $0x4e2dcd69 // fmla v9.4s, v11.4s, v13.4s
+	VMOV V9.B16, V11.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V6.S4
-	WORD $0x4e21a90f // fcvtns v15.4s, v8.4s
-	WORD $0x4f3f05ec // sshr v12.4s, v15.4s, #1
-	WORD $0x6eac85ef // sub v15.4s, v15.4s, v12.4s
-	WORD $0x4ea6858c // add v12.4s, v12.4s, v6.4s
-	WORD $0x4ea685ef // add v15.4s, v15.4s, v6.4s
-	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
-	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
-	WORD $0x6e2cdc43 // fmul v3.4s, v2.4s, v12.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	VDUP R8, V15.S4
+	WORD $0x4e21a8ce // fcvtns v14.4s, v6.4s
+	WORD $0x4f3f05c3 // sshr v3.4s, v14.4s, #1
+	WORD $0x6ea385ce // sub v14.4s, v14.4s, v3.4s
+	WORD $0x4eaf8463 // add v3.4s, v3.4s, v15.4s
+	WORD $0x4eaf85ce // add v14.4s, v14.4s, v15.4s
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x6e23dd42 // fmul v2.4s, v10.4s, v3.4s
+	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
 	MOVW $0x0000007f, R8
-	VDUP R8, V8.S4
-	WORD $0x4e21a927 // fcvtns v7.4s, v9.4s
-	WORD $0x4f3f04e2 // sshr v2.4s, v7.4s, #1
-	WORD $0x6ea284e7 // sub v7.4s, v7.4s, v2.4s
-	WORD $0x4ea88442 // add v2.4s, v2.4s, v8.4s
-	WORD $0x4ea884e7 // add v7.4s, v7.4s, v8.4s
-	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
-	WORD $0x4f3754e7 // shl v7.4s, v7.4s, #23
-	WORD $0x6e22ddcd // fmul v13.4s, v14.4s, v2.4s
-	WORD $0x6e27ddad // fmul v13.4s, v13.4s, v7.4s
-	WORD $0x4e3c1c8f // and v15.16b, v4.16b, v28.16b
-	WORD $0x4e3c1cac // and v12.16b, v5.16b, v28.16b
-	WORD $0x6e2f1d4a // eor v10.16b, v10.16b, v15.16b
-	WORD $0x6e2c1d6b // eor v11.16b, v11.16b, v12.16b
-	VMOV V3.B16, V6.B16
-	WORD $0x4eaacc66 // fmls v6.4s, v3.4s, v10.4s
-	VMOV V6.B16, V10.B16
-	VMOV V13.B16, V14.B16
-	WORD $0x4eabcdae // fmls v14.4s, v13.4s, v11.4s
-	VMOV V14.B16, V11.B16
-	WORD $0x4e3fd549 // fadd v9.4s, v10.4s, v31.4s
-	WORD $0x4e3fd567 // fadd v7.4s, v11.4s, v31.4s
+	VDUP R8, V9.S4
+	WORD $0x4e21a8e8 // fcvtns v8.4s, v7.4s
+	WORD $0x4f3f050d // sshr v13.4s, v8.4s, #1
+	WORD $0x6ead8508 // sub v8.4s, v8.4s, v13.4s
+	WORD $0x4ea985ad // add v13.4s, v13.4s, v9.4s
+	WORD $0x4ea98508 // add v8.4s, v8.4s, v9.4s
+	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
+	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
+	WORD $0x6e2ddd6c // fmul v12.4s, v11.4s, v13.4s
+	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD $0x4e3fd44a // fadd v10.4s, v2.4s, v31.4s
+	WORD $0x4e3fd586 // fadd v6.4s, v12.4s, v31.4s
 	MOVW $0x3f800000, R8
-	VDUP R8, V8.S4
-	WORD $0x6e29fd02 // fdiv v2.4s, v8.4s, v9.4s
+	VDUP R8, V3.S4
+	WORD $0x6e2afc6e // fdiv v14.4s, v3.4s, v10.4s
 	MOVW $0x3f800000, R8
-	VDUP R8, V12.S4
-	WORD $0x6e27fd8f // fdiv v15.4s, v12.4s, v7.4s
+	VDUP R8, V11.S4
+	WORD $0x6e26fd6f // fdiv v15.4s, v11.4s, v6.4s
 	WORD $0x4f210484 // sshr v4.4s, v4.4s, #31
 	WORD $0x4f2104a5 // sshr v5.4s, v5.4s, #31
-	WORD $0x6e7f1d44 // bsl v4.16b, v10.16b, v31.16b
-	WORD $0x6e7f1d65 // bsl v5.16b, v11.16b, v31.16b
-	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
+	WORD $0x6e7f1c44 // bsl v4.16b, v2.16b, v31.16b
+	WORD $0x6e7f1d85 // bsl v5.16b, v12.16b, v31.16b
+	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
 	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
@@ -4168,7 +4186,7 @@ loop188:
 	WORD $0x6ea0f843 // fneg v3.4s, v2.4s
 	WORD $0x4e21cc23 // fmla v3.4s, v1.4s, v1.4s
 	WORD $0x6e3edc44 // fmul v4.4s, v2.4s, v30.4s
-	WORD $0x4e3dd485 // fadd v5.4s, v4.4s, v29.4s
+	WORD $0x4e3cd485 // fadd v5.4s, v4.4s, v28.4s
 	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
 	VMOV V24.B16, V7.B16
 	WORD $0x4e39cc47 // fmla v7.4s, v2.4s, v25.4s
@@ -4179,7 +4197,7 @@ loop188:
 	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
 	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
 	WORD $0x4ea9d484 // fsub v4.4s, v4.4s, v9.4s
-	WORD $0x4ea6d7a6 // fsub v6.4s, v29.4s, v6.4s
+	WORD $0x4ea6d786 // fsub v6.4s, v28.4s, v6.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
 	WORD $0x6e25dc2a // fmul v10.4s, v1.4s, v5.4s
@@ -4187,52 +4205,51 @@ loop188:
 	WORD $0x4e25cc2b // fmla v11.4s, v1.4s, v5.4s
 	VMOV V11.B16, V5.B16
 	WORD $0x4e27cc25 // fmla v5.4s, v1.4s, v7.4s
-	WORD $0x4ebc1d4c // orr v12.16b, v10.16b, v28.16b
+	WORD $0x4ebd1d4c // orr v12.16b, v10.16b, v29.16b
+	WORD $0x4e3d1d4d // and v13.16b, v10.16b, v29.16b
+	WORD $0x6e2d1ca5 // eor v5.16b, v5.16b, v13.16b
+	WORD $0x6e3d1ca5 // eor v5.16b, v5.16b, v29.16b
 	WORD $0x4e2cf6ec // fmax v12.4s, v23.4s, v12.4s
-	WORD $0x6e36dd8d // fmul v13.4s, v12.4s, v22.4s
-	WORD $0x4e2189ad // frintn v13.4s, v13.4s
-	WORD $0x4eb5cdac // fmls v12.4s, v13.4s, v21.4s
-	WORD $0x4eb4cdac // fmls v12.4s, v13.4s, v20.4s
-	VMOV V18.B16, V14.B16
-	WORD $0x4e2cce6e // fmla v14.4s, v19.4s, v12.4s
-	VMOV V17.B16, V15.B16
-	WORD $0x4e2ccdcf // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V16.B16, V3.B16
-	WORD $0x4e2ccdc3 // fmla v3.4s, v14.4s, v12.4s
-	VMOV V3.B16, V14.B16
+	WORD $0x6e36dd8e // fmul v14.4s, v12.4s, v22.4s
+	WORD $0x4e2189ce // frintn v14.4s, v14.4s
+	WORD $0x4eb5cdcc // fmls v12.4s, v14.4s, v21.4s
+	WORD $0x4eb4cdcc // fmls v12.4s, v14.4s, v20.4s
+	WORD $0x4e25d58c // fadd v12.4s, v12.4s, v5.4s
+	VMOV V18.B16, V15.B16
+	WORD $0x4e2cce6f // fmla v15.4s, v19.4s, v12.4s
+	VMOV V17.B16, V3.B16
+	WORD $0x4e2ccde3 // fmla v3.4s, v15.4s, v12.4s
+	VMOV V3.B16, V15.B16
+	VMOV V16.B16, V8.B16
+	WORD $0x4e2ccde8 // fmla v8.4s, v15.4s, v12.4s
+	VMOV V8.B16, V15.B16
 	MOVW $0x3f000000, R8
-	VDUP R8, V8.S4
-	WORD $0x4e2ccdc8 // fmla v8.4s, v14.4s, v12.4s
-	VMOV V31.B16, V2.B16
-	WORD $0x4e2ccd02 // fmla v2.4s, v8.4s, v12.4s
-	VMOV V2.B16, V8.B16
-	VMOV V31.B16, V9.B16
-	WORD $0x4e2ccd09 // fmla v9.4s, v8.4s, v12.4s
-	VMOV V9.B16, V8.B16
-	MOVW $0x0000007f, R8
-	VDUP R8, V1.S4
-	WORD $0x4e21a9a4 // fcvtns v4.4s, v13.4s
-	WORD $0x4f3f048b // sshr v11.4s, v4.4s, #1
-	WORD $0x6eab8484 // sub v4.4s, v4.4s, v11.4s
-	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
-	WORD $0x4ea18484 // add v4.4s, v4.4s, v1.4s
-	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
-	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
-	WORD $0x6e2bdd06 // fmul v6.4s, v8.4s, v11.4s
-	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
-	WORD $0x4e3c1d47 // and v7.16b, v10.16b, v28.16b
-	WORD $0x6e271ca5 // eor v5.16b, v5.16b, v7.16b
-	VMOV V6.B16, V15.B16
-	WORD $0x4ea5cccf // fmls v15.4s, v6.4s, v5.4s
-	VMOV V15.B16, V5.B16
-	WORD $0x4e3fd4a3 // fadd v3.4s, v5.4s, v31.4s
-	MOVW $0x3f800000, R8
 	VDUP R8, V2.S4
-	WORD $0x6e23fc4e // fdiv v14.4s, v2.4s, v3.4s
+	WORD $0x4e2ccde2 // fmla v2.4s, v15.4s, v12.4s
+	VMOV V31.B16, V9.B16
+	WORD $0x4e2ccc49 // fmla v9.4s, v2.4s, v12.4s
+	VMOV V9.B16, V2.B16
+	VMOV V31.B16, V6.B16
+	WORD $0x4e2ccc46 // fmla v6.4s, v2.4s, v12.4s
+	VMOV V6.B16, V2.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V7.S4
+	WORD $0x4e21a9cb // fcvtns v11.4s, v14.4s
+	WORD $0x4f3f0561 // sshr v1.4s, v11.4s, #1
+	WORD $0x6ea1856b // sub v11.4s, v11.4s, v1.4s
+	WORD $0x4ea78421 // add v1.4s, v1.4s, v7.4s
+	WORD $0x4ea7856b // add v11.4s, v11.4s, v7.4s
+	WORD $0x4f375421 // shl v1.4s, v1.4s, #23
+	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
+	WORD $0x6e21dc44 // fmul v4.4s, v2.4s, v1.4s
+	WORD $0x6e2bdc84 // fmul v4.4s, v4.4s, v11.4s
+	WORD $0x4e3fd48d // fadd v13.4s, v4.4s, v31.4s
+	MOVW $0x3f800000, R8
+	VDUP R8, V3.S4
+	WORD $0x6e2dfc65 // fdiv v5.4s, v3.4s, v13.4s
 	WORD $0x4f21054a // sshr v10.4s, v10.4s, #31
-	WORD $0x6e7f1caa // bsl v10.16b, v5.16b, v31.16b
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
+	WORD $0x6e7f1c8a // bsl v10.16b, v4.16b, v31.16b
+	WORD $0x6e25dd4a // fmul v10.4s, v10.4s, v5.4s
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	FMOVQ F0, 0(R0)
 	ADD  $16, R0, R0
