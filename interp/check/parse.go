@@ -26,7 +26,7 @@ type parsed struct {
 func parse(fset *token.FileSet, name string, src []byte) (*parsed, scanner.ErrorList) {
 	chunks, ended := split(src)
 	p := &parsed{silent: ended}
-	if len(chunks) > 0 && bytes.HasPrefix(src[chunks[0].start:], []byte("package")) {
+	if len(chunks) > 0 && chunks[0].pkg {
 		p.pkg = true
 		file, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
 		if err != nil {

@@ -12,6 +12,7 @@ type chunk struct {
 	start, end int // byte offsets
 	decl       bool
 	list       bool // several expressions: a, b
+	pkg        bool // a package clause
 }
 
 type tok struct {
@@ -32,7 +33,7 @@ func split(src []byte) (chunks []chunk, ended bool) {
 	last := 0
 	flush := func(end int) {
 		if len(cur) > 0 {
-			c := chunk{cur[0].off, end, isDecl(cur), isList(cur)}
+			c := chunk{cur[0].off, end, isDecl(cur), isList(cur), cur[0].tok == token.PACKAGE}
 			if c.decl {
 				c.start = last // with the comments before it
 			}

@@ -15,7 +15,7 @@ import (
 	"loris/interp"
 )
 
-const timeout = 40 * time.Second
+const timeout = 90 * time.Second
 
 // result is what a worker reports on its standard output.
 type result struct {
