@@ -56,7 +56,6 @@ type site struct {
 	device                    *mtl.Device
 	commandBuffer, encoder    objc.ID
 	a, b, c                   *mtl.Buffer
-	pipeline                  *mtl.Pipeline
 	misspelt, release, length *objc.Message
 }
 
@@ -82,10 +81,10 @@ var plants = []plant{
 	{"nothing wrong", "plant survived unnoticed", func(s *site) error { return s.run("add", 64, 64, nil) }},
 	{"wrong selector", "unrecognized selector", func(s *site) error { s.misspelt.Send(s.encoder); return nil }},
 	{"missing barrier", "hazard", func(s *site) error {
-		return s.run("add", 64, 64, func(again func(objc.ID, objc.ID, objc.ID)) { again(rawID(s.c), rawID(s.b), rawID(s.a)) })
+		return s.run("add", 64, 64, func() { s.bind(64, 64, s.c, s.b, s.a) })
 	}},
-	{"freed object", "deallocated", func(s *site) error { id := rawID(s.c); s.release.Send(id); s.length.Send(id); return nil }},
-	{"over-release", "over-release", func(s *site) error { id := rawID(s.c); id.Release(); id.Release(); return nil }},
+	{"freed object", "deallocated", func(s *site) error { id := s.c.ID(); s.release.Send(id); s.length.Send(id); return nil }},
+	{"over-release", "over-release", func(s *site) error { id := s.c.ID(); id.Release(); id.Release(); return nil }},
 	{"out of bounds", "outside its buffers", func(s *site) error { return s.run("add", 1<<20, 64, nil) }},
 	{"missing pool", "no pool in place", func(s *site) error {
 		done := make(chan bool)
@@ -96,10 +95,9 @@ var plants = []plant{
 	{"over-size threadgroup", "threadgroup of 2048", func(s *site) error { return s.run("add", 64, 2048, nil) }},
 	{"unbound buffer", "no buffer bound at index 1", func(s *site) error { s.b = nil; return s.run("add", 64, 64, nil) }},
 	{"buffer released in flight", "released before the command buffer completed", func(s *site) error {
-		return s.run("add", 64, 64, func(func(objc.ID, objc.ID, objc.ID)) { rawID(s.a).Release() })
+		return s.run("add", 64, 64, func() { s.a.ID().Release() })
 	}},
 	{"commit with open encoder", "encoder is open", func(s *site) error {
-		objc.Declare("MTLCommandBuffer", "commit", "v")
 		lookUp("MTLCommandBuffer", "commit").Send(s.commandBuffer)
 		return nil
 	}},
@@ -122,8 +120,6 @@ func floats(b *mtl.Buffer) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b.Bytes()))), b.Len()/4)
 }
 
-func rawID(b *mtl.Buffer) objc.ID { return b.ID() }
-
 func lookUp(class, selector string) *objc.Message {
 	for _, m := range objc.Messages {
 		if m.Class == class && m.Selector == selector {
@@ -133,32 +129,20 @@ func lookUp(class, selector string) *objc.Message {
 	panic("no message " + selector)
 }
 
-// run encodes kernel over the site's buffers by raw messages, n elements by threadgroups of `group` threads, lets
+// run encodes a kernel over the site's buffers by raw messages, n elements by threadgroups of `group` threads, lets
 // `extra` add to it, and waits.
-func (s *site) run(kernel string, n, group uint, extra func(again func(a, b, c objc.ID))) error {
+func (s *site) run(kernel string, n, group uint, extra func()) error {
 	p, err := s.device.Pipeline(plantSource, kernel)
 	if err != nil {
 		return err
 	}
 	size := new(uint32)
 	*size = uint32(n)
-	set := lookUp("MTLComputeCommandEncoder", "setBuffers:offsets:withRange:")
-	bind := func(a, b, c objc.ID) {
-		ids, offsets := &[3]objc.ID{a, b, c}, new([3]uintptr)
-		set.Send(s.encoder, uintptr(unsafe.Pointer(ids)), uintptr(unsafe.Pointer(offsets)), 0, 3)
-		var sender objc.Sender
-		sender.Dispatch(lookUp("MTLComputeCommandEncoder", "dispatchThreadgroups:threadsPerThreadgroup:"), s.encoder,
-			&objc.Size{Width: max(1, n/group), Height: 1, Depth: 1}, &objc.Size{Width: group, Height: 1, Depth: 1})
-	}
 	lookUp("MTLComputeCommandEncoder", "setComputePipelineState:").Send(s.encoder, uintptr(p.ID()))
 	lookUp("MTLComputeCommandEncoder", "setBytes:length:atIndex:").Send(s.encoder, uintptr(unsafe.Pointer(size)), 4, 3)
-	var b objc.ID
-	if s.b != nil {
-		b = rawID(s.b)
-	}
-	bind(rawID(s.a), b, rawID(s.c))
+	s.bind(n, group, s.a, s.b, s.c)
 	if extra != nil {
-		extra(bind)
+		extra()
 	}
 	lookUp("MTLComputeCommandEncoder", "endEncoding").Send(s.encoder)
 	lookUp("MTLCommandBuffer", "commit").Send(s.commandBuffer)
@@ -167,6 +151,20 @@ func (s *site) run(kernel string, n, group uint, extra func(again func(a, b, c o
 		return fmt.Errorf("%s", objc.ErrorText(e))
 	}
 	return nil
+}
+
+// bind sets buffers 0 to 2, nil for none, and dispatches.
+func (s *site) bind(n, group uint, buffers ...*mtl.Buffer) {
+	ids, offsets := new([3]objc.ID), new([3]uintptr)
+	for i, b := range buffers {
+		if b != nil {
+			ids[i] = b.ID()
+		}
+	}
+	lookUp("MTLComputeCommandEncoder", "setBuffers:offsets:withRange:").Send(s.encoder, uintptr(unsafe.Pointer(ids)), uintptr(unsafe.Pointer(offsets)), 0, 3)
+	var sender objc.Sender
+	sender.Dispatch(lookUp("MTLComputeCommandEncoder", "dispatchThreadgroups:threadsPerThreadgroup:"), s.encoder,
+		&objc.Size{Width: max(1, n/group), Height: 1, Depth: 1}, &objc.Size{Width: group, Height: 1, Depth: 1})
 }
 
 // faults makes each plant in a process of its own and looks for the objection.

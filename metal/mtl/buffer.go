@@ -26,9 +26,8 @@ type block struct {
 	id     objc.ID
 	size   int
 	data   unsafe.Pointer
-	keep   any           // what memory that is not ours must outlive
-	pieces *slab         // set for slabs
-	done   chan struct{} // closed when Metal gives borrowed memory back
+	keep   any   // what memory that is not ours must outlive
+	pieces *slab // set for slabs
 }
 
 // slab is a block cut into pieces of one power of two.

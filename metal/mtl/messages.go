@@ -10,7 +10,6 @@ var (
 	architectureName        = objc.Declare("MTLArchitecture", "name", "@")
 	hasUnifiedMemory        = objc.Declare("MTLDevice", "hasUnifiedMemory", "B")
 	workingSetSize          = objc.Declare("MTLDevice", "recommendedMaxWorkingSetSize", "Q")
-	allocatedSize           = objc.Declare("MTLDevice", "currentAllocatedSize", "Q")
 	maxBufferLength         = objc.Declare("MTLDevice", "maxBufferLength", "Q")
 	maxThreadgroupMemory    = objc.Declare("MTLDevice", "maxThreadgroupMemoryLength", "Q")
 	maxThreadsPerGroup      = objc.Declare("MTLDevice", "maxThreadsPerThreadgroup", "{MTLSize=QQQ}")

@@ -1,4 +1,4 @@
-//go:build race
+//go:build race && (darwin || softmetal)
 
 package mtl
 

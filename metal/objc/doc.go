@@ -28,6 +28,9 @@ type Message struct {
 	selector uintptr
 }
 
+// Registered says whether the runtime has been loaded, which gives selectors their addresses.
+func (m *Message) Registered() bool { return m.selector != 0 }
+
 // Messages lists every message declared with Declare, for the checks against Apple's headers.
 var Messages []*Message
 
