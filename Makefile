@@ -89,7 +89,7 @@ arm64: ## the NEON kernels and everything they touch, under qemu-user
 	@scripts/arm64.sh
 
 test-metal: ## the Metal ladder on the software Metal
-	@scripts/metal/ladder.sh
+	@scripts/metal/test.sh
 
 metal-ptx: ## the Metal kernels as PTX, with cases and a runner for an NVIDIA driver
 	@scripts/metal/ptx.sh
