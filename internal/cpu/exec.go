@@ -32,6 +32,7 @@ type run struct {
 	plan  *plan.Plan
 	b     *plan.Binding
 	steps []kernel
+	from  int           // number of the first step in the plan
 	temps []arena.Block // of the running step
 }
 
@@ -53,7 +54,7 @@ func (d *Device) Compile(p *plan.Plan, from, to int) (plan.Executable, error) {
 }
 
 func (x *executable) instance() (*run, error) {
-	r := &run{dev: x.dev, pool: x.dev.pool, plan: x.plan}
+	r := &run{dev: x.dev, pool: x.dev.pool, plan: x.plan, from: x.from}
 	for i := x.from; i < x.to; i++ {
 		k, err := r.compile(&x.plan.Steps[i])
 		if err != nil {
@@ -129,7 +130,7 @@ func (r *run) run() (at int, err error) {
 		}
 	}()
 	for at = range r.steps {
-		if r.b.Stop.Stopped() {
+		if r.from+at < r.plan.Commit && r.b.Stop.Stopped() {
 			return at, ErrStopped
 		}
 		start := time.Time{}
@@ -146,7 +147,7 @@ func (r *run) run() (at int, err error) {
 			r.trace(at, start)
 		}
 	}
-	if r.b.Stop.Flag().Load() {
+	if r.from+len(r.steps) <= r.plan.Commit && r.b.Stop.Flag().Load() {
 		return at, ErrStopped
 	}
 	return at, nil

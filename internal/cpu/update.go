@@ -79,7 +79,7 @@ func compileAdamW(r *run, s *plan.Step) (kernel, error) {
 				a.y[i] = a.out[i].get(r)
 			}
 		}
-		r.split(chunks, cost, job)
+		r.pool.Run(chunks, cost, nil, job) // an update is done as a whole
 		for _, a := range sets {
 			for i := range 3 {
 				a.out[i].put(r, a.y[i])
@@ -108,9 +108,11 @@ func (a *adamSet) update(k op.AdamWStep, c [3]float64, from, to int, double bool
 	}
 	at := func(p unsafe.Pointer) []float32 { return slice[float32](p, to)[from:] }
 	w, m, v := at(a.y[0]), at(a.y[1]), at(a.y[2])
-	copy(w, at(a.p[0]))
-	copy(m, at(a.p[2]))
-	copy(v, at(a.p[3]))
+	for i, from := range [3]int{0, 2, 3} {
+		if a.y[i] != a.p[from] { // in place where the old values were donated
+			copy([3][]float32{w, m, v}[i], at(a.p[from]))
+		}
+	}
 	// √(v·h2)+ε = √h2·(√v + ε/√h2), which leaves corrections of 1 to the kernel.
 	root := math.Sqrt(c[2])
 	rate := c[0] * c[1] / root

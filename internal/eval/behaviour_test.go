@@ -341,3 +341,48 @@ func TestKeptNodesGetTheirValue(t *testing.T) {
 		}
 	}
 }
+
+// adamStep updates p with moments m and v by gradient g.
+func adamStep(p, g, m, v *ir.Node) []*ir.Node {
+	h := leaf(ir.Shape{3}, func(i int) float32 { return []float32{1e-2, 10, 100}[i] })
+	var out []*ir.Node
+	for o := range 3 {
+		out = append(out, op.ApplyOutput(op.AdamW, op.AdamWStep{Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, Decay: 0.1}, o, p, g, m, v, h))
+	}
+	return out
+}
+
+func TestDonatedParametersAreUpdatedInPlace(t *testing.T) {
+	positive := func(n int) *ir.Node { return leaf(ir.Shape{n}, func(i int) float32 { return float32(i%7) * 0.1 }) }
+	const n = 5000
+	p, g, m, v := wave(n), wave(n), wave(n), positive(n)
+	want := adamStep(p, g, m, v)
+	if err := eval.Eval(ctx, want...); err != nil {
+		t.Fatal(err)
+	}
+	held := wave(n) // a second value looks at this moment
+	view := now(t, op.Apply(op.Reshape, op.Fill{Shape: ir.Shape{n / 10, 10}}, held))
+	loss := op.Unary(op.Square, p)
+	for _, x := range []*ir.Node{p, held, v} {
+		x.Flags |= ir.Donated
+	}
+	live := eval.Stats().Live
+	got := adamStep(p, g, held, v)
+	if err := eval.Eval(ctx, append(got, loss)...); err != nil {
+		t.Fatal(err)
+	}
+	if grown := eval.Stats().Live - live; grown > 4*n*2+4*3 {
+		t.Errorf("%d more bytes live: the parameter and one moment should be updated in place", grown)
+	}
+	for i := range got {
+		near(t, floats(t, got[i]), floats(t, want[i]), 1e-5)
+	}
+	if len(floats(t, view)) != n || len(floats(t, held)) != n {
+		t.Error("a value that is still looked at was taken away")
+	}
+	var e *ir.Error
+	if err := eval.Eval(ctx, op.Unary(op.Neg, p)); !errors.As(err, &e) || e.Code != ir.CodeDonated {
+		t.Errorf("the old parameter can still be used: %v", err)
+	}
+	near(t, floats(t, loss), floats(t, op.Unary(op.Square, wave(n))), 1e-6)
+}

@@ -89,6 +89,9 @@ func evalNow(ctx context.Context, roots []*ir.Node) error {
 	}
 	err := j.run()
 	queue.leave(j)
+	if err == nil || j.committed {
+		j.retire()
+	}
 	j.end(err)
 	if err != nil {
 		return err

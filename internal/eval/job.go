@@ -21,7 +21,10 @@ type job struct {
 	roots   []*ir.Node
 	outs    []*ir.Value
 	buffers []*Buffer // of the plan's leaves and outputs
-	deps    []*job
+	donated []*ir.Value
+
+	committed bool // the run failed after it had begun to write over donated leaves
+	deps      []*job
 
 	state atomic.Int32
 	done  chan struct{} // closed at the end; nil for a job that its caller runs
@@ -61,7 +64,7 @@ func takeJob() *job {
 func (j *job) recycle() {
 	j.forget()
 	clear(j.outs)
-	j.outs, j.err, j.small = j.outs[:0], nil, false
+	j.outs, j.err, j.small, j.committed = j.outs[:0], nil, false, false
 	j.state.Store(queued)
 	idle.Lock()
 	if len(idle.jobs) < 16 {
@@ -84,6 +87,8 @@ func (j *job) forget() {
 	clear(j.bind.Memory)
 	clear(j.buffers)
 	j.buffers = j.buffers[:0]
+	clear(j.donated)
+	j.donated = j.donated[:0]
 }
 
 // plan finds the plan of roots and what it waits for.
@@ -134,6 +139,9 @@ func (j *job) prepare() error {
 			b.Memory[i] = buf.mem
 			b.Buffers[i] = unsafe.Add(buf.mem.Host(), (v.Offset+j.match.Offset[pb.Index])*v.DType.Bytes())
 		case plan.OutputBuffer:
+			if j.takeOver(i) {
+				continue
+			}
 			buf, err := newBuffer(j.dev, pb.Bytes, j.outputPos(i))
 			if err != nil {
 				return memoryError(err, j.stepName(i), j.outputPos(i))
@@ -146,6 +154,41 @@ func (j *job) prepare() error {
 	}
 	j.makeValues()
 	return nil
+}
+
+// takeOver gives output buffer i the memory of a donated leaf, if nothing but
+// this run and the leaf's own value uses it.
+func (j *job) takeOver(i int) bool {
+	a := j.match.Plan.Buffers[i].Alias
+	if a < 0 || j.done != nil {
+		return false
+	}
+	leaf := j.match.Plan.Buffers[a].Index
+	v, buf := j.match.Values[leaf], j.buffers[a]
+	if buf.refs.Load() != 2 || v.Offset != 0 || v.Strides != nil || buf.Bytes() != j.match.Plan.Buffers[i].Bytes {
+		return false
+	}
+	buf.hold()
+	j.buffers[i] = buf
+	j.bind.Memory[i], j.bind.Buffers[i] = buf.mem, j.bind.Buffers[a]
+	j.donated = append(j.donated, v)
+	return true
+}
+
+// retire makes the values whose memory results have taken over unreadable.
+func (j *job) retire() {
+	for i, v := range j.donated {
+		buf := v.Buffer.(*Buffer)
+		v.Err = &ir.Error{Code: ir.CodeDonated, Msg: "this tensor was updated in place: its old value is gone",
+			Hint: "read it before the update, or keep a copy"}
+		v.Buffer = nil
+		if m, ok := buf.mem.(interface{ Changed() }); ok {
+			m.Changed()
+		}
+		buf.drop()
+		j.donated[i] = nil
+	}
+	j.donated = j.donated[:0]
 }
 
 func resize[T any](s []T, n int) []T {
@@ -247,6 +290,8 @@ func (j *job) run() *ir.Error {
 			err = fence.Wait()
 		}
 		if err != nil {
+			var step *plan.StepError
+			j.committed = errors.As(err, &step) && step.Step >= p.Commit
 			return j.failure(err)
 		}
 	}

@@ -20,6 +20,8 @@ const (
 	CodeGradient Code = "gradient"
 	// CodeFreed: the recipe of an evaluated tensor is gone: y.Eval(); Grads(y, x).
 	CodeFreed Code = "freed"
+	// CodeDonated: the memory of the tensor was given to the result of an update.
+	CodeDonated Code = "donated"
 	// CodeInterrupted: the cell was interrupted while it waited.
 	CodeInterrupted Code = "interrupted"
 	// CodeMemory: a device or the limit has no room left.

@@ -54,6 +54,7 @@ const (
 	Tracked  Flags = 1 << iota // a gradient may be asked for: keep the recipe
 	Kept                       // store the value when a plan computes it on its way
 	Detached                   // gradients stop here
+	Donated                    // of a leaf: the next evaluation may write its result over the value
 )
 
 // NewNode returns a node; in is not retained when it holds one or two nodes.

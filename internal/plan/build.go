@@ -91,6 +91,7 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 	p.Passes = append(p.Passes, PassInfo{"emit", len(p.Steps), time.Since(start).Nanoseconds()})
 	start = time.Now()
 	batch(p)
+	donate(p)
 	p.Passes = append(p.Passes, PassInfo{"batch", len(p.Steps), time.Since(start).Nanoseconds()})
 	start = time.Now()
 	planMemory(p)
@@ -123,7 +124,8 @@ func flatten(w *walker, p *Plan, roots []*ir.Node) (*graph, error) {
 		if l := w.leafOf[i]; l >= 0 {
 			v.op, v.attrs, v.leaf, v.output = op.Leaf, nil, l, 0
 			at[i] = g.add(v)
-			p.Leaves = append(p.Leaves, Leaf{DType: n.DType, Shape: n.Shape, Strides: w.leafStrides(l)})
+			p.Leaves = append(p.Leaves, Leaf{DType: n.DType, Shape: n.Shape, Strides: w.leafStrides(l),
+				Donated: n.Flags&ir.Donated != 0 && w.leaves[l].node == n && n.Value() != nil})
 			continue
 		}
 		for _, x := range n.Inputs() {

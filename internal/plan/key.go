@@ -123,7 +123,7 @@ func (w *walker) leaf(n *ir.Node, v *ir.Value, offset int, tag uint64) {
 	w.nodes = append(w.nodes, n)
 	w.leafOf = append(w.leafOf, int32(len(w.leaves)))
 	w.leaves = append(w.leaves, leafBind{n, v, offset})
-	k := binary.LittleEndian.AppendUint64(w.key, tag|uint64(n.DType)<<16|uint64(len(n.Shape))<<24)
+	k := binary.LittleEndian.AppendUint64(w.key, tag|uint64(n.DType)<<16|uint64(len(n.Shape))<<24|uint64(n.Flags&ir.Donated)<<32)
 	for _, d := range n.Shape {
 		k = binary.LittleEndian.AppendUint64(k, uint64(d))
 	}

@@ -20,6 +20,7 @@ type Plan struct {
 	Consts []ir.DType // dtypes of the constants that a run binds
 	Draws  int        // random ops whose key and counter a run binds
 
+	Commit int     // the first step that writes over a donated leaf: from there on a run is not stopped
 	Nanos  float64 // rough time of a run on one CPU thread, to decide who runs it
 	Nodes  int     // nodes of the graph before any pass
 	Passes []PassInfo
@@ -32,7 +33,7 @@ type Leaf struct {
 	DType   ir.DType
 	Shape   ir.Shape
 	Strides []int // in elements; nil means row-major
-	Frozen  bool  // the same buffer is likely bound in every run: worth packing
+	Donated bool  // a result may take over the memory: nobody reads the value afterwards
 }
 
 // BufferKind tells who owns a buffer's memory.
@@ -51,7 +52,7 @@ type Buffer struct {
 	Index  int // which leaf, for a LeafBuffer
 	Bytes  int
 	Offset int // in the arena, for a TempBuffer
-	Alias  int // the buffer whose memory this one takes over, or -1
+	Alias  int // the buffer whose memory this one takes over, or -1; for an OutputBuffer a donated leaf, if the run can
 	First  int // step that writes it first, -1 for leaves
 	Last   int // step that uses it last, len(Steps) for outputs
 }
