@@ -47,7 +47,6 @@ type rowBuilder struct {
 	m      machine
 	consts map[uint32]bool
 	fixed  []int
-	pinned map[uint32]int
 }
 
 // Registers that row kernels keep: accumulators, one to fold with, scalars.

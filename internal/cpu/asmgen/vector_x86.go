@@ -45,14 +45,6 @@ func (x x86) r(i int) string {
 	return fmt.Sprintf("Y%d", i)
 }
 
-// half is the register of half the width, quarter that of a quarter.
-func (x x86) half(i int) string {
-	if x.wide {
-		return fmt.Sprintf("Y%d", i)
-	}
-	return fmt.Sprintf("X%d", i)
-}
-
 // Constants lie in a table, once for AVX-512 (which broadcasts) and eight times for AVX2.
 func (x x86) constName() string {
 	if x.wide {

@@ -145,6 +145,9 @@ func TestStop(t *testing.T) {
 }
 
 func TestReplayAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool allocate")
+	}
 	p := newPool(t, 2)
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, n := range []int{1, 64} {

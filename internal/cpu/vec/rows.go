@@ -28,7 +28,6 @@ const (
 // padding is scratch memory for rows whose length is no multiple of the lanes.
 type padding struct {
 	buf [6][]float32
-	out [2]float32
 	r   rowArgs
 }
 

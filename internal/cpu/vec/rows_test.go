@@ -327,6 +327,9 @@ func BenchmarkAdamW(b *testing.B) {
 }
 
 func TestRowFunctionsAllocateNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool allocate")
+	}
 	const rows = 4
 	for _, n := range []int{512, 500, 40000} {
 		x, y, g := make([]float32, rows*n), make([]float32, rows*n), make([]float32, n)

@@ -1,0 +1,6 @@
+//go:build race
+
+package quant
+
+// raceEnabled tells that sync.Pool drops items at random, so that allocations cannot be counted.
+const raceEnabled = true
