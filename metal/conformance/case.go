@@ -178,7 +178,7 @@ func (b *builder) fill(name string, f func(i int) float64) *builder {
 // want expects an argument's contents; tolerance 0 is the type's precision.
 func (b *builder) want(name string, tolerance float64, values []float64) *builder {
 	at := b.index(name)
-	if tolerance == 0 {
+	if tolerance == 0 { // of integers 0: exact
 		tolerance = precision[b.c.Launch.Arguments[at].Type]
 	}
 	b.c.Want = append(b.c.Want, Want{at, values, tolerance})

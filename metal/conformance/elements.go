@@ -9,20 +9,23 @@ import (
 
 func reduceCases() []*Case {
 	var all []*Case
-	for _, t := range floatTypes {
+	for _, t := range append([]kernels.Type{kernels.I32, kernels.I64, kernels.U8, kernels.Bool}, floatTypes...) {
 		for r := kernels.Sum; r <= kernels.Product; r++ {
 			for _, s := range [][3]int{{3, 100, 1}, {2, 1, 1}, {2, 17, 5}, {1, 1000, 1}} {
-				if t != kernels.F32 && r > kernels.Mean && s[1] != 17 {
+				if t.Float() && t != kernels.F32 && r > kernels.Mean && s[1] != 17 || !t.Float() && (r == kernels.Mean || s[1] == 1000) || t == kernels.Bool && r != kernels.Max && r != kernels.Min {
 					continue
 				}
 				all = append(all, reduceCase(t, s[0], s[1], s[2], r))
 			}
 		}
+		if t == kernels.I64 || t == kernels.Bool {
+			continue
+		}
 		for _, r := range []kernels.Reduction{kernels.Max, kernels.Min} {
 			for _, s := range [][3]int{{3, 70, 1}, {2, 5, 4}} {
 				l := kernels.ArgReduce(t, s[0], s[1], s[2], r)
 				b := build(l, true, "%dx%dx%d", s[0], s[1], s[2])
-				b.fill("x", func(i int) float64 { return math.Round(3 * b.random.NormFloat64()) }) // with ties
+				b.fill("x", func(i int) float64 { return math.Abs(math.Round(3 * b.random.NormFloat64())) }) // with ties
 				all = append(all, b.want("y", 0, lines(b.values["x"], s, func(x []float64) float64 {
 					best := 0
 					for i, v := range x {
@@ -36,6 +39,9 @@ func reduceCases() []*Case {
 		}
 		for _, s := range [][3]int{{3, 70, 1}, {2, 33, 4}} {
 			b := build(kernels.CumulativeSum(t, s[0], s[1], s[2]), true, "%dx%dx%d", s[0], s[1], s[2])
+			if !t.Float() {
+				b.fill("x", func(int) float64 { return float64(b.random.IntN(4)) })
+			}
 			y := make([]float64, s[0]*s[1]*s[2])
 			for o := range s[0] {
 				for i := range s[2] {
@@ -62,7 +68,14 @@ func lines(x []float64, s [3]int, f func([]float64) float64) []float64 {
 func reduceCase(t kernels.Type, outer, length, inner int, r kernels.Reduction) *Case {
 	b := build(kernels.Reduce(t, outer, length, inner, r), length < 500, "%dx%dx%d", outer, length, inner)
 	b.fill("x", func(i int) float64 {
-		if r >= kernels.Max && r <= kernels.Min && i == 1 && outer > 2 {
+		switch {
+		case t == kernels.Bool:
+			return float64(b.random.IntN(2))
+		case t == kernels.I32 && r == kernels.Sum || t == kernels.I64 && r != kernels.Product:
+			return float64(b.random.IntN(1<<24) - 1<<23) // exact only in integers
+		case !t.Float():
+			return float64(1 + i%3*(i%37/36)) // small, so that products fit
+		case r >= kernels.Max && r <= kernels.Min && i == 1 && outer > 2:
 			return math.NaN()
 		}
 		return 1 + 0.1*b.random.NormFloat64()
@@ -91,13 +104,13 @@ func reduceCase(t kernels.Type, outer, length, inner int, r kernels.Reduction) *
 
 func indexCases() []*Case {
 	var all []*Case
-	for _, t := range append([]kernels.Type{kernels.I32}, floatTypes...) {
+	for _, t := range append([]kernels.Type{kernels.I32, kernels.I64, kernels.U8, kernels.Bool}, floatTypes...) {
 		for _, along := range []bool{false, true} {
 			x := kernels.Index{Type: t, Outer: 2, Axis: 7, Count: 11, Inner: 5, Along: along}
 			for _, bad := range []bool{false, true} {
 				all = append(all, indexCase(x, x.Gather(), false, bad))
 			}
-			if t == kernels.I32 {
+			if t == kernels.Bool || t == kernels.U8 {
 				continue
 			}
 			for _, add := range []bool{false, true} {
@@ -123,6 +136,11 @@ func indexCase(x kernels.Index, l *kernels.Launch, scatters, bad bool) *Case {
 		status = 5
 	}
 	b.want("status", 0, []float64{status})
+	for i, a := range l.Arguments {
+		if (a.Name == "x" || a.Name == "source") && !x.Type.Float() && (!a.Writes || scatters) {
+			b.fill(l.Arguments[i].Name, func(int) float64 { return float64(b.random.IntN(2)) })
+		}
+	}
 	place := func(o, j, i int) int {
 		at := j
 		if x.Along {
@@ -143,7 +161,9 @@ func indexCase(x kernels.Index, l *kernels.Launch, scatters, bad bool) *Case {
 			return 0
 		})).c
 	}
-	b.fill("x", func(int) float64 { return b.random.NormFloat64() })
+	if x.Type.Float() {
+		b.fill("x", func(int) float64 { return b.random.NormFloat64() })
+	}
 	y := append([]float64(nil), b.values["x"]...)
 	for o := range x.Outer {
 		for j := range x.Count {

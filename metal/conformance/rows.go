@@ -247,7 +247,7 @@ func attentionCase(a kernels.Attention) *Case {
 
 func sortCases() []*Case {
 	var all []*Case
-	for _, t := range floatTypes {
+	for _, t := range append([]kernels.Type{kernels.I32, kernels.I64}, floatTypes...) {
 		for _, s := range []kernels.Sort{{Rows: 3, Columns: 1}, {Rows: 2, Columns: 37}, {Rows: 2, Columns: 100, Kept: 5, Descending: true}, {Rows: 1, Columns: 2048, Descending: true}} {
 			s.Type = t
 			all = append(all, sortCase(s, s.Launches()[0]))
@@ -286,6 +286,9 @@ func sortCase(s kernels.Sort, l *kernels.Launch) *Case {
 	}
 	b := build(l, s.Columns < 200, "%dx%d first %d descending %v", s.Rows, s.Columns, s.Kept, s.Descending)
 	b.fill("x", func(i int) float64 {
+		if !s.Type.Float() {
+			return float64(1<<30 + b.random.IntN(30)) // equal as floats
+		}
 		if i == 5 {
 			return math.NaN()
 		}

@@ -16,14 +16,22 @@ const (
 func (r Reduction) String() string { return [...]string{"sum", "mean", "max", "min", "product"}[r] }
 
 func reduceLaunch(kernel string, t Type, outer, length, inner int, r Reduction, y Argument) *Launch {
-	return (&Launch{Kernel: kernel, Variant: fmt.Sprintf("%v %v", t, r), Source: source("reduce.metal", t), Constants: constants(uint32(r)),
+	var definitions []string
+	if wide(t) {
+		definitions = []string{"WIDE"}
+	}
+	return (&Launch{Kernel: kernel, Variant: fmt.Sprintf("%v %v", t, r), Source: source("reduce.metal", t, definitions...), Constants: constants(uint32(r)),
 		Arguments: []Argument{in("x", t, outer*length*inner), y}, Params: params(outer, length, inner), Flops: int64(outer) * int64(length) * int64(inner)}).account()
 }
 
-// Reduce returns the dispatch that reduces x [outer, length, inner] over length. Arguments: x, y.
+// wide types accumulate in 64 bits, which SIMD functions do not take.
+func wide(t Type) bool { return t.Accumulator() == I64 }
+
+// Reduce returns the dispatch that reduces x [outer, length, inner] over length, in the type's accumulator. Arguments:
+// x, y, of one type. For Bool, Max is any and Min is all.
 func Reduce(t Type, outer, length, inner int, r Reduction) *Launch {
 	y := out("y", t, outer*inner)
-	if inner == 1 {
+	if inner == 1 && !wide(t) {
 		l := reduceLaunch("reduce_rows", t, outer, length, inner, r, y)
 		l.perRow(outer, length)
 		return l
@@ -33,14 +41,14 @@ func Reduce(t Type, outer, length, inner int, r Reduction) *Launch {
 	return l
 }
 
-// ArgReduce returns the dispatch of arg max (r = Max) or arg min; y is int32.
+// ArgReduce returns the dispatch of arg max (r = Max) or arg min; y is int32. Not for 64-bit accumulators.
 func ArgReduce(t Type, outer, length, inner int, r Reduction) *Launch {
 	l := reduceLaunch("arg_reduce", t, outer, length, inner, r, out("y", I32, outer*inner))
 	l.Groups, l.Threads = [3]int{outer * inner, 1, 1}, [3]int{32, 1, 1}
 	return l
 }
 
-// CumulativeSum returns the dispatch of running sums along length.
+// CumulativeSum returns the dispatch of running sums along length. Not for 64-bit accumulators.
 func CumulativeSum(t Type, outer, length, inner int) *Launch {
 	l := reduceLaunch("cumulative_sum", t, outer, length, inner, Sum, out("y", t, outer*length*inner))
 	l.Groups, l.Threads = [3]int{outer * inner, 1, 1}, [3]int{32, 1, 1}

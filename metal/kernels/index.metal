@@ -56,7 +56,7 @@ kernel void scatter(device const T* source [[buffer(0)]],
     if (!resolve(index[j], p.axis, j, status, place)) continue;
     uint to = (o * p.axis + place) * p.inner + i;
     T v = source[(o * p.count + j) * p.inner + i];
-    x[to] = adds ? T(float(x[to]) + float(v)) : v;
+    x[to] = adds ? T(Acc(x[to]) + Acc(v)) : v;
   }
 }
 
@@ -73,6 +73,6 @@ kernel void scatter_along(device const T* source [[buffer(0)]],
     uint from = (o * p.count + j) * p.inner + i;
     if (!resolve(index[from], p.axis, from, status, place)) continue;
     uint to = (o * p.axis + place) * p.inner + i;
-    x[to] = adds ? T(float(x[to]) + float(source[from])) : source[from];
+    x[to] = adds ? T(Acc(x[to]) + Acc(source[from])) : source[from];
   }
 }

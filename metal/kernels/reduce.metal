@@ -1,4 +1,4 @@
-// Reductions of x [outer, length, inner] over `length`, in float.
+// Reductions of x [outer, length, inner] over `length`, in Acc: float for float types, an integer for others.
 
 constant uint operation [[function_constant(0)]];
 constant constexpr uint kSum = 0, kMean = 1, kMax = 2, kMin = 3, kProduct = 4;
@@ -7,14 +7,17 @@ struct ReduceParams {
   uint outer, length, inner;
 };
 
-inline float initial() { return operation == kMax ? -INFINITY : operation == kMin ? INFINITY : operation == kProduct ? 1.0f : 0.0f; }
+inline Acc initial() { return operation == kMax ? Acc(LOWEST) : operation == kMin ? Acc(HIGHEST) : operation == kProduct ? Acc(1) : Acc(0); }
 // max and min let a NaN through, as NumPy and PyTorch do; the library's would drop it.
-inline float combine(float a, float b) {
-  if (operation == kMax) return isnan(a) || a > b ? a : b;
-  if (operation == kMin) return isnan(a) || a < b ? a : b;
+inline Acc combine(Acc a, Acc b) {
+  if (operation == kMax) return IS_NAN(a) || a > b ? a : b;
+  if (operation == kMin) return IS_NAN(a) || a < b ? a : b;
   return operation == kProduct ? a * b : a + b;
 }
 
+inline T finished(Acc v, uint length) { return operation == kMean ? T(float(v) / float(length)) : T(v); }
+
+#ifndef WIDE  // SIMD functions do not take 64-bit types: those use the kernels below only
 // inner = 1: one threadgroup per row.
 kernel void reduce_rows(device const T* x [[buffer(0)]],
                         device T* y [[buffer(1)]],
@@ -25,16 +28,18 @@ kernel void reduce_rows(device const T* x [[buffer(0)]],
                         uint lane [[thread_index_in_simdgroup]],
                         uint simd [[simdgroup_index_in_threadgroup]],
                         uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float scratch[32];
-  float v = initial();
-  for (uint i = thread_index; i < p.length; i += threads) v = combine(v, float(x[row * p.length + i]));
+  threadgroup Acc scratch[32];
+  Acc v = initial();
+  for (uint i = thread_index; i < p.length; i += threads) v = combine(v, Acc(x[row * p.length + i]));
   for (ushort s = 16; s > 0; s /= 2) v = combine(v, simd_shuffle_xor(v, s));
   if (lane == 0) scratch[simd] = v;
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (thread_index != 0) return;
   for (uint s = 1; s < simds; s++) v = combine(v, scratch[s]);
-  y[row] = T(operation == kMean ? v / float(p.length) : v);
+  y[row] = finished(v, p.length);
 }
+
+#endif
 
 // One thread per output: neighbours read neighbours.
 kernel void reduce_columns(device const T* x [[buffer(0)]],
@@ -43,16 +48,17 @@ kernel void reduce_columns(device const T* x [[buffer(0)]],
                            uint at [[thread_position_in_grid]]) {
   if (at >= p.outer * p.inner) return;
   uint i = at % p.inner, o = at / p.inner;
-  float v = initial();
-  for (uint j = 0; j < p.length; j++) v = combine(v, float(x[(o * p.length + j) * p.inner + i]));
-  y[at] = T(operation == kMean ? v / float(p.length) : v);
+  Acc v = initial();
+  for (uint j = 0; j < p.length; j++) v = combine(v, Acc(x[(o * p.length + j) * p.inner + i]));
+  y[at] = finished(v, p.length);
 }
 
+#ifndef WIDE
 // Index of the largest (kMax) or smallest (kMin) element, the first of equals; a NaN wins. One thread per output,
 // or one SIMD group where inner = 1.
-inline bool better(float a, uint i, float b, uint j) {  // is (a, i) to be preferred to (b, j)?
-  if (isnan(a) != isnan(b)) return isnan(a);
-  if (a == b || isnan(a)) return i < j;
+inline bool better(Acc a, uint i, Acc b, uint j) {  // is (a, i) to be preferred to (b, j)?
+  if (IS_NAN(a) != IS_NAN(b)) return IS_NAN(a);
+  if (a == b || IS_NAN(a)) return i < j;
   return operation == kMax ? a > b : a < b;
 }
 kernel void arg_reduce(device const T* x [[buffer(0)]],
@@ -61,13 +67,13 @@ kernel void arg_reduce(device const T* x [[buffer(0)]],
                        uint at [[threadgroup_position_in_grid]],
                        uint lane [[thread_index_in_simdgroup]]) {
   uint i = at % p.inner, o = at / p.inner, best_at = UINT_MAX;
-  float best = operation == kMax ? -INFINITY : INFINITY;
+  Acc best = initial();
   for (uint j = lane; j < p.length; j += 32) {
-    float v = float(x[(o * p.length + j) * p.inner + i]);
+    Acc v = Acc(x[(o * p.length + j) * p.inner + i]);
     if (better(v, j, best, best_at)) best = v, best_at = j;
   }
   for (ushort s = 16; s > 0; s /= 2) {
-    float v = simd_shuffle_xor(best, s);
+    Acc v = simd_shuffle_xor(best, s);
     uint j = simd_shuffle_xor(best_at, s);
     if (better(v, j, best, best_at)) best = v, best_at = j;
   }
@@ -81,13 +87,14 @@ kernel void cumulative_sum(device const T* x [[buffer(0)]],
                            uint at [[threadgroup_position_in_grid]],
                            uint lane [[thread_index_in_simdgroup]]) {
   uint i = at % p.inner, o = at / p.inner;
-  float before = 0.0f;
+  Acc before = Acc(0);
   for (uint j0 = 0; j0 < p.length; j0 += 32) {
     uint j = j0 + lane;
     uint where = (o * p.length + j) * p.inner + i;
-    float v = j < p.length ? float(x[where]) : 0.0f;
-    float up_to = simd_prefix_inclusive_sum(v);
+    Acc v = j < p.length ? Acc(x[where]) : Acc(0);
+    Acc up_to = simd_prefix_inclusive_sum(v);
     if (j < p.length) y[where] = T(before + up_to);
     before += simd_shuffle(up_to, 31);
   }
 }
+#endif

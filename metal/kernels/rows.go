@@ -138,7 +138,7 @@ type Sort struct {
 const localRow = 2048
 
 // Launches returns one dispatch for rows up to 2048, with arguments x, values, indices. Longer rows take several,
-// over scratch buffers `keys` (float) and `places` (uint32) that all of them share.
+// over scratch buffers `keys` (of the accumulator type) and `places` (uint32) that all of them share.
 func (s Sort) Launches() []*Launch {
 	if s.Kept == 0 {
 		s.Kept = s.Columns
@@ -156,17 +156,17 @@ func (s Sort) Launches() []*Launch {
 		return []*Launch{l.account()}
 	}
 	size := s.Rows * padded
-	load := &Launch{Kernel: "sort_load", Variant: s.Type.String(), Source: text, Constants: flags, Arguments: []Argument{x, out("keys", F32, size), out("places", U32, size)}, Params: with(0, 0)}
+	load := &Launch{Kernel: "sort_load", Variant: s.Type.String(), Source: text, Constants: flags, Arguments: []Argument{x, out("keys", s.Type.Accumulator(), size), out("places", U32, size)}, Params: with(0, 0)}
 	load.flat(size)
 	all := []*Launch{load.account()}
 	for block := 2; block <= padded; block *= 2 {
 		for distance := block / 2; distance > 0; distance /= 2 {
-			step := &Launch{Kernel: "sort_step", Variant: s.Type.String(), Source: text, Constants: flags, Arguments: []Argument{out("keys", F32, size), out("places", U32, size)}, Params: with(block, distance)}
+			step := &Launch{Kernel: "sort_step", Variant: s.Type.String(), Source: text, Constants: flags, Arguments: []Argument{out("keys", s.Type.Accumulator(), size), out("places", U32, size)}, Params: with(block, distance)}
 			step.flat(size / 2)
 			all = append(all, step.account())
 		}
 	}
-	store := &Launch{Kernel: "sort_store", Variant: s.Type.String(), Source: text, Constants: flags, Arguments: []Argument{in("keys", F32, size), in("places", U32, size), values, indices}, Params: with(0, 0)}
+	store := &Launch{Kernel: "sort_store", Variant: s.Type.String(), Source: text, Constants: flags, Arguments: []Argument{in("keys", s.Type.Accumulator(), size), in("places", U32, size), values, indices}, Params: with(0, 0)}
 	store.flat(s.Rows * s.Kept)
 	return append(all, store.account())
 }

@@ -10,16 +10,16 @@ struct SortParams {
   uint block, distance;              // of sort_step
 };
 
-inline bool precedes(float a, uint i, float b, uint j) {
-  if (isnan(a) || isnan(b)) {
-    if (isnan(a) && isnan(b)) return i < j;
-    return descending ? isnan(a) : isnan(b);
+inline bool precedes(Acc a, uint i, Acc b, uint j) {
+  if (IS_NAN(a) || IS_NAN(b)) {
+    if (IS_NAN(a) && IS_NAN(b)) return i < j;
+    return descending ? IS_NAN(a) : IS_NAN(b);
   }
   if (a == b) return i < j;
   return descending ? a > b : a < b;
 }
 // Padding has indices past the row and comes last whatever its neighbours are.
-inline bool in_order(float a, uint i, float b, uint j, uint columns) {
+inline bool in_order(Acc a, uint i, Acc b, uint j, uint columns) {
   if (i >= columns || j >= columns) return i < j;
   return precedes(a, i, b, j);
 }
@@ -31,10 +31,10 @@ kernel void sort_rows(device const T* x [[buffer(0)]],
                       uint row [[threadgroup_position_in_grid]],
                       uint thread_index [[thread_index_in_threadgroup]],
                       uint threads [[threads_per_threadgroup]]) {
-  threadgroup float keys[LOCAL];
+  threadgroup Acc keys[LOCAL];
   threadgroup uint places[LOCAL];
   for (uint i = thread_index; i < p.padded; i += threads) {
-    keys[i] = i < p.columns ? float(x[row * p.columns + i]) : 0.0f;
+    keys[i] = i < p.columns ? Acc(x[row * p.columns + i]) : Acc(0);
     places[i] = i;
   }
   for (uint block = 2; block <= p.padded; block *= 2)
@@ -44,7 +44,7 @@ kernel void sort_rows(device const T* x [[buffer(0)]],
         uint a = 2 * t - t % distance, b = a + distance;
         bool ascending = (a & block) == 0;
         if (in_order(keys[a], places[a], keys[b], places[b], p.columns) == ascending) continue;
-        float key = keys[a];
+        Acc key = keys[a];
         keys[a] = keys[b];
         keys[b] = key;
         uint place = places[a];
@@ -60,17 +60,17 @@ kernel void sort_rows(device const T* x [[buffer(0)]],
 }
 
 kernel void sort_load(device const T* x [[buffer(0)]],
-                      device float* keys [[buffer(1)]],
+                      device Acc* keys [[buffer(1)]],
                       device uint* places [[buffer(2)]],
                       constant SortParams& p [[buffer(3)]],
                       uint at [[thread_position_in_grid]]) {
   if (at >= p.rows * p.padded) return;
   uint i = at % p.padded, row = at / p.padded;
-  keys[at] = i < p.columns ? float(x[row * p.columns + i]) : 0.0f;
+  keys[at] = i < p.columns ? Acc(x[row * p.columns + i]) : Acc(0);
   places[at] = i;
 }
 
-kernel void sort_step(device float* keys [[buffer(0)]],
+kernel void sort_step(device Acc* keys [[buffer(0)]],
                       device uint* places [[buffer(1)]],
                       constant SortParams& p [[buffer(2)]],
                       uint at [[thread_position_in_grid]]) {
@@ -79,7 +79,7 @@ kernel void sort_step(device float* keys [[buffer(0)]],
   uint first = 2 * t - t % p.distance, a = row * p.padded + first, b = a + p.distance;
   bool ascending = (first & p.block) == 0;
   if (in_order(keys[a], places[a], keys[b], places[b], p.columns) == ascending) return;
-  float key = keys[a];
+  Acc key = keys[a];
   keys[a] = keys[b];
   keys[b] = key;
   uint place = places[a];
@@ -87,7 +87,7 @@ kernel void sort_step(device float* keys [[buffer(0)]],
   places[b] = place;
 }
 
-kernel void sort_store(device const float* keys [[buffer(0)]],
+kernel void sort_store(device const Acc* keys [[buffer(0)]],
                        device const uint* places [[buffer(1)]],
                        device T* values [[buffer(2)]],
                        device int* indices [[buffer(3)]],

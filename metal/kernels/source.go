@@ -44,6 +44,19 @@ func (t Type) MSL() string { return types[t].msl }
 // Float says whether the type is one of the three that the hand-written kernels compute with.
 func (t Type) Float() bool { return t <= BF16 }
 
+// Accumulator is the type that sums and comparisons of t are made in: Acc in the sources.
+func (t Type) Accumulator() Type {
+	switch {
+	case t.Float():
+		return F32
+	case t == I64 || t == U32:
+		return I64
+	}
+	return I32
+}
+
+const floatLimits = "#define LOWEST (-INFINITY)\n#define HIGHEST INFINITY\n"
+
 const header = `#include <metal_stdlib>
 #include <metal_simdgroup_matrix>
 using namespace metal;
@@ -54,7 +67,7 @@ var (
 	sources   = map[string]string{}
 )
 
-// source puts a file together with its element type and definitions. Equal arguments give the same string, so that
+// source puts a file together with its element type T, that type's accumulator, and definitions. Equal arguments give the same string, so that
 // its hash is a key of compiled pipelines.
 func source(file string, t Type, definitions ...string) string {
 	key := fmt.Sprint(file, t, definitions)
@@ -65,7 +78,13 @@ func source(file string, t Type, definitions ...string) string {
 	}
 	var b strings.Builder
 	b.WriteString(header)
-	fmt.Fprintf(&b, "typedef %s T;\n", t.MSL())
+	fmt.Fprintf(&b, "typedef %s T;\ntypedef %s Acc;\n", t.MSL(), t.Accumulator().MSL())
+	b.WriteString(map[Type]string{F32: floatLimits, I32: "#define LOWEST INT_MIN\n#define HIGHEST INT_MAX\n", I64: "#define LOWEST LONG_MIN\n#define HIGHEST LONG_MAX\n"}[t.Accumulator()])
+	if t.Float() {
+		b.WriteString("#define IS_NAN(x) isnan(x)\n")
+	} else {
+		b.WriteString("#define IS_NAN(x) false\n")
+	}
 	for _, d := range definitions {
 		b.WriteString("#define " + d + "\n")
 	}
