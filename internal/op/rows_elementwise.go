@@ -75,8 +75,8 @@ func init() {
 		{Div, "Div", gradDiv, "Div is x/w, broadcast; integers become f32."},
 		{Pow, "Pow", gradPow, "Pow is x to the power w, broadcast. A negative integer exponent of an integer gives 0, or ±1 for the bases ±1."},
 		{Mod, "Mod", gradMod, "Mod is x - w·⌊x/w⌋, which has the sign of w; an integer modulo 0 is 0."},
-		{Maximum, "Maximum", gradExtremum(Gt), "Maximum is the larger of x and w; NaN if either is. A tie shares the gradient."},
-		{Minimum, "Minimum", gradExtremum(Lt), "Minimum is the smaller of x and w; NaN if either is. A tie shares the gradient."},
+		{Maximum, "Maximum", gradExtremum(Gt), "Maximum is the larger of x and w; NaN if either is. A tie shares the gradient; with a number, it gives x none."},
+		{Minimum, "Minimum", gradExtremum(Lt), "Minimum is the smaller of x and w; NaN if either is. A tie shares the gradient; with a number, it gives x none."},
 		{Eq, "Eq", nil, "Eq is true where x = w."},
 		{Ne, "Ne", nil, "Ne is true where x ≠ w."},
 		{Lt, "Lt", nil, "Lt is true where x < w."},
@@ -184,6 +184,9 @@ func gradExtremum(wins ir.Op) func(n, g *ir.Node, i int) *ir.Node {
 	return func(n, g *ir.Node, i int) *ir.Node {
 		x, w := n.Inputs()[i], n.Inputs()[1-i]
 		zero := scalar(0, g.DType)
+		if w.Op == Const && len(w.Shape) == 0 {
+			return where(Binary(wins, x, w), g, zero) // as Relu at 0, and Clip in PyTorch
+		}
 		return where(Binary(wins, x, w), g, where(Binary(Eq, x, w), scale(g, 0.5), zero))
 	}
 }
