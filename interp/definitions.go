@@ -20,7 +20,7 @@ type definition struct {
 	line   int
 	end    int
 	doc    string
-	uses   map[types.Object]bool
+	uses   map[string]bool // names of the session; what they mean may change
 	isType bool
 }
 
@@ -108,7 +108,7 @@ func (s *Session) recordAssignments(name string, stmt ast.Stmt, cell *check.Cell
 
 func (s *Session) recordDecl(name string, d ast.Decl, cell *check.Cell) {
 	add := func(key string, node ast.Node, doc *ast.CommentGroup, isType bool) {
-		def := &definition{key: key, cell: name, order: s.runs, uses: map[types.Object]bool{}, isType: isType}
+		def := &definition{key: key, cell: name, order: s.runs, uses: map[string]bool{}, isType: isType}
 		def.line, def.end = s.position(node.Pos()).Line, s.position(node.End()).Line
 		if text, ok := s.source(name); ok {
 			def.source = keepOnly(text, s.position(node.Pos()), s.position(node.End()))
@@ -119,7 +119,7 @@ func (s *Session) recordDecl(name string, d ast.Decl, cell *check.Cell) {
 		ast.Inspect(node, func(n ast.Node) bool {
 			if id, ok := n.(*ast.Ident); ok {
 				if o := cell.Info.Uses[id]; s.global(o) {
-					def.uses[o] = true
+					def.uses[o.Name()] = true
 				}
 			}
 			return true

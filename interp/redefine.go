@@ -16,23 +16,27 @@ import (
 // use it, the callers of a function whose signature changed. It returns a note
 // about what could not follow, and the variables that hold an old type.
 func (s *Session) redefined(name string, cell *check.Cell) string {
-	changed := map[types.Object]bool{}
-	renewed := map[string]bool{} // types declared again
-	for n, old := range cell.Replaced {
-		now := s.scope.Pkg.Scope().Lookup(n)
-		if now == nil || now == old {
-			continue
+	changed := map[string]bool{}
+	old := map[types.Object]bool{} // the types of before
+	renewed := map[string]bool{}   // types declared again
+	note := func(replaced map[string]types.Object) {
+		for n, before := range replaced {
+			now := s.scope.Pkg.Scope().Lookup(n)
+			if now == nil || now == before {
+				continue
+			}
+			if _, isType := before.(*types.TypeName); isType {
+				renewed[n], old[before] = true, true
+			} else if types.Identical(now.Type(), before.Type()) {
+				continue // it kept its place
+			}
+			changed[n] = true
 		}
-		if _, isType := old.(*types.TypeName); isType {
-			renewed[n] = true
-		} else if types.Identical(now.Type(), old.Type()) {
-			continue // it kept its place
-		}
-		changed[old] = true
 	}
-	extended := map[types.Object]bool{}
+	note(cell.Replaced)
+	extended := map[string]bool{}
 	for _, o := range cell.Extended {
-		extended[o] = true
+		extended[o.Name()] = true
 	}
 	if len(changed)+len(extended) == 0 {
 		return ""
@@ -50,22 +54,13 @@ func (s *Session) redefined(name string, cell *check.Cell) string {
 			failed = append(failed, fmt.Sprintf("%s (%s) still uses the old definition: %s", d.key, d.cell, err.Value))
 			continue
 		}
-		for n, old := range again.Replaced {
-			if now := s.scope.Pkg.Scope().Lookup(n); now != nil && now != old {
-				if d.isType {
-					renewed[n] = true
-					changed[old] = true
-				} else if !types.Identical(now.Type(), old.Type()) {
-					changed[old] = true
-				}
-			}
-		}
+		note(again.Replaced)
 	}
-	return note(failed, s.holdingOld(changed))
+	return notes(failed, s.holdingOld(old))
 }
 
 // nextDependent picks the earliest definition that must be evaluated again.
-func (s *Session) nextDependent(changed, extended map[types.Object]bool, renewed, done map[string]bool, cell *check.Cell) *definition {
+func (s *Session) nextDependent(changed, extended, renewed, done map[string]bool, cell *check.Cell) *definition {
 	var best *definition
 	for _, d := range s.definitions {
 		if done[d.key] || d.order == s.runs {
@@ -73,9 +68,9 @@ func (s *Session) nextDependent(changed, extended map[types.Object]bool, renewed
 		}
 		base, _, isMethod := strings.Cut(d.key, ".")
 		depends := isMethod && renewed[base]
-		for o := range d.uses {
+		for n := range d.uses {
 			// A type that got methods has a new run-time type.
-			depends = depends || changed[o] || extended[o] && !d.isType
+			depends = depends || changed[n] || extended[n] && !d.isType
 		}
 		if !depends || slices.Contains(cell.Declared, d.key) {
 			continue
@@ -119,7 +114,7 @@ func (s *Session) holdingOld(changed map[types.Object]bool) []string {
 	return names
 }
 
-func note(failed, holding []string) string {
+func notes(failed, holding []string) string {
 	lines := failed
 	if len(holding) > 0 {
 		verb := "holds a value"

@@ -28,3 +28,26 @@ func elems(s *types.Scope) map[string]types.Object {
 func methods(n *types.Named) *[]*types.Func {
 	return (*[]*types.Func)(unsafe.Add(unsafe.Pointer(n), methodsOffset))
 }
+
+// forgetChecked takes what earlier cells declared out of the checker's work
+// list, which it goes over for each cell; all it needs there are the types that
+// may still get methods.
+func forgetChecked(c *types.Checker, scope *types.Scope) {
+	m := reflect.NewAt(objMap.Type, unsafe.Add(unsafe.Pointer(c), objMap.Offset)).Elem()
+	for _, key := range m.MapKeys() {
+		if o, ok := key.Interface().(types.Object); ok {
+			if t, ok := o.(*types.TypeName); ok && scope.Lookup(t.Name()) == o {
+				continue
+			}
+			m.SetMapIndex(key, reflect.Value{})
+		}
+	}
+}
+
+var objMap = func() reflect.StructField {
+	f, ok := reflect.TypeFor[types.Checker]().FieldByName("objMap")
+	if !ok || f.Type.Kind() != reflect.Map || f.Type.Key() != reflect.TypeFor[types.Object]() {
+		panic("interp: go/types has changed; the checker's work list is elsewhere")
+	}
+	return f
+}()

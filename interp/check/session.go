@@ -146,6 +146,7 @@ func (s *Session) Check(name string, src []byte) (cell *Cell, err error) {
 		}()
 		s.checker.Files([]*ast.File{b.file})
 	}()
+	forgetChecked(s.checker, s.Pkg.Scope())
 	if errs := append(b.errs, b.relevant(s.errs)...); len(errs) > 0 {
 		undo()
 		return nil, &Error{Types: errs}
