@@ -4,6 +4,7 @@ import (
 	"math"
 	"unsafe"
 
+	"loris/internal/cpu/attention"
 	"loris/internal/cpu/pool"
 	"loris/internal/ir"
 	"loris/internal/op"
@@ -98,10 +99,101 @@ func (p *heads) maskAt(r *run) unsafe.Pointer {
 }
 
 func compileAttention(r *run, s *plan.Step) (kernel, error) {
-	if s.In[0].DType == ir.F64 {
+	p := newHeads(s)
+	switch {
+	case s.In[0].DType == ir.F64:
 		return attentionOf[float64](r, s), nil
+	case p.a.Scale == 0 || p.s == 0 || p.d == 0:
+		return attentionOf[float32](r, s), nil
 	}
-	return attentionOf[float32](r, s), nil
+	return fastAttention(r, s, p), nil
+}
+
+// fastAttention is the form of float32 (and of halves, widened) in package attention.
+func fastAttention(r *run, s *plan.Step, p *heads) kernel {
+	args := [3]*arg{newArg(&s.In[0]), newArg(&s.In[1]), newArg(&s.In[2])}
+	out := newResult(&s.Out[0])
+	call := &attention.Call{Batch: p.b, Heads: p.h, KVHeads: p.hk, Queries: p.t, Keys: p.s, Dim: p.d, ValueDim: p.dv,
+		Scale: float32(p.a.Scale), Causal: p.a.Causal}
+	tensors := [3]*attention.Tensor{&call.Q, &call.K, &call.V}
+	var inPlace [3]bool
+	for i, a := range args {
+		o := &s.In[i]
+		if st := o.Strides; o.DType == ir.F32 && (st[3] == 1 || o.Shape[3] == 1) {
+			inPlace[i] = true
+			*tensors[i] = attention.Tensor{Batch: st[0], Head: st[1], Row: st[2]}
+			continue
+		}
+		st := a.o.Shape.Strides()
+		*tensors[i] = attention.Tensor{Batch: st[0], Head: st[1], Row: st[2]}
+	}
+	st := s.Out[0].Shape.Strides()
+	call.Out = attention.Tensor{Batch: st[0], Head: st[1], Row: st[2]}
+	mask := newAdditiveMask(p, &call.Mask)
+	return func() error {
+		for i, a := range args {
+			if inPlace[i] {
+				tensors[i].Data = r.at(a.o)
+			} else {
+				tensors[i].Data = a.get(r)
+			}
+		}
+		if mask != nil {
+			call.Mask.Data = mask.get(r)
+		}
+		dst := out.get(r)
+		call.Out.Data = dst
+		call.Run(r.pool, r.b.Stop.Flag())
+		out.put(r, dst)
+		return nil
+	}
+}
+
+// additiveMask writes a mask as float32 to be added: 0 where a query may look
+// and -Inf where it may not. Axes that the mask broadcasts over stay of size 1.
+type additiveMask struct {
+	p       *heads
+	shape   ir.Shape
+	strides [4]int
+}
+
+// newAdditiveMask returns the mask, and how it lies, or nil if there is none.
+func newAdditiveMask(p *heads, t *attention.Tensor) *additiveMask {
+	if p.mask == nil {
+		return nil
+	}
+	m := &additiveMask{p: p, shape: ir.Shape{p.b, p.h, p.t, p.s}, strides: p.maskStrides}
+	for i := range 3 {
+		if m.strides[i] == 0 {
+			m.shape[i] = 1
+		}
+	}
+	st := m.shape.Strides()
+	for i := range 3 {
+		if m.shape[i] == 1 {
+			st[i] = 0
+		}
+	}
+	t.Batch, t.Head, t.Row = st[0], st[1], st[2]
+	return m
+}
+
+func (m *additiveMask) get(r *run) unsafe.Pointer {
+	n := m.shape.Size()
+	to := r.mustTemp(4 * n)
+	from, p := r.at(m.p.mask), m.p
+	rows := n / p.s
+	x := slice[float32](to, n)
+	for row := range rows {
+		rest := row
+		at := rest % m.shape[2] * m.strides[2]
+		rest /= m.shape[2]
+		at += rest%m.shape[1]*m.strides[1] + rest/m.shape[1]*m.strides[0]
+		w := x[row*p.s:][:p.s]
+		clear(w)
+		maskRow(p, w, from, at)
+	}
+	return to
 }
 
 // attentionOf works query by query, so that no matrix of weights exists.

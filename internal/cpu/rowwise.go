@@ -285,7 +285,7 @@ func lossRow[T floating](dst, src unsafe.Pointer, row, classes, k int, skip bool
 		return
 	}
 	x := slice[T](src, (row+1)*classes)[row*classes:]
-	log := logSumExp(x)
+	log := logSumExpOf(x, to)
 	v := (1 - smoothing) * (log - float64(x[k]))
 	if smoothing != 0 {
 		sum := 0.0
@@ -328,11 +328,29 @@ func lossGradRow[T floating](dst, src, up unsafe.Pointer, row, classes, k int, s
 		clear(d)
 		return
 	}
-	softmaxRow(d, slice[T](src, (row+1)*classes)[row*classes:])
+	softmaxOf(d, slice[T](src, (row+1)*classes)[row*classes:])
 	g := element[T](up, row)
 	even := T(smoothing / float64(classes))
 	for i := range d {
 		d[i] = (d[i] - even) * g
 	}
 	d[k] -= T(1-smoothing) * g
+}
+
+// logSumExpOf and softmaxOf take the assembly of float32 where they can; out is
+// a place that the result may pass through.
+func logSumExpOf[T floating](x []T, out *T) float64 {
+	if f, ok := any(x).([]float32); ok {
+		vec.LogSumExp(slice[float32](unsafe.Pointer(out), 1), vec.RowsOf(f, len(f)), 1, len(f))
+		return float64(*out)
+	}
+	return logSumExp(x)
+}
+
+func softmaxOf[T floating](dst, x []T) {
+	if f, ok := any(dst).([]float32); ok {
+		vec.Softmax(vec.RowsOf(f, len(f)), vec.RowsOf(any(x).([]float32), len(x)), 1, len(x))
+		return
+	}
+	softmaxRow(dst, x)
 }
