@@ -4,15 +4,16 @@ import (
 	"math"
 	"unsafe"
 
+	"loris/internal/cpu/gemm"
 	"loris/internal/cpu/pool"
+	"loris/internal/cpu/quant"
+	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/op"
 	"loris/internal/plan"
 )
 
-// A quantised matrix of n x k elements lies in memory as its packed values, row
-// by row (Q8: one byte each; Q4: two to a byte, the first in the low half), then
-// the f32 steps of all groups, then their f32 lows. A value is low + step·q.
+// This file has quantised matrices; plan.QuantBytes tells how they lie in memory.
 
 func init() {
 	register(compileQuantize, op.Quantize)
@@ -20,114 +21,126 @@ func init() {
 	register(compileQMatMul, op.QMatMul)
 }
 
-// quantised gives access to a matrix in memory.
+// quantised gives access to a matrix in memory. Without its lows it is the
+// symmetric matrix of package quant.
 type quantised struct {
-	four       bool
-	rows, cols int
-	group      int
-	perRow     int // groups of a row
-	values     unsafe.Pointer
-	steps      []float32
-	lows       []float32
+	quant.Matrix
+	rowBytes int
+	lows     []float32
 }
 
-const quantGroup = 64
-
-func quantisedAt(p unsafe.Pointer, d ir.DType, shape ir.Shape) quantised {
+func newQuantised(d ir.DType, shape ir.Shape) *quantised {
 	cols := shape[len(shape)-1]
-	q := quantised{four: d == ir.Q4, rows: shape.Size() / max(1, cols), cols: cols, group: quantGroup, values: p}
-	q.perRow = (cols + q.group - 1) / q.group
-	bytes := q.rows * cols
-	if q.four {
-		bytes = (bytes + 1) / 2
+	q := &quantised{}
+	q.Rows, q.Cols, q.Bits, q.Group = shape.Size()/max(1, cols), cols, 8, plan.QuantGroup
+	if d == ir.Q4 {
+		q.Bits = 4
 	}
-	groups := q.rows * q.perRow
-	q.steps = slice[float32](unsafe.Add(p, bytes), groups)
+	q.rowBytes = q.Groups() * q.Group * q.Bits / 8
+	return q
+}
+
+// bind sets the address.
+func (q *quantised) bind(p unsafe.Pointer) *quantised {
+	bytes, groups := q.Rows*q.rowBytes, q.Rows*q.Groups()
+	q.Data = slice[byte](p, bytes)
+	q.Scales = slice[float32](unsafe.Add(p, bytes), groups)
 	q.lows = slice[float32](unsafe.Add(p, bytes+4*groups), groups)
 	return q
 }
 
-func (q *quantised) get(i int) uint8 {
-	if !q.four {
-		return element[uint8](q.values, i)
+// get returns the integer of a value.
+func (q *quantised) get(row, k int) int {
+	at := row * q.rowBytes
+	if q.Bits == 8 {
+		return int(int8(q.Data[at+k]))
 	}
-	return element[uint8](q.values, i/2) >> (4 * (i % 2)) & 15
+	return int(q.Data[at+k/32*16+k%16]>>(k%32/16*4)&15) - 8
 }
 
-func (q *quantised) set(i int, v uint8) {
-	if !q.four {
-		*(*uint8)(unsafe.Add(q.values, i)) = v
+func (q *quantised) set(row, k, v int) {
+	at := row * q.rowBytes
+	if q.Bits == 8 {
+		q.Data[at+k] = byte(v)
 		return
 	}
-	p := (*uint8)(unsafe.Add(q.values, i/2))
-	if i%2 == 0 {
-		*p = *p&0xf0 | v
-	} else {
-		*p = *p&0x0f | v<<4
-	}
+	p := &q.Data[at+k/32*16+k%16]
+	shift := k % 32 / 16 * 4
+	*p = *p&^(15<<shift) | byte(v+8)<<shift
 }
 
 // row decodes one row.
-func (q *quantised) row(dst []float32, i int) {
+func row[T floating](q *quantised, dst []T, i int) {
 	for j := range dst {
-		g := i*q.perRow + j/q.group
-		dst[j] = float32(q.get(i*q.cols+j))*q.steps[g] + q.lows[g]
+		g := i*q.Groups() + j/q.Group
+		dst[j] = T(q.get(i, j))*T(q.Scales[g]) + T(q.lows[g])
 	}
 }
 
 func compileQuantize(r *run, s *plan.Step) (kernel, error) {
 	x := newArg(&s.In[0])
-	d := s.Out[0].DType
-	levels := 255.0
-	if d == ir.Q4 {
-		levels = 15
-	}
-	return func() error {
-		src := x.get(r)
-		v := make([]float64, x.n)
-		load64(v, src, computed(s.In[0].DType))
-		q := quantisedAt(r.at(&s.Out[0]), d, s.Out[0].Shape)
-		for i := range q.rows {
-			if r.stopped() {
-				return nil
-			}
-			for g := range q.perRow {
-				from, to := i*q.cols+g*q.group, i*q.cols+min(q.cols, (g+1)*q.group)
-				lo, hi := math.Inf(1), math.Inf(-1)
-				for _, y := range v[from:to] {
-					lo, hi = min(lo, y), max(hi, y)
-				}
-				step := float32((hi - lo) / levels)
-				q.steps[i*q.perRow+g], q.lows[i*q.perRow+g] = step, float32(lo)
-				for j := from; j < to; j++ {
-					c := 0.0
-					if step > 0 {
-						c = max(0, min(levels, math.RoundToEven((v[j]-lo)/float64(step))))
-					}
-					q.set(j, uint8(c))
-				}
+	q := newQuantised(s.Out[0].DType, s.Out[0].Shape)
+	double := s.In[0].DType == ir.F64
+	var src unsafe.Pointer
+	run := r.eachRow(q.Rows, float64(x.n)*4, func(from, to int, _ *pool.Worker) {
+		for i := from; i < to; i++ {
+			if double {
+				quantizeRow(q, slice[float64](src, x.n)[i*q.Cols:][:q.Cols], i)
+			} else {
+				quantizeRow(q, slice[float32](src, x.n)[i*q.Cols:][:q.Cols], i)
 			}
 		}
+	})
+	return func() error {
+		src = x.get(r)
+		q.bind(r.at(&s.Out[0]))
+		fill(unsafe.Pointer(unsafe.SliceData(q.Data)), [...]byte{4: 0x88, 8: 0}[q.Bits], len(q.Data)) // padding is 0
+		run()
 		return nil
 	}, nil
 }
 
+// quantizeRow spreads the levels evenly from the least to the largest of a group.
+func quantizeRow[T floating](q *quantised, x []T, i int) {
+	levels, middle := 255.0, 128.0
+	if q.Bits == 4 {
+		levels, middle = 15, 8
+	}
+	for g := range q.Groups() {
+		part := x[g*q.Group : min(len(x), (g+1)*q.Group)]
+		lo, hi := math.Inf(1), math.Inf(-1)
+		for _, v := range part {
+			lo, hi = min(lo, float64(v)), max(hi, float64(v))
+		}
+		step := float32((hi - lo) / levels)
+		q.Scales[i*q.Groups()+g] = step
+		q.lows[i*q.Groups()+g] = float32(lo + middle*float64(step))
+		for j, v := range part {
+			c := 0.0
+			if step > 0 {
+				c = max(0, min(levels, math.RoundToEven((float64(v)-lo)/float64(step))))
+			}
+			q.set(i, g*q.Group+j, int(c-middle))
+		}
+	}
+}
+
 func compileDequantize(r *run, s *plan.Step) (kernel, error) {
 	out := newResult(&s.Out[0])
-	shape := s.In[0].Shape
-	cols := shape[len(shape)-1]
-	rows := shape.Size() / max(1, cols)
+	q := newQuantised(s.In[0].DType, s.In[0].Shape)
+	double := s.Out[0].DType == ir.F64
 	var dst unsafe.Pointer
-	run := r.eachRow(rows, float64(out.n)*3, func(from, to int, _ *pool.Worker) {
-		q := quantisedAt(r.at(&s.In[0]), s.In[0].DType, shape)
+	run := r.eachRow(q.Rows, float64(out.n)*3, func(from, to int, _ *pool.Worker) {
 		for i := from; i < to; i++ {
-			q.row(slice[float32](unsafe.Add(dst, 4*i*cols), cols), i)
+			if double {
+				row(q, slice[float64](dst, out.n)[i*q.Cols:][:q.Cols], i)
+			} else {
+				row(q, slice[float32](dst, out.n)[i*q.Cols:][:q.Cols], i)
+			}
 		}
 	})
-	if s.Out[0].DType == ir.F64 {
-		return wideDequantize(r, s), nil
-	}
 	return func() error {
+		q.bind(r.at(&s.In[0]))
 		dst = out.get(r)
 		run()
 		out.put(r, dst)
@@ -135,78 +148,84 @@ func compileDequantize(r *run, s *plan.Step) (kernel, error) {
 	}, nil
 }
 
-func wideDequantize(r *run, s *plan.Step) kernel {
-	return func() error {
-		q := quantisedAt(r.at(&s.In[0]), s.In[0].DType, s.In[0].Shape)
-		y := slice[float64](r.at(&s.Out[0]), q.rows*q.cols)
-		for i := range y {
-			g := i/q.cols*q.perRow + i%q.cols/q.group
-			y[i] = float64(q.get(i))*float64(q.steps[g]) + float64(q.lows[g])
-		}
-		return nil
-	}
-}
-
-// compileQMatMul decodes each row of w once and multiplies it with all rows of x.
+// compileQMatMul is x·Wᵀ = x·(step·q)ᵀ + Σ_groups low·Σx: a product with the
+// symmetric matrix, and a small one of the lows with the sums of x over groups.
 func compileQMatMul(r *run, s *plan.Step) (kernel, error) {
-	x, out := newArg(&s.In[0]), newResult(&s.Out[0])
-	w := s.In[1].Shape
-	n, k := w[0], w[1]
-	m := x.n / max(1, k)
-	var src, dst unsafe.Pointer
-	run := r.eachRow(n, float64(n)*float64(k)*(3+0.5*float64(m)), func(from, to int, worker *pool.Worker) {
-		q := quantisedAt(r.at(&s.In[1]), s.In[1].DType, w)
-		row := slice[float32](worker.Scratch(4*k+1).Pointer(), k)
-		for j := from; j < to; j++ {
-			if r.stopped() {
-				return
-			}
-			q.row(row, j)
-			for i := range m {
-				*(*float32)(unsafe.Add(dst, 4*(i*n+j))) = dot(slice[float32](unsafe.Add(src, 4*i*k), k), row)
-			}
-		}
-	})
-	if computed(s.In[0].DType) == ir.F64 {
+	if s.In[0].DType == ir.F64 {
 		return wideQMatMul(r, s), nil
 	}
+	x, out := newArg(&s.In[0]), newResult(&s.Out[0])
+	q := newQuantised(s.In[1].DType, s.In[1].Shape)
+	n, k, groups := q.Rows, q.Cols, q.Groups()
+	m := x.n / max(1, k)
+	lows := gemm.Term{A: gemm.Matrix{RowStride: groups, ColStride: 1}, B: gemm.Matrix{RowStride: 1, ColStride: groups}, K: groups}
+	y, left := gemm.Matrix{RowStride: n, ColStride: 1}, gemm.Matrix{RowStride: k, ColStride: 1}
+	const few = 4 // rows of x up to which each is a matrix-vector product
+	product := &quant.Product{W: &q.Matrix, M: m, X: left, Y: y}
+	both := &gemm.Call{M: m, N: n, C: y, Terms: []gemm.Term{{A: left, Source: &q.Matrix, K: k}, lows}}
+	add := &gemm.Call{M: m, N: n, C: y, Beta: 1, Terms: []gemm.Term{lows}}
 	return func() error {
-		src, dst = x.get(r), out.get(r)
-		run()
+		if x.n == 0 {
+			clear(slice[byte](r.at(&s.Out[0]), out.n*s.Out[0].DType.Bytes()))
+			return nil
+		}
+		q.bind(r.at(&s.In[1]))
+		src, dst := x.get(r), out.get(r)
+		sums := r.mustTemp(4 * m * groups)
+		groupSums(slice[float32](sums, m*groups), src, m, k, q.Group)
+		low := unsafe.Pointer(unsafe.SliceData(q.lows))
+		flag := r.b.Stop.Flag()
+		if m > few {
+			both.C.Data, both.Terms[0].A.Data, both.Terms[1].A.Data, both.Terms[1].B.Data = dst, src, sums, low
+			both.Run(r.pool, flag)
+		} else {
+			product.X.Data, product.Y.Data = src, dst
+			if product.Run(r.pool, flag) {
+				add.C.Data, add.Terms[0].A.Data, add.Terms[0].B.Data = dst, sums, low
+				add.Run(r.pool, flag)
+			}
+		}
 		out.put(r, dst)
 		return nil
 	}, nil
 }
 
+// groupSums adds up the groups of each row of x.
+func groupSums(dst []float32, x unsafe.Pointer, m, k, group int) {
+	groups := (k + group - 1) / group
+	if k%group == 0 {
+		vec.Sum(dst, vec.Rows{Data: x, Stride: group}, m*groups, group)
+		return
+	}
+	for i := range m {
+		for g := range groups {
+			sum := float32(0)
+			for _, v := range slice[float32](x, (i+1)*k)[i*k+g*group : i*k+min(k, (g+1)*group)] {
+				sum += v
+			}
+			dst[i*groups+g] = sum
+		}
+	}
+}
+
 func wideQMatMul(r *run, s *plan.Step) kernel {
 	x := newArg(&s.In[0])
+	q := newQuantised(s.In[1].DType, s.In[1].Shape)
 	return func() error {
-		q := quantisedAt(r.at(&s.In[1]), s.In[1].DType, s.In[1].Shape)
+		q.bind(r.at(&s.In[1]))
 		src := slice[float64](x.get(r), x.n)
 		y := slice[float64](r.at(&s.Out[0]), s.Out[0].Shape.Size())
-		for o := range y {
-			i, j := o/q.rows, o%q.rows
-			y[o] = 0
-			for l := range q.cols {
-				g := j*q.perRow + l/q.group
-				y[o] += src[i*q.cols+l] * (float64(q.get(j*q.cols+l))*float64(q.steps[g]) + float64(q.lows[g]))
+		w := make([]float64, q.Cols)
+		for j := range q.Rows {
+			row(q, w, j)
+			for i := range len(y) / q.Rows {
+				sum := 0.0
+				for l, v := range w {
+					sum += v * src[i*q.Cols+l]
+				}
+				y[i*q.Rows+j] = sum
 			}
 		}
 		return nil
 	}
-}
-
-// dot adds in eight lanes.
-func dot(x, y []float32) float32 {
-	var s [8]float32
-	y = y[:len(x)]
-	for ; len(x) >= 8; x, y = x[8:], y[8:] {
-		for k := range s {
-			s[k] += x[k] * y[k]
-		}
-	}
-	for k := range x {
-		s[k] += x[k] * y[k]
-	}
-	return (s[0] + s[4] + (s[1] + s[5])) + (s[2] + s[6] + (s[3] + s[7]))
 }

@@ -386,3 +386,26 @@ func TestDonatedParametersAreUpdatedInPlace(t *testing.T) {
 	}
 	near(t, floats(t, loss), floats(t, op.Unary(op.Square, wave(n))), 1e-6)
 }
+
+func TestLongGraphsAreNoted(t *testing.T) {
+	var got []eval.Note
+	eval.OnNote(func(n eval.Note) { got = append(got, n) })
+	defer eval.OnNote(nil)
+	x := wave(2)
+	y := x
+	for range 3*ir.GrowthLimit - 1 {
+		y = add(y, x)
+	}
+	if len(got) != 1 || !strings.Contains(got[0].Msg, "20000 ops") {
+		t.Errorf("%+v", got)
+	}
+	for range 2 * ir.GrowthLimit {
+		y = add(y, x)
+		if y.Pending%1000 == 0 {
+			now(t, y)
+		}
+	}
+	if len(got) != 1 {
+		t.Errorf("an evaluated loop is noted: %+v", got)
+	}
+}

@@ -15,7 +15,7 @@ import (
 func FromHost(dtype ir.DType, shape ir.Shape, fill func(dst []byte)) *ir.Node {
 	bytes := dtype.Bytes() * shape.Size()
 	if dtype.Bytes() == 0 {
-		bytes = plan.QuantBytes(dtype, shape, nil)
+		bytes = plan.QuantBytes(dtype, shape)
 	}
 	var pos ir.Pos
 	if h := ir.CurrentHost(); h != nil {

@@ -51,7 +51,7 @@ func (e *emitter) newBuffer(i int32) int32 {
 		v := &e.g.vals[i]
 		bytes := sizeBytes(v.dtype, v.shape.Size())
 		if v.dtype.Bytes() == 0 {
-			bytes = QuantBytes(v.dtype, v.shape, v.attrs)
+			bytes = QuantBytes(v.dtype, v.shape)
 		}
 		e.buf[i] = e.addBuffer(bytes)
 	}
@@ -353,14 +353,15 @@ func (e *emitter) output(x int32) Operand {
 	return o
 }
 
-// QuantBytes returns the storage of a quantised matrix: packed values, then one
-// f32 scale and one f32 offset for each group.
-func QuantBytes(d ir.DType, shape ir.Shape, attrs ir.Attrs) int {
-	group := 64
-	if q, ok := attrs.(op.Quant); ok && q.Group > 0 {
-		group = q.Group
-	}
-	n := shape.Size()
+// QuantGroup is the number of quantised values that share a step and a low.
+const QuantGroup = 64
+
+// QuantBytes returns the storage of a quantised matrix: the values row by row,
+// each row padded to whole groups, then the f32 steps of all groups, then their
+// f32 lows. A value is low + step·q. Eight-bit values are stored as q as int8
+// (−128…127), four-bit ones as q + 8 in halves of bytes: in a block of 32, byte i
+// of 16 has value i in its low and value 16+i in its high half.
+func QuantBytes(d ir.DType, shape ir.Shape) int {
 	cols := 1
 	if len(shape) > 0 {
 		cols = shape[len(shape)-1]
@@ -368,9 +369,9 @@ func QuantBytes(d ir.DType, shape ir.Shape, attrs ir.Attrs) int {
 	if cols == 0 {
 		return 0
 	}
-	groups := n / cols * ((cols + group - 1) / group)
+	groups := shape.Size() / cols * ((cols + QuantGroup - 1) / QuantGroup)
 	if d == ir.Q4 {
-		return (n+1)/2 + 8*groups
+		return groups * (QuantGroup/2 + 8)
 	}
-	return n + 8*groups
+	return groups * (QuantGroup + 8)
 }
