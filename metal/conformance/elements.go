@@ -197,38 +197,39 @@ func threefry(key [2]uint32, a, b uint32) (uint32, uint32) {
 
 func randomCases() []*Case {
 	var all []*Case
-	draw := func(r kernels.Random, i int) (uint32, uint32) { return threefry(r.Key, uint32(i/2), r.Counter) }
-	for _, size := range []int{1, 2, 777} {
-		r := kernels.Random{Size: size, Key: [2]uint32{0x13198a2e, 0x03707344}, Counter: 5}
-		b := build(r.Bits(), true, "%d", size)
-		all = append(all, b.want("out", 0, each(size, func(i int) float64 {
-			x, y := draw(r, i)
-			if i%2 == 1 {
-				x = y
-			}
-			return float64(x)
-		})).c)
+	// A counter whose low half overflows within the draw.
+	r := kernels.Random{Key: [2]uint32{0x13198a2e, 0x03707344}, Counter: 5<<32 | 0xffffffff - 20}
+	block := func(n int) (uint32, uint32) {
+		c := r.Counter + uint64(n)
+		return threefry(r.Key, uint32(c), uint32(c>>32))
 	}
-	for _, t := range floatTypes {
-		r := kernels.Random{Type: t, Size: 333, Key: [2]uint32{1, 2}, Counter: 3, Low: -1, Span: 2}
-		b := build(r.Uniform(), true, "333")
-		all = append(all, b.want("out", 0, each(r.Size, func(i int) float64 {
-			x, y := draw(r, i)
-			if i%2 == 1 {
-				x = y
-			}
-			return -1 + 2*float64(x>>8)/(1<<24)
-		})).c)
-		r.Low, r.Span = 0.5, 1.5
-		b = build(r.Normal(), true, "333")
-		all = append(all, b.want("out", 0, each(r.Size, func(i int) float64 {
-			x, y := draw(r, i)
-			radius := math.Sqrt(-2 * math.Log(float64(x>>8+1)/(1<<24)))
-			angle := 2 * math.Pi * float64(y>>8) / (1 << 24)
-			if i%2 == 1 {
-				return 0.5 + 1.5*radius*math.Sin(angle)
-			}
-			return 0.5 + 1.5*radius*math.Cos(angle)
+	word := func(i int) float64 {
+		a, b := block(i / 2)
+		if i%2 == 1 {
+			a = b
+		}
+		return float64(a)
+	}
+	for _, r.Size = range []int{1, 2, 777} {
+		b := build(r.Bits(), true, "%d", r.Size)
+		all = append(all, b.want("out", 0, each(r.Size, word)).c)
+	}
+	for _, r.Type = range floatTypes {
+		r.Size = 3333
+		all = append(all, build(r.Uniform(), true, "3333").want("out", 0, each(r.Size, func(i int) float64 { return math.Floor(word(i)/256) / (1 << 24) })).c,
+			build(r.Normal(), true, "3333").want("out", 0, each(r.Size, func(i int) float64 {
+				return math.Sqrt2 * math.Erfinv(2*(math.Floor(word(i)/256)+0.5)/(1<<24)-1)
+			})).c)
+	}
+	for _, c := range []struct {
+		t         kernels.Type
+		low, span int64
+	}{{kernels.I32, -7, 20}, {kernels.I64, -1 << 40, 1<<41 + 12345}, {kernels.U8, 3, 250}} {
+		r.Type, r.Low, r.Span, r.Size = c.t, c.low, c.span, 500
+		all = append(all, build(r.Integers(), true, "%d from %d", c.span, c.low).want("out", 0, each(r.Size, func(i int) float64 {
+			a, b := block(i)
+			upper, _ := bits.Mul64(uint64(a)<<32|uint64(b), uint64(c.span))
+			return float64(c.low + int64(upper))
 		})).c)
 	}
 	return all
@@ -238,22 +239,20 @@ func adamwCases() []*Case {
 	var all []*Case
 	for _, t := range floatTypes {
 		for _, size := range []int{1, 300} {
-			b := build(kernels.AdamW(t, size), true, "%d", size)
-			for _, name := range []string{"parameters", "first"} {
-				b.fill(name, func(int) float64 { return b.random.NormFloat64() })
-			}
-			b.fill("second", func(int) float64 { return b.random.Float64() })
-			hyper := []float64{0.01, 0.9, 0.999, 1e-8, 0.1, 1 / (1 - math.Pow(0.9, 3)), 1 / (1 - math.Pow(0.999, 3)), 0.5}
-			b.fill("hyper", func(i int) float64 { return hyper[i] })
-			h := b.values["hyper"]
-			w, m, v := make([]float64, size), make([]float64, size), make([]float64, size)
+			a := kernels.AdamW{Type: t, Size: size, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.1}
+			b := build(a.Launch(), true, "%d", size)
+			b.fill("v", func(int) float64 { return b.random.Float64() })
+			changing := []float64{0.01, 1 / (1 - math.Pow(0.9, 3)), 1 / (1 - math.Pow(0.999, 3))}
+			b.fill("h", func(i int) float64 { return changing[i] })
+			h, b1, b2 := b.values["h"], float64(a.Beta1), float64(a.Beta2)
+			p, m, v := make([]float64, size), make([]float64, size), make([]float64, size)
 			for i := range size {
-				g := b.values["gradients"][i] * h[7]
-				m[i] = h[1]*b.values["first"][i] + (1-h[1])*g
-				v[i] = h[2]*b.values["second"][i] + (1-h[2])*g*g
-				w[i] = b.values["parameters"][i]*(1-h[0]*h[4]) - h[0]*m[i]*h[5]/(math.Sqrt(v[i]*h[6])+h[3])
+				g := b.values["g"][i]
+				m[i] = b1*b.values["m"][i] + (1-b1)*g
+				v[i] = b2*b.values["v"][i] + (1-b2)*g*g
+				p[i] = b.values["p"][i]*(1-h[0]*float64(a.Decay)) - h[0]*m[i]*h[1]/(math.Sqrt(v[i]*h[2])+float64(a.Eps))
 			}
-			all = append(all, b.want("parameters", 0, w).want("first", 0, m).want("second", 0, v).c)
+			all = append(all, b.want("p_out", 0, p).want("m_out", 0, m).want("v_out", 0, v).c)
 		}
 	}
 	return all

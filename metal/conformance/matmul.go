@@ -252,7 +252,7 @@ func gemvCases() []*Case {
 func quantisedCases() []*Case {
 	var all []*Case
 	for _, t := range floatTypes {
-		for _, q := range []kernels.Quantised{{M: 1, N: 13, K: 128, Bits: 4, Group: 64}, {M: 3, N: 6, K: 64, Bits: 8, Group: 32}, {M: 40, N: 37, K: 96, Bits: 4, Group: 32}, {M: 9, N: 33, K: 128, Bits: 8, Group: 64}} {
+		for _, q := range []kernels.Quantised{{M: 1, N: 13, K: 128, Bits: 4, Group: 64}, {M: 3, N: 6, K: 64, Bits: 8, Group: 32}, {M: 40, N: 37, K: 96, Bits: 4, Group: 32}, {M: 9, N: 33, K: 128, Bits: 8, Group: 64}, {M: 2, N: 5, K: 77, Bits: 4, Group: 64}, {M: 12, N: 7, K: 70, Bits: 4, Group: 64}} {
 			q.Type = t
 			for _, l := range []*kernels.Launch{q.Launch(), q.Dequantise()} {
 				b := build(l, true, "%dx%dx%d", q.M, q.N, q.K)
@@ -262,7 +262,8 @@ func quantisedCases() []*Case {
 					perWord := 32 / q.Bits
 					word := uint32(b.values["W"][i/perWord])
 					code := word >> (i % perWord * q.Bits) & (1<<q.Bits - 1)
-					return b.values["scales"][i/q.Group]*float64(code) + b.values["offsets"][i/q.Group]
+					group := i/q.K*((q.K+q.Group-1)/q.Group) + i%q.K/q.Group
+					return b.values["scales"][group]*float64(code) + b.values["offsets"][group]
 				})
 				if l.Kernel == "dequantise" {
 					b.want("out", 0, w)

@@ -118,7 +118,7 @@ func crossEntropyCases() []*Case {
 		for _, n := range []int{2, 33, 1000} {
 			for _, smoothing := range []float32{0, 0.1} {
 				const rows = 4
-				c := kernels.CrossEntropy{Type: t, Rows: rows, Columns: n, Ignored: -100, Smoothing: smoothing, Gradient: n != 33 || smoothing > 0}
+				c := kernels.CrossEntropy{Type: t, Rows: rows, Columns: n, Ignored: -100, Smoothing: smoothing, Gradient: n != 33 || smoothing > 0, ScalePerRow: n == 2}
 				b := build(c.Launch(), n < 200, "%dx%d smoothing %v gradient %v", rows, n, smoothing, c.Gradient)
 				b.fill("targets", func(i int) float64 {
 					if i == 2 {
@@ -126,8 +126,14 @@ func crossEntropyCases() []*Case {
 					}
 					return float64(b.random.IntN(n))
 				})
+				scale := func(row int) float64 {
+					if c.ScalePerRow {
+						return 0.25 + float64(row)
+					}
+					return 0.25
+				}
 				if c.Gradient {
-					b.fill("scale", func(int) float64 { return 0.25 })
+					b.fill("scale", scale)
 				}
 				loss, gradient := make([]float64, rows), make([]float64, rows*n)
 				for r := range rows {
@@ -140,9 +146,9 @@ func crossEntropyCases() []*Case {
 					uniform := mean(row, func(v float64) float64 { return total - v })
 					loss[r] = (1-s)*(total-row[target]) + s*uniform
 					for i, v := range row {
-						gradient[r*n+i] = 0.25 * (math.Exp(v-total) - s/float64(n))
+						gradient[r*n+i] = scale(r) * (math.Exp(v-total) - s/float64(n))
 						if i == target {
-							gradient[r*n+i] -= 0.25 * (1 - s)
+							gradient[r*n+i] -= scale(r) * (1 - s)
 						}
 					}
 				}
@@ -162,13 +168,24 @@ func ropeCases() []*Case {
 	for _, t := range floatTypes {
 		for n, interleaved := range []bool{false, true} {
 			for _, rotated := range []int{16, 24} {
-				p := kernels.Rope{Type: t, Outer: 2, Sequence: 5, Heads: 3, Size: 24, Rotated: rotated, First: int32(7 * n), Base: 10000, Factor: 1, Interleaved: interleaved, Gradient: n == 1 && rotated == 24}
+				p := kernels.Rope{Type: t, Outer: 2, Sequence: 5, Heads: 3, Size: 24, Rotated: rotated, First: int32(7 * n), Base: 10000, Factor: 1, Interleaved: interleaved, Gradient: n == 1 && rotated == 24, Offset: rotated == 24, Frequencies: n == 1}
 				b := build(p.Launch(), true, "2x5x3x24 rotated %d interleaved %v gradient %v", rotated, interleaved, p.Gradient)
+				if p.Offset {
+					b.fill("offset", func(int) float64 { return 11 })
+				}
+				frequency := func(j int) float64 { return math.Pow(p.Base, -2*float64(j)/float64(rotated)) }
+				if p.Frequencies {
+					b.fill("frequencies", func(j int) float64 { return 1 / float64(j+1) })
+					frequency = func(j int) float64 { return b.values["frequencies"][j] }
+				}
 				x, y := b.values["x"], append([]float64(nil), b.values["x"]...)
 				for row := range p.Outer * p.Sequence * p.Heads {
 					position := float64(int(p.First) + row/p.Heads%p.Sequence)
+					if p.Offset {
+						position += 11
+					}
 					for j := range rotated / 2 {
-						angle := position * math.Pow(p.Base, -2*float64(j)/float64(rotated))
+						angle := position * frequency(j)
 						c, s := math.Cos(angle), math.Sin(angle)
 						if p.Gradient {
 							s = -s

@@ -51,7 +51,7 @@ func newTrainer(tb testing.TB, d *mtl.Device, layer kernels.LoRA) *trainer {
 	y, h := t.buffer(tb, "y", each(m*n, zero)), t.buffer(tb, "h", each(m*rank, zero))
 	dy, dx, dh := t.buffer(tb, "dy", each(m*n, zero)), t.buffer(tb, "dx", each(m*k, zero)), t.buffer(tb, "dh", each(m*rank, zero))
 	loss := t.buffer(tb, "loss", each(m, zero))
-	hyper := t.buffer(tb, "hyper", each(8, zero))
+	hyper := t.buffer(tb, "hyper", each(3, zero))
 	t.hyper = hyper.Buffer
 	part := func(b mtl.Binding, offset, length int) mtl.Binding {
 		b.Offset, b.Length = 4*offset, 4*length
@@ -81,14 +81,14 @@ func newTrainer(tb testing.TB, d *mtl.Device, layer kernels.LoRA) *trainer {
 	add(lossLaunch, y, target, dy, loss)
 	add(layer.InputGradient(), dy, w, bMatrix, a, mtl.Binding{}, dx, dh)
 	add(layer.WeightGradients(), x, dy, h, dh, dA, dB)
-	add(kernels.AdamW(kernels.F32, size), arena, gradients, first, second, hyper)
+	add(kernels.AdamW{Type: kernels.F32, Size: size, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}.Launch(), arena, gradients, first, second, hyper, arena, first, second)
 	return t
 }
 
 func (t *trainer) step(tb testing.TB) {
 	t.iteration++
 	i := float64(t.iteration)
-	copy(t.hyper.Bytes(), encode(kernels.F32, []float64{0.02, 0.9, 0.999, 1e-8, 0, 1 / (1 - math.Pow(0.9, i)), 1 / (1 - math.Pow(0.999, i)), 1}))
+	copy(t.hyper.Bytes(), encode(kernels.F32, []float64{0.02, 1 / (1 - math.Pow(0.9, i)), 1 / (1 - math.Pow(0.999, i))}))
 	t.device.Stream.Begin()
 	for _, s := range t.steps {
 		t.device.Stream.Dispatch(s)

@@ -1,6 +1,9 @@
 package kernels
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Reduction is what a reduction computes.
 type Reduction uint32
@@ -89,34 +92,54 @@ func (x Index) Scatter() *Launch {
 	return x.launch("scatter", in("source", x.Type, x.Outer*x.Count*x.Inner), out("x", x.Type, x.Outer*x.Axis*x.Inner), x.Outer*x.Inner)
 }
 
-// Random describes draws from Threefry-2x32 with a key and a counter.
+// Random describes a draw from Threefry-2x32, see random.metal. Key and counter stand in Params, which may be written
+// anew for each run: see SetDraw.
 type Random struct {
 	Type      Type
 	Size      int
 	Key       [2]uint32
-	Counter   uint32
-	Low, Span float32 // uniform: [Low, Low+Span); normal: mean and standard deviation
+	Counter   uint64
+	Low, Span int64 // of Integers: [Low, Low+Span)
 }
 
-func (r Random) launch(kernel string, t Type, fields ...any) *Launch {
-	l := &Launch{Kernel: kernel, Variant: t.String(), Source: source("random.metal", r.Type), Arguments: []Argument{out("out", t, r.Size)},
-		Params: params(append([]any{r.Size, r.Key[0], r.Key[1], r.Counter}, fields...)...)}
-	l.flat(ceil(r.Size, 2))
+func (r Random) launch(kernel string, t Type, perThread int, fields ...any) *Launch {
+	l := &Launch{Kernel: kernel, Variant: t.String(), Source: source("random.metal", t), Arguments: []Argument{out("out", t, r.Size)},
+		Params: params(append([]any{r.Size, r.Key[0], r.Key[1], uint32(r.Counter), uint32(r.Counter >> 32)}, fields...)...)}
+	l.flat(ceil(r.Size, perThread))
 	return l.account()
 }
 
-// Bits, Uniform and Normal return the dispatches. Argument: out.
-func (r Random) Bits() *Launch    { return r.launch("random_bits", U32) }
-func (r Random) Uniform() *Launch { return r.launch("random_uniform", r.Type, r.Low, r.Span) }
-func (r Random) Normal() *Launch  { return r.launch("random_normal", r.Type, r.Low, r.Span) }
+// Bits, Uniform in [0, 1), Normal (mean 0, deviation 1) and Integers return the dispatches. Argument: out.
+func (r Random) Bits() *Launch    { return r.launch("random_bits", U32, 2) }
+func (r Random) Uniform() *Launch { return r.launch("random_uniform", r.Type, 2) }
+func (r Random) Normal() *Launch  { return r.launch("random_normal", r.Type, 2) }
+func (r Random) Integers() *Launch {
+	return r.launch("random_integers", r.Type, 1, uint32(r.Span), uint32(r.Span>>32), uint32(r.Low), uint32(r.Low>>32))
+}
 
-// AdamW returns the dispatch of one step over an arena of size elements. Arguments: parameters, gradients, first,
-// second (float moments), hyper (8 floats, see optimiser.metal).
-func AdamW(t Type, size int) *Launch {
+// SetDraw writes another key and counter into the parameters of a random launch.
+func SetDraw(p []byte, key [2]uint32, counter uint64) {
+	for i, w := range [4]uint32{key[0], key[1], uint32(counter), uint32(counter >> 32)} {
+		binary.LittleEndian.PutUint32(p[4+4*i:], w)
+	}
+}
+
+// AdamW describes one step of the optimiser over Size elements.
+type AdamW struct {
+	Type                     Type
+	Size                     int
+	Beta1, Beta2, Eps, Decay float32
+}
+
+// Launch returns the dispatch. Arguments: p, g, m, v (float moments), h (three floats, see optimiser.metal), p_out,
+// m_out, v_out, which may be the buffers of p, m, v.
+func (a AdamW) Launch() *Launch {
+	t := a.Type
 	l := &Launch{Kernel: "adamw", Variant: t.String(), Source: source("optimiser.metal", t),
-		Arguments: []Argument{out("parameters", t, size), in("gradients", t, size), out("first", F32, size), out("second", F32, size), in("hyper", F32, 8)},
-		Params:    params(size), Flops: 15 * int64(size)}
-	l.flat(size)
+		Arguments: []Argument{in("p", t, a.Size), in("g", t, a.Size), in("m", F32, a.Size), in("v", F32, a.Size), in("h", F32, 3),
+			out("p_out", t, a.Size), out("m_out", F32, a.Size), out("v_out", F32, a.Size)},
+		Params: params(a.Size, a.Beta1, a.Beta2, a.Eps, a.Decay), Flops: 15 * int64(a.Size)}
+	l.flat(a.Size)
 	return l.account()
 }
 

@@ -193,11 +193,11 @@ type Quantised struct {
 	Type    Type
 	M, N, K int
 	Bits    int // 4 or 8
-	Group   int // weights that share a scale; divides K, and a word holds weights of one group
+	Group   int // consecutive weights of a row that share a scale, a multiple of 32/Bits
 }
 
 func (q Quantised) launch(kernel string, arguments ...Argument) *Launch {
-	words, groups := q.N*q.K*q.Bits/32, q.N*q.K/q.Group
+	words, groups := ceil(q.N*q.K*q.Bits, 32), q.N*ceil(q.K, q.Group)
 	l := &Launch{Kernel: kernel, Variant: fmt.Sprintf("%v q%d g%d", q.Type, q.Bits, q.Group),
 		Source:    source("quantised.metal", q.Type, fmt.Sprintf("BITS %d", q.Bits), fmt.Sprintf("GROUP %d", q.Group)),
 		Arguments: append([]Argument{in("W", U32, words), in("scales", F32, groups), in("offsets", F32, groups)}, arguments...),

@@ -1,23 +1,29 @@
-// AdamW (Loshchilov and Hutter) over one arena of parameters, with decoupled weight decay. Moments are float. What
-// changes from step to step comes in a buffer, so that a recorded step can be replayed.
+// AdamW (Loshchilov and Hutter), with decoupled weight decay:
+//   m' = β1·m + (1−β1)·g, v' = β2·v + (1−β2)·g², p' = p − lr·λ·p − lr·(m'·h1)/(√(v'·h2) + ε).
+// Moments are float. What changes from step to step, {lr, h1, h2}, comes in a buffer, so that a recorded step can be
+// replayed; h1 = 1/(1−β1ᵗ) and h2 = 1/(1−β2ᵗ). Results may be written over their inputs.
 
 struct AdamWParams {
   uint size;
+  float beta1, beta2, eps, decay;
 };
-// hyper: 0 learning rate, 1 β1, 2 β2, 3 ε, 4 weight decay, 5 1/(1−β1ᵗ), 6 1/(1−β2ᵗ), 7 factor on the gradient.
-kernel void adamw(device T* parameters [[buffer(0)]],
-                  device const T* gradients [[buffer(1)]],
-                  device float* first [[buffer(2)]],
-                  device float* second [[buffer(3)]],
-                  device const float* hyper [[buffer(4)]],
-                  constant AdamWParams& p [[buffer(5)]],
+
+kernel void adamw(device const T* p [[buffer(0)]],
+                  device const T* g [[buffer(1)]],
+                  device const float* m [[buffer(2)]],
+                  device const float* v [[buffer(3)]],
+                  device const float* h [[buffer(4)]],
+                  device T* p_out [[buffer(5)]],
+                  device float* m_out [[buffer(6)]],
+                  device float* v_out [[buffer(7)]],
+                  constant AdamWParams& k [[buffer(8)]],
                   uint i [[thread_position_in_grid]]) {
-  if (i >= p.size) return;
-  float g = float(gradients[i]) * hyper[7], w = float(parameters[i]);
-  float m = hyper[1] * first[i] + (1.0f - hyper[1]) * g;
-  float v = hyper[2] * second[i] + (1.0f - hyper[2]) * g * g;
-  first[i] = m;
-  second[i] = v;
-  w -= hyper[0] * hyper[4] * w;
-  parameters[i] = T(w - hyper[0] * (m * hyper[5]) / (precise::sqrt(v * hyper[6]) + hyper[3]));
+  if (i >= k.size) return;
+  float gradient = float(g[i]), parameter = float(p[i]);
+  float first = k.beta1 * m[i] + (1.0f - k.beta1) * gradient;
+  float second = k.beta2 * v[i] + (1.0f - k.beta2) * gradient * gradient;
+  m_out[i] = first;
+  v_out[i] = second;
+  parameter -= h[0] * k.decay * parameter;
+  p_out[i] = T(parameter - h[0] * (first * h[1]) / (precise::sqrt(second * h[2]) + k.eps));
 }

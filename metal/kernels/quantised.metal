@@ -1,5 +1,5 @@
-// Products with weights of 4 or 8 bits. W [N,K] is packed along K, low bits first, 32/BITS to a word; group g of a
-// row, GROUP consecutive weights, stands for scales[n,g]·q + offsets[n,g].
+// Products with weights of 4 or 8 bits. W [N,K] is packed row by row without gaps, low bits first, 32/BITS to a word;
+// group g of a row, GROUP consecutive weights (the last may be shorter), stands for scales[n,g]·q + offsets[n,g].
 
 struct QuantisedParams {
   uint M, N, K;
@@ -8,9 +8,9 @@ struct QuantisedParams {
 constant constexpr uint PER_WORD = 32 / BITS, MASK = (1u << BITS) - 1;
 
 inline float dequantised(device const uint* W, device const float* scales, device const float* offsets, uint K, uint n, uint k) {
-  uint word = W[(n * K + k) / PER_WORD];
-  uint group = n * (K / GROUP) + k / GROUP;
-  return fma(scales[group], float(word >> (k % PER_WORD * BITS) & MASK), offsets[group]);
+  uint at = n * K + k, word = W[at / PER_WORD];
+  uint group = n * ((K + GROUP - 1) / GROUP) + k / GROUP;
+  return fma(scales[group], float(word >> (at % PER_WORD * BITS) & MASK), offsets[group]);
 }
 
 // y[M,N] = x[M,K]·Wᵀ for few rows: one SIMD group per output, a lane takes a word of weights at a time.
@@ -26,9 +26,11 @@ kernel void quantised_gemv(device const uint* W [[buffer(0)]],
   const uint n = group.x * 4 + simd, m = group.y;
   if (n >= p.N) return;  // a whole SIMD group
   float sum = 0.0f;
-  for (uint w = lane; w < p.K / PER_WORD; w += 32) {
+  bool aligned = p.K % PER_WORD == 0;  // rows start at words
+  for (uint k = lane; k < p.K && !aligned; k += 32) sum = fma(dequantised(W, scales, offsets, p.K, n, k), float(x[m * p.K + k]), sum);
+  for (uint w = lane; w < p.K / PER_WORD && aligned; w += 32) {
     uint word = W[n * (p.K / PER_WORD) + w], k = w * PER_WORD;
-    uint g = n * (p.K / GROUP) + k / GROUP;
+    uint g = n * ((p.K + GROUP - 1) / GROUP) + k / GROUP;
     float products = 0.0f, plain = 0.0f;
     for (uint i = 0; i < PER_WORD; i++) {
       float v = float(x[m * p.K + k + i]);

@@ -3,6 +3,8 @@
 // Elements past `rotated` are copied. `direction` is −1 for the gradient.
 
 constant bool interleaved [[function_constant(0)]];
+constant bool has_offset [[function_constant(1)]];       // offset[0] is added to `first`
+constant bool has_frequencies [[function_constant(2)]];  // frequencies[j] stands for base^(−2j/rotated)
 
 struct RopeParams {
   uint outer, sequence, heads, size, rotated;
@@ -11,8 +13,10 @@ struct RopeParams {
 };
 
 kernel void rope(device const T* x [[buffer(0)]],
-                 device T* y [[buffer(1)]],
-                 constant RopeParams& p [[buffer(2)]],
+                 device const long* offset [[buffer(1)]],
+                 device const float* frequencies [[buffer(2)]],
+                 device T* y [[buffer(3)]],
+                 constant RopeParams& p [[buffer(4)]],
                  uint i [[thread_position_in_grid]]) {
   const uint pairs = p.rotated / 2, per_row = pairs + (p.size - p.rotated);
   if (i >= p.outer * p.sequence * p.heads * per_row) return;
@@ -22,7 +26,9 @@ kernel void rope(device const T* x [[buffer(0)]],
     y[at] = x[at];
     return;
   }
-  float angle = p.factor * float(p.first + int(t)) * precise::exp2(-p.log2_base * 2.0f * float(j) / float(p.rotated));
+  int position = p.first + int(t) + (has_offset ? int(offset[0]) : 0);
+  float frequency = has_frequencies ? frequencies[j] : precise::exp2(-p.log2_base * 2.0f * float(j) / float(p.rotated));
+  float angle = p.factor * float(position) * frequency;
   float c = precise::cos(angle), s = precise::sin(angle) * p.direction;
   const uint a = row * p.size + (interleaved ? 2 * j : j), b = interleaved ? a + 1 : a + pairs;
   float u = float(x[a]), v = float(x[b]);

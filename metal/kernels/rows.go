@@ -58,15 +58,19 @@ type CrossEntropy struct {
 	Ignored       int32   // the target that does not count, -100 in PyTorch
 	Smoothing     float32 // of labels, 0 to 1
 	Gradient      bool
+	ScalePerRow   bool // the gradient's factor is one per row, not one for all
 }
 
-// Launch returns the dispatch. Arguments: logits, targets, scale (one float: the gradient's factor), loss (a float per
+// Launch returns the dispatch. Arguments: logits, targets, scale (the gradient's factor), loss (a float per
 // row), gradient.
 func (c CrossEntropy) Launch() *Launch {
-	size := c.Rows * c.Columns
+	size, scales := c.Rows*c.Columns, 1
+	if c.ScalePerRow {
+		scales = c.Rows
+	}
 	l := &Launch{Kernel: "cross_entropy", Variant: c.Type.String(), Source: source("rows.metal", c.Type), Constants: rowConstants(false, false, false, false, c.Gradient),
-		Arguments: []Argument{in("logits", c.Type, size), in("targets", I32, c.Rows), in("scale", F32, sizeIf(c.Gradient, 1)), out("loss", F32, c.Rows), out("gradient", c.Type, sizeIf(c.Gradient, size))},
-		Params:    params(c.Rows, c.Columns, c.Ignored, c.Smoothing), Flops: 6 * int64(size)}
+		Arguments: []Argument{in("logits", c.Type, size), in("targets", I32, c.Rows), in("scale", F32, sizeIf(c.Gradient, scales)), out("loss", F32, c.Rows), out("gradient", c.Type, sizeIf(c.Gradient, size))},
+		Params:    params(c.Rows, c.Columns, c.Ignored, c.Smoothing, sizeIf(c.ScalePerRow, 1)), Flops: 6 * int64(size)}
 	l.perRow(c.Rows, c.Columns)
 	return l.account()
 }
@@ -80,18 +84,20 @@ type Rope struct {
 	Base                         float64
 	Factor                       float32 // on positions, for linear scaling; 1 normally
 	Interleaved                  bool    // pairs are neighbours
+	Offset                       bool    // the first position is read from an int64 buffer, and added to First
+	Frequencies                  bool    // the angle per position of each pair is read from a float buffer
 	Gradient                     bool    // turn backwards
 }
 
-// Launch returns the dispatch. Arguments: x, y.
+// Launch returns the dispatch. Arguments: x, offset, frequencies, y.
 func (r Rope) Launch() *Launch {
 	size := r.Outer * r.Sequence * r.Heads * r.Size
 	direction := float32(1)
 	if r.Gradient {
 		direction = -1
 	}
-	l := &Launch{Kernel: "rope", Variant: r.Type.String(), Source: source("rope.metal", r.Type), Constants: constants(r.Interleaved),
-		Arguments: []Argument{in("x", r.Type, size), out("y", r.Type, size)},
+	l := &Launch{Kernel: "rope", Variant: r.Type.String(), Source: source("rope.metal", r.Type), Constants: constants(r.Interleaved, r.Offset, r.Frequencies),
+		Arguments: []Argument{in("x", r.Type, size), in("offset", I64, sizeIf(r.Offset, 1)), in("frequencies", F32, sizeIf(r.Frequencies, r.Rotated/2)), out("y", r.Type, size)},
 		Params:    params(r.Outer, r.Sequence, r.Heads, r.Size, r.Rotated, r.First, float32(math.Log2(r.Base)), r.Factor, direction), Flops: 8 * int64(size)}
 	l.flat(r.Outer * r.Sequence * r.Heads * (r.Rotated/2 + r.Size - r.Rotated))
 	return l.account()

@@ -124,12 +124,13 @@ kernel void layer_norm(device const T* x [[buffer(0)]],
 }
 
 // Loss −log softmax(x)[target] per row, smoothed by s: (1−s)·NLL + s·mean(−log p); and, if asked, its gradient
-// scale·(softmax − (1−s)·onehot − s/columns), scale being one float of a buffer. Rows whose target is `ignored`
+// scale·(softmax − (1−s)·onehot − s/columns), scale being a float per row, or one for all. Rows whose target is `ignored`
 // have loss 0 and gradient 0.
 struct CrossEntropyParams {
   uint rows, columns;
   int ignored;
   float smoothing;
+  uint scale_step;  // 1: a scale per row, 0: one for all
 };
 constant bool wants_gradient [[function_constant(4)]];
 
@@ -168,7 +169,7 @@ kernel void cross_entropy(device const T* x [[buffer(0)]],
     loss[row] = valid ? (1.0f - p.smoothing) * nll + (p.smoothing > 0.0f ? p.smoothing * uniform_part : 0.0f) : target == p.ignored ? 0.0f : NAN;
   }
   if (!wants_gradient) return;
-  float factor = valid ? scale[0] : 0.0f;
+  float factor = valid ? scale[row * p.scale_step] : 0.0f;
   for (uint i = thread_index; i < p.columns; i += threads) {
     float wanted = p.smoothing / float(p.columns) + (int(i) == target ? 1.0f - p.smoothing : 0.0f);
     gradient[row * p.columns + i] = T(factor * (exp(float(in[i]) - largest) / sum - wanted));
