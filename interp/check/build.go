@@ -26,7 +26,6 @@ type builder struct {
 	vars     []*ast.ValueSpec
 	names    map[*ast.Ident]bool // identifiers that declare the cell's variables
 	topLevel map[token.Pos]bool  // of expression statements
-	renamed  []*ast.FuncDecl     // methods declared again
 	oldFuncs map[string]*types.Func
 	errs     []types.Error // that only a notebook has
 }

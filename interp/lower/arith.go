@@ -366,7 +366,7 @@ func (c *compiler) compare(op token.Token, x, y value) func(*frame) bool {
 		return equality[unsafe.Pointer](op, x, y)
 	case reflect.Slice: // with nil
 		if x.isNil {
-			x, y = y, x
+			x = y
 		}
 		g := load[native.Slice](x)
 		return inverted(op, func(f *frame) bool { return g(f).Data == nil })

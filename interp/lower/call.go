@@ -78,7 +78,7 @@ func (c *compiler) conversion(e *ast.CallExpr) value {
 		return v
 	}
 	v := c.expr(x)
-	if v.con != nil && v.rt.IsInterface() == false {
+	if v.con != nil && !v.rt.IsInterface() {
 		if b, ok := types.Unalias(v.typ).(*types.Basic); ok && b.Info()&types.IsUntyped != 0 {
 			return c.convert(c.constant(t, v.con), t)
 		}

@@ -36,7 +36,13 @@ func (c *compiler) switchStmt(s *ast.SwitchStmt, l int32) step {
 		for _, e := range cc.List {
 			var test func(*frame) bool
 			if s.Tag == nil {
-				test = load[bool](c.expr(e))
+				v := c.expr(e)
+				if isInterface(v.typ) {
+					t := c.constant(types.Typ[types.Bool], constant.MakeBool(true))
+					test = c.compare(token.EQL, c.convert(t, v.typ), v)
+				} else {
+					test = load[bool](v)
+				}
 			} else {
 				test = c.caseTest(tag, e)
 			}

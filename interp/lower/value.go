@@ -27,7 +27,6 @@ type value struct {
 	off   uintptr
 	many  []value      // of a call with several results, valid after run
 	run   func(*frame) // evaluates a call for its effect
-	check func(*frame) // of a place: what must be tested before it is used
 	isNil bool
 }
 

@@ -89,11 +89,6 @@ type ptrType struct {
 	elem *Type
 }
 
-type sliceType struct {
-	Type
-	elem *Type
-}
-
 type structField struct {
 	name   *byte
 	typ    *Type

@@ -81,8 +81,7 @@ type Itab struct {
 // MapIter mirrors the runtime's iterator for users of go:linkname.
 type MapIter struct {
 	Key, Elem unsafe.Pointer
-	typ       *MapType
-	it        unsafe.Pointer
+	_         [2]unsafe.Pointer // the runtime's own
 }
 
 // zeroBase is where compiled Go puts all values of size zero.

@@ -44,8 +44,6 @@ type made struct {
 	src      types.Type
 	uncommon *uncommonType
 	table    []method
-	names    []string                  // of the methods now in the table
-	code     map[string]unsafe.Pointer // entry points, by method
 }
 
 // NewTypes returns an empty set.
