@@ -33,7 +33,8 @@ type Params struct {
 // through pointers, slices, maps with string keys and interfaces, in theirs.
 // Each floating-point tensor becomes a parameter, named by the path of fields
 // to it: "layers.0.up.w". A field is called by its tag `lt:"up"`, else by its
-// name with the first letter in lower case; `lt:"-"` leaves it out. A tensor
+// name with the first letter in lower case; `lt:"-"` leaves it out, and `lt:""`
+// adds nothing to the path. A tensor
 // found twice counts once, under its first name.
 func Collect(model any) *Params {
 	c := collector{p: &Params{byName: map[string]*lt.Tensor{}, frozen: map[string]bool{}}, seen: map[any]bool{}}
@@ -112,12 +113,11 @@ func (c *collector) structure(name string, v reflect.Value, depth int) {
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		tag, _, _ := strings.Cut(f.Tag.Get("lt"), ",")
-		if !f.IsExported() || tag == "-" {
+		part, tagged := f.Tag.Lookup("lt")
+		if !f.IsExported() || part == "-" {
 			continue
 		}
-		part := tag
-		if part == "" && !f.Anonymous {
+		if !tagged && !f.Anonymous {
 			part = fieldName(f.Name)
 		}
 		c.walk(join(name, part), v.Field(i), depth+1)

@@ -1,0 +1,244 @@
+package nn_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	lt "loris/tensorlib"
+	"loris/tensorlib/nn"
+)
+
+type recorded struct {
+	Shapes map[string][]int
+	Start  map[string][]float32
+	Grads  []map[string][]float32
+	Runs   map[string][]map[string][]float32
+}
+
+func TestOptimizersAgreeWithPyTorch(t *testing.T) {
+	text, err := os.ReadFile("testdata/optimizers.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rec recorded
+	if err := json.Unmarshal(text, &rec); err != nil {
+		t.Fatal(err)
+	}
+	for name, opt := range map[string]nn.Optimizer{
+		"adamw":         &nn.AdamW{LR: 0.01},
+		"adamw_custom":  &nn.AdamW{LR: 0.1, Beta1: 0.8, Beta2: 0.95, Eps: 1e-3, WeightDecay: 0.2},
+		"adamw_clipped": &nn.AdamW{LR: 0.01, ClipNorm: 0.5},
+		"sgd":           &nn.SGD{LR: 0.1},
+		"sgd_momentum":  &nn.SGD{LR: 0.1, Momentum: 0.9, WeightDecay: 0.1},
+		"sgd_nesterov":  &nn.SGD{LR: 0.1, Momentum: 0.9, Nesterov: true},
+	} {
+		model := map[string]*lt.Tensor{}
+		for k, v := range rec.Start {
+			model[k] = lt.From(v).Reshape(rec.Shapes[k]...)
+		}
+		ps := nn.Collect(model)
+		for step, want := range rec.Runs[name] {
+			var grads []*lt.Tensor
+			for _, k := range ps.Names() {
+				grads = append(grads, lt.From(rec.Grads[step][k]).Reshape(rec.Shapes[k]...))
+			}
+			opt.Step(ps, grads)
+			for k, w := range want {
+				for i, g := range ps.Get(k).Float32s() {
+					if math.Abs(float64(g-w[i])) > 2e-6*(1+math.Abs(float64(w[i]))) {
+						t.Fatalf("%s, step %d: %s[%d] is %v, PyTorch %v", name, step+1, k, i, g, w[i])
+					}
+				}
+			}
+		}
+	}
+}
+
+// Every optimiser finds the minimum of a convex function.
+func TestOptimizersMinimise(t *testing.T) {
+	for name, opt := range map[string]nn.Optimizer{
+		"AdamW": &nn.AdamW{LR: 0.1, WeightDecay: -1}, "SGD": &nn.SGD{LR: 0.1, Momentum: 0.5}, "Lion": &nn.Lion{LR: 0.03},
+		"Adafactor": &nn.Adafactor{LR: 0.1}, "Muon": &nn.Muon{LR: 0.1, AdamW: nn.AdamW{LR: 0.1}},
+	} {
+		r := lt.NewRand(1)
+		model := map[string]*lt.Tensor{"w": r.Normal(4, 3), "b": r.Normal(3)}
+		target := r.Normal(4, 3).Eval()
+		ps := nn.Collect(model)
+		var first, last float64
+		for step := range 150 {
+			loss := model["w"].Sub(target).Square().Sum().Add(model["b"].Square().Sum())
+			opt.Step(ps, lt.Grads(loss, ps.Tensors()...))
+			if last = loss.Item(); step == 0 {
+				first = last
+			}
+		}
+		if !(last < first/20) {
+			t.Errorf("%s: from %v to %v", name, first, last)
+		}
+	}
+}
+
+// A gradient with NaN is an error before anything changes.
+func TestClippingRefusesNaN(t *testing.T) {
+	model := map[string]*lt.Tensor{"w": lt.Of(1, 2)}
+	ps := nn.Collect(model)
+	opt := &nn.AdamW{ClipNorm: 1}
+	err := lt.Try(func() { opt.Step(ps, []*lt.Tensor{lt.Of(math.NaN(), 1)}) })
+	if err == nil || !strings.Contains(err.Error(), "NaN") {
+		t.Error(err)
+	}
+	if got := ps.Get("w").Floats(); got[0] != 1 || got[1] != 2 || opt.Steps() != 0 {
+		t.Errorf("the parameter changed to %v", got)
+	}
+}
+
+type block struct {
+	Up   *nn.Linear `lt:"up"`
+	Norm nn.RMSNorm
+	skip *nn.Linear
+	Off  *nn.Linear `lt:"-"`
+}
+
+type model struct {
+	Layers []*block             `lt:"layers"`
+	Heads  map[string]nn.Module `lt:"heads"`
+	Tied   *lt.Tensor
+	Again  *lt.Tensor
+	Next   *model // a cycle
+	Steps  *lt.Tensor
+}
+
+func TestCollectFindsEachParameterOnce(t *testing.T) {
+	w := lt.Ones(3)
+	m := &model{Layers: []*block{{Up: nn.NewLinear(nil, 2, 3), Norm: *nn.NewRMSNorm(3), skip: nn.NewLinear(nil, 2, 2), Off: nn.NewLinear(nil, 2, 2)}},
+		Heads: map[string]nn.Module{"b": nn.NewLinear(nil, 1, 1), "a": nn.NewSeq([]nn.Module{nn.NewLayerNorm(2), nn.NewDropout(nil, 0.1)})},
+		Tied:  w, Again: w, Steps: lt.Ints(3)}
+	m.Next = m
+	ps := nn.Collect(m)
+	want := "[heads.a.0.b heads.a.0.w heads.b.b heads.b.w layers.0.norm.w layers.0.up.b layers.0.up.w tied]"
+	if got := fmt.Sprint(ps.Names()); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	if trainable, all := ps.Count(); trainable != all || all != 2+2+1+1+3+3+6+3 {
+		t.Error(trainable, all)
+	}
+	ps.Freeze("layers.*")
+	if got := fmt.Sprint(ps.Names()); got != "[heads.a.0.b heads.a.0.w heads.b.b heads.b.w tied]" {
+		t.Error(got)
+	}
+	if lt.Try(func() { ps.Freeze("nothing") }) == nil {
+		t.Error("a pattern without a match was accepted")
+	}
+}
+
+func TestSetIsSeenByTheModel(t *testing.T) {
+	l := nn.NewLinear(lt.NewRand(1), 2, 1)
+	ps := nn.Collect(l)
+	x := lt.Ones(1, 2)
+	before := l.Forward(x)
+	ps.Set("w", lt.Of(2, 3).Reshape(1, 2))
+	ps.Set("b", lt.Of(1))
+	if got := l.Forward(x).Item(); got != 6 {
+		t.Error(got)
+	}
+	if got := before.Item(); got == 6 {
+		t.Error("a result built before sees the new weights")
+	}
+	if lt.Try(func() { ps.Set("w", lt.Ones(3)) }) == nil || lt.Try(func() { ps.Set("x", lt.Ones(3)) }) == nil {
+		t.Error("a wrong shape or name was accepted")
+	}
+}
+
+func TestLoadReportsWhatDoesNotFit(t *testing.T) {
+	ps := nn.Collect(nn.NewLinear(nil, 2, 3))
+	r, err := ps.Load(map[string]*lt.Tensor{"w": lt.Ones(3, 2), "x": lt.Ones(1)})
+	if err != nil || r.Loaded != 1 || fmt.Sprint(r.Missing, r.Unexpected) != "[b] [x]" {
+		t.Errorf("%+v %v", r, err)
+	}
+	if _, err = ps.Load(map[string]*lt.Tensor{"w": lt.Ones(2, 3)}); err == nil || !strings.Contains(err.Error(), "w: f32[2 3], the model has f32[3 2]") {
+		t.Error(err)
+	}
+}
+
+// Training that goes on from saved state makes the same steps.
+func TestAdamWResumes(t *testing.T) {
+	run := func(steps int, opt *nn.AdamW, w *lt.Tensor) *nn.Params {
+		ps := nn.Collect(map[string]*lt.Tensor{"w": w})
+		for range steps {
+			opt.Step(ps, lt.Grads(ps.Get("w").Square().Sum(), ps.Tensors()...))
+		}
+		return ps
+	}
+	whole := run(10, &nn.AdamW{LR: 0.1}, lt.Of(1, -2, 3))
+	a := &nn.AdamW{LR: 0.1}
+	half := run(5, a, lt.Of(1, -2, 3))
+	b := &nn.AdamW{LR: 0.1}
+	w := lt.From(half.Get("w").Float32s())
+	if err := b.Restore(nn.Collect(map[string]*lt.Tensor{"w": w}), a.State(half)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := run(5, b, w).Get("w").Floats(), whole.Get("w").Floats(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestSchedules(t *testing.T) {
+	for _, c := range []struct {
+		s    nn.Schedule
+		step int
+		want float64
+	}{
+		{nn.Schedule{LR: 2}, 7, 2},
+		{nn.Schedule{LR: 2, Warmup: 4}, 1, 0.5},
+		{nn.Schedule{LR: 2, Warmup: 4}, 4, 2},
+		{nn.Schedule{Kind: "linear", LR: 1, Min: 0.2, Steps: 11}, 1, 1},
+		{nn.Schedule{Kind: "linear", LR: 1, Min: 0.2, Steps: 11}, 6, 0.6},
+		{nn.Schedule{Kind: "linear", LR: 1, Min: 0.2, Steps: 11}, 99, 0.2},
+		{nn.Schedule{Kind: "cosine", LR: 1, Steps: 11}, 6, 0.5},
+		{nn.Schedule{Kind: "cosine", LR: 1, Min: 0.1, Steps: 20, Warmup: 5}, 20, 0.1},
+		{nn.Schedule{Kind: "exponential", LR: 1, Decay: 0.5}, 3, 0.25},
+		{nn.Schedule{Kind: "step", LR: 1, Decay: 0.5, Every: 2}, 4, 0.5},
+		{nn.Schedule{Kind: "inverse-sqrt", LR: 1, Warmup: 4}, 16, 0.5163977794943222},
+	} {
+		if got := c.s.At(c.step); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%+v at %d: %v, want %v", c.s, c.step, got, c.want)
+		}
+	}
+	for _, s := range []nn.Schedule{{LR: -1}, {Kind: "x"}, {Kind: "cosine", LR: 1, Warmup: 5, Steps: 5}, {Kind: "step", LR: 1}, {LR: math.NaN()}} {
+		if s.Validate() == nil {
+			t.Errorf("%+v is valid", s)
+		}
+	}
+}
+
+func TestDropoutKeepsTheMean(t *testing.T) {
+	d := nn.NewDropout(lt.NewRand(5), 0.25)
+	y := d.Forward(lt.Ones(200, 100))
+	zeros := y.Eq(0).Sum().Item() / 20000
+	if mean := y.Mean().Item(); math.Abs(mean-1) > 0.02 || math.Abs(zeros-0.25) > 0.02 {
+		t.Error(mean, zeros)
+	}
+	d.SetTraining(false)
+	if x := lt.Ones(3); d.Forward(x) != x {
+		t.Error("dropping outside of training")
+	}
+}
+
+func Example() {
+	r := lt.NewRand(1)
+	layer := nn.NewLinear(r, 2, 1)
+	params := nn.Collect(layer)
+	x := r.Normal(32, 2)
+	target := x.Sum(-1).Unsqueeze(-1)
+	optimizer := &nn.AdamW{LR: 0.1, WeightDecay: -1}
+	for range 200 {
+		loss := nn.MSE(layer.Forward(x), target)
+		optimizer.Step(params, lt.Grads(loss, params.Tensors()...))
+	}
+	fmt.Println(params.Names(), layer.W.Mul(100).Round())
+	// Output: [b w] [[100 100]]  f32[1 2]
+}
