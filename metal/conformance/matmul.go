@@ -65,7 +65,7 @@ func loraCases() []*Case {
 			if t != kernels.F32 && s.m*s.n*s.k > 1e6 {
 				continue
 			}
-			l := kernels.LoRA{Type: t, M: s.m, N: s.n, K: s.k, R: s.r, Scale: 2, TransposeW: s.peft, TransposeA: s.peft, TransposeB: s.peft, Bias: s.bias, SaveH: true}
+			l := kernels.LoRA{Type: t, M: s.m, N: s.n, K: s.k, R: s.r, Scale: 2, TransposeW: s.peft, TransposeA: s.peft, TransposeB: s.peft, Bias: s.bias, SaveH: true, Z: s.r == 3 || s.r == 29}
 			small := s.m*s.n*s.k < 200000
 			all = append(all, loraForward(l, small), loraInputGradient(l, small), loraWeightGradients(l, small))
 		}
@@ -76,9 +76,13 @@ func loraCases() []*Case {
 func loraTolerance(t kernels.Type) float64 { return 2 * precision[t] }
 
 func loraForward(l kernels.LoRA, small bool) *Case {
-	b := build(l.Forward(), small, "%dx%dx%d rank %d, transposed %v, bias %v", l.M, l.N, l.K, l.R, l.TransposeW, l.Bias)
+	b := build(l.Forward(), small, "%dx%dx%d rank %d, transposed %v, bias %v, dropout %v", l.M, l.N, l.K, l.R, l.TransposeW, l.Bias, l.Z)
 	x := dense(b.values["x"], l.M, l.K, false)
-	h := product(x, dense(b.values["A"], l.K, l.R, l.TransposeA))
+	z := x
+	if l.Z {
+		z = dense(b.values["z"], l.M, l.K, false)
+	}
+	h := product(z, dense(b.values["A"], l.K, l.R, l.TransposeA))
 	y := product(x, dense(b.values["W"], l.K, l.N, l.TransposeW))
 	low := product(h, dense(b.values["B"], l.R, l.N, l.TransposeB))
 	for i := range y.data {

@@ -77,9 +77,9 @@ func newTrainer(tb testing.TB, d *mtl.Device, layer kernels.LoRA) *trainer {
 		}
 		t.steps = append(t.steps, s)
 	}
-	add(layer.Forward(), x, w, a, bMatrix, mtl.Binding{}, y, h)
+	add(layer.Forward(), x, w, a, bMatrix, mtl.Binding{}, mtl.Binding{}, y, h)
 	add(lossLaunch, y, target, dy, loss)
-	add(layer.InputGradient(), dy, w, bMatrix, a, mtl.Binding{}, dx, dh)
+	add(layer.InputGradient(), dy, w, bMatrix, a, mtl.Binding{}, mtl.Binding{}, dx, dh)
 	add(layer.WeightGradients(), x, dy, h, dh, dA, dB)
 	add(kernels.AdamW{Type: kernels.F32, Size: size, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}.Launch(), arena, gradients, first, second, hyper, arena, first, second)
 	return t

@@ -1,14 +1,15 @@
 // The LoRA linear layer. Ranks up to RANK, a multiple of 8; tiles are 32×32 by four SIMD groups of 16×16.
 //
 // lora_forward: y[M,N] = x[M,K]·W + scale·(x·A)·B (+ bias), in one dispatch: each threadgroup accumulates h = x·A
-// from the tiles of x that it stages anyway, and adds h·(scale·B) as a last step of the product. The same kernel
-// gives dx = dy·Wᵀ + scale·(dy·Bᵀ)·Aᵀ with the flags turned, and then its h is dh = dy·Bᵀ.
+// from the tiles of x that it stages anyway, and adds h·(scale·B) as a last step of the product. With dropout, h is
+// of another input, z[M,K], staged beside x. The same kernel gives dx = dy·Wᵀ + scale·(dy·Bᵀ)·Aᵀ with the flags turned, and then its h is dh = dy·Bᵀ.
 
 constant bool w_transposed [[function_constant(0)]];  // W is [N,K]
 constant bool a_transposed [[function_constant(1)]];  // A is [R,K]
 constant bool b_transposed [[function_constant(2)]];  // B is [N,R]
 constant bool has_bias [[function_constant(3)]];
 constant bool save_h [[function_constant(4)]];        // writes h[M,R]
+constant bool has_z [[function_constant(5)]];         // h = z·A
 
 struct LoraParams {
   uint M, N, K, R;
@@ -22,13 +23,15 @@ kernel void lora_forward(device const T* x [[buffer(0)]],
                          device const T* A [[buffer(2)]],
                          device const T* B [[buffer(3)]],
                          device const T* bias [[buffer(4)]],
-                         device T* y [[buffer(5)]],
-                         device T* h [[buffer(6)]],
-                         constant LoraParams& p [[buffer(7)]],
+                         device const T* z [[buffer(5)]],
+                         device T* y [[buffer(6)]],
+                         device T* h [[buffer(7)]],
+                         constant LoraParams& p [[buffer(8)]],
                          uint2 group [[threadgroup_position_in_grid]],
                          uint thread_index [[thread_index_in_threadgroup]],
                          uint simd [[simdgroup_index_in_threadgroup]]) {
   threadgroup float x_tile[BM * (BK + PAD)];
+  threadgroup float z_tile[BM * (BK + PAD)];
   threadgroup float w_tile[RANK > BK ? RANK * (BN + PAD) : BK * (BN + PAD)];  // later scale·B
   threadgroup float a_tile[BK * RANK];
   threadgroup float h_tile[BM * RANK];
@@ -44,7 +47,9 @@ kernel void lora_forward(device const T* x [[buffer(0)]],
     for (uint i = thread_index; i < BM * BK; i += 128) {
       uint r = i / BK, c = i % BK;
       bool inside = row0 + r < p.M && k0 + c < p.K;
-      x_tile[r * (BK + PAD) + c] = inside ? float(x[(row0 + r) * p.K + k0 + c]) : 0.0f;
+      uint at = (row0 + r) * p.K + k0 + c;
+      x_tile[r * (BK + PAD) + c] = inside ? float(x[at]) : 0.0f;
+      if (has_z) z_tile[r * (BK + PAD) + c] = inside ? float(z[at]) : 0.0f;
     }
     for (uint i = thread_index; i < BK * BN; i += 128) {
       uint r = w_transposed ? i % BK : i / BN, c = w_transposed ? i / BK : i % BN;
@@ -60,15 +65,15 @@ kernel void lora_forward(device const T* x [[buffer(0)]],
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint k = 0; k < BK; k += 8) {
-      simdgroup_float8x8 left[2], right[2], x_rows, a_part;
+      simdgroup_float8x8 left[2], right[2], rows, a_part;
       for (uint i = 0; i < 2; i++) simdgroup_load(left[i], x_tile + (row + 8 * i) * (BK + PAD) + k, BK + PAD);
       for (uint j = 0; j < 2; j++) simdgroup_load(right[j], w_tile + k * (BN + PAD) + column + 8 * j, BN + PAD);
       for (uint i = 0; i < 2; i++)
         for (uint j = 0; j < 2; j++) simdgroup_multiply_accumulate(sum[i][j], left[i], right[j], sum[i][j]);
-      simdgroup_load(x_rows, x_tile + 8 * simd * (BK + PAD) + k, BK + PAD);  // rows 8·simd… of x, for h
+      simdgroup_load(rows, (has_z ? z_tile : x_tile) + 8 * simd * (BK + PAD) + k, BK + PAD);  // 8·simd…, for h
       for (uint f = 0; f < FRAGMENTS; f++) {
         simdgroup_load(a_part, a_tile + k * RANK + 8 * f, RANK);
-        simdgroup_multiply_accumulate(h_sum[f], x_rows, a_part, h_sum[f]);
+        simdgroup_multiply_accumulate(h_sum[f], rows, a_part, h_sum[f]);
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
