@@ -88,7 +88,11 @@ func randomOp(r *rand.Rand, pick func() *ir.Node) *ir.Node {
 // Whatever passes do to a graph, its values stay those of the reference, which
 // knows no passes.
 func TestRandomGraphsAgreeWithTheReference(t *testing.T) {
-	for seed := range uint64(1200) {
+	seeds := uint64(1200)
+	if raceEnabled {
+		seeds /= 10
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 1))
 		roots := randomGraph(r, 3+r.IntN(40))
 		ref := &devicetest.Reference{Read: eval.Bytes}
