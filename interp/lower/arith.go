@@ -39,7 +39,6 @@ func (c *compiler) binary(e *ast.BinaryExpr) value {
 
 // arith makes the value of an arithmetic operation on values of type t.
 func (c *compiler) arith(op token.Token, x, y value, t types.Type) value {
-	x, y = c.ordered(x, y)
 	if op == token.SHL || op == token.SHR {
 		return c.result(t, shift(op, x, y))
 	}
@@ -83,10 +82,6 @@ func (c *compiler) arith(op token.Token, x, y value, t types.Type) value {
 	}
 	return c.result(t, get)
 }
-
-// ordered keeps the left operand as it was when the right one has effects that
-// may change it.
-func (c *compiler) ordered(x, y value) (value, value) { return x, y }
 
 func intOp[T integer](op token.Token, x, y value) func(*frame) T {
 	if op == token.ADD || op == token.SUB || op == token.MUL {

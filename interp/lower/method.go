@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/types"
 	"reflect"
+	"sync/atomic"
 	"unsafe"
 
 	"loris/interp/native"
@@ -82,8 +83,8 @@ func (c *compiler) nativeMethod(recv value, named *types.Named, m *types.Func) r
 	return rm.Func
 }
 
-// target is the code behind a method of a dynamic type.
-type target2 struct {
+// methodTarget is the code behind a method of a dynamic type.
+type methodTarget struct {
 	typ  *native.Type
 	code *run.Code
 }
@@ -101,19 +102,17 @@ func (c *compiler) interfaceCallee(x value, m *types.Func) callee {
 	sig := c.subst(types.NewSignatureType(nil, nil, nil, msig.Params(), msig.Results(), msig.Variadic())).(*types.Signature)
 	name := m.Name()
 	p := c.p
-	var cache target2
+	var cache atomic.Pointer[methodTarget]
 	return callee{sig: sig, word: true, enter: func(f *frame) *frame {
 		v := g(f)
 		dt := dynamicType(v, methods)
 		if dt == nil {
 			nilDereference()
 		}
-		t := cache
-		if t.typ != dt {
-			t = target2{dt, p.dispatchTo(dt, name, sig)}
-			if f.Thread.Main {
-				cache = t
-			}
+		t := cache.Load()
+		if t == nil || t.typ != dt {
+			t = &methodTarget{dt, p.dispatchTo(dt, name, sig)}
+			cache.Store(t)
 		}
 		nf := f.Thread.NewFrame(t.code)
 		*(*unsafe.Pointer)(nf.At(t.code.Params[0].Off)) = v.Data

@@ -39,6 +39,9 @@ func load[T any](v value) func(*frame) T {
 	if g, ok := v.get.(func(*frame) T); ok {
 		return g
 	}
+	if !holds[T](v) {
+		panic("value of type " + v.typ.String() + " read as " + reflect.TypeFor[T]().String())
+	}
 	if v.local {
 		off := v.off
 		return func(f *frame) T { return *(*T)(unsafe.Add(unsafe.Pointer(f), off)) }
@@ -47,6 +50,21 @@ func load[T any](v value) func(*frame) T {
 		return func(f *frame) T { return *(*T)(p(f)) }
 	}
 	panic("value of kind " + v.kind().String() + " has no getter for " + reflect.TypeFor[T]().String())
+}
+
+// holds reports whether the memory of a value is a T. Reading it as anything
+// else would be silently wrong.
+func holds[T any](v value) bool {
+	switch k := v.kind(); k {
+	case reflect.Pointer, reflect.UnsafePointer, reflect.Map, reflect.Chan, reflect.Func:
+		return reflect.TypeFor[T]() == reflect.TypeFor[unsafe.Pointer]()
+	case reflect.Slice:
+		return reflect.TypeFor[T]() == reflect.TypeFor[native.Slice]()
+	case reflect.Interface:
+		return reflect.TypeFor[T]() == reflect.TypeFor[native.Iface]()
+	default:
+		return reflect.TypeFor[T]().Kind() == k
+	}
 }
 
 // memory returns where the bytes of a value of any kind are, evaluating it into
