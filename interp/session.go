@@ -101,6 +101,7 @@ func New(o Options) (*Session, error) {
 	for name, call := range specials {
 		s.program.Special[name] = call
 	}
+	s.replaceInput()
 	if err := s.runPrelude(); err != nil {
 		return nil, err
 	}

@@ -108,8 +108,8 @@ func (c *compiler) importedVar(v *types.Var) value {
 		name := map[string]string{"Stdout": "stdout", "Stderr": "stderr"}[v.Name()]
 		return c.at(v.Type(), func(f *frame) unsafe.Pointer { return unsafe.Pointer(f.Thread.Task.File(name)) })
 	}
-	if v.Pkg().Path() == "os" && v.Name() == "Args" {
-		return c.fixed(v.Type(), unsafe.Pointer(&arguments))
+	if p, ok := c.p.Variables[v.Pkg().Path()+"."+v.Name()]; ok {
+		return c.fixed(v.Type(), p)
 	}
 	sym, err := c.p.Packages.Symbol(v.Pkg().Path(), v.Name())
 	if err != nil {
@@ -139,9 +139,6 @@ func (c *compiler) funcValue(f *types.Func, targs []types.Type) value {
 	fp := cl.Value(c.rtype(t).Reflect())
 	return c.result(t, constantly(fp))
 }
-
-// arguments is os.Args of cells: they have no command line.
-var arguments = []string{"cell"}
 
 func funcWord(v reflect.Value) unsafe.Pointer {
 	x := v.Interface()

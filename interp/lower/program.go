@@ -53,6 +53,8 @@ type Program struct {
 	Fset     *token.FileSet
 	// Special may replace a call of a compiled function, by its full name.
 	Special map[string]SpecialCall
+	// Variables replaces variables of compiled packages, by their full name.
+	Variables map[string]unsafe.Pointer
 
 	mu       sync.Mutex
 	globals  map[*types.Var]*Global
@@ -94,15 +96,16 @@ type instance struct {
 // New returns an empty program.
 func New(pkgs Packages, fset *token.FileSet) *Program {
 	p := &Program{
-		Packages: pkgs,
-		Fset:     fset,
-		Special:  map[string]SpecialCall{},
-		plain:    plain.New(),
-		globals:  map[*types.Var]*Global{},
-		funcs:    map[*types.Func]*function{},
-		bodies:   map[*types.Func]source{},
-		locals:   map[localKey]types.Type{},
-		context:  types.NewContext(),
+		Packages:  pkgs,
+		Fset:      fset,
+		Special:   map[string]SpecialCall{},
+		Variables: map[string]unsafe.Pointer{},
+		plain:     plain.New(),
+		globals:   map[*types.Var]*Global{},
+		funcs:     map[*types.Func]*function{},
+		bodies:    map[*types.Func]source{},
+		locals:    map[localKey]types.Type{},
+		context:   types.NewContext(),
 	}
 	p.Types = native.NewTypes((*binder)(p))
 	return p
