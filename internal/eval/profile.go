@@ -68,7 +68,7 @@ func (t *Trace) record(j *job) {
 	}
 	for _, e := range j.bind.Trace.Events {
 		s := &p.Steps[e.Step]
-		ts := TraceStep{Eval: number, Name: s.Name, Kernel: e.Kernel, Device: p.Device,
+		ts := TraceStep{Eval: number, Name: s.Name, Kernel: e.Kernel, Device: s.Device,
 			Start: time.Duration(e.Start - t.start.UnixNano()), Duration: time.Duration(e.Nanos),
 			Flops: s.Flops, Bytes: s.Bytes, Live: live[e.Step]}
 		for _, i := range s.Origin {

@@ -95,6 +95,9 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 	p.Passes = append(p.Passes, PassInfo{"batch", len(p.Steps), time.Since(start).Nanoseconds()})
 	start = time.Now()
 	planMemory(p)
+	if err := place(p, opt.Device, fallback()); err != nil {
+		return nil, err
+	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		p.Nanos += 300 + max(float64(s.Flops)/50, float64(s.Bytes)/20)

@@ -104,11 +104,13 @@ func (c *Cache) entry(h uint64, roots []*ir.Node, opt Options, m *Match) (*entry
 		return nil, err
 	}
 	e := &entry{hash: h, plan: p}
-	x, err := opt.Device.Compile(p, 0, len(p.Steps))
-	if err != nil {
-		return nil, err
+	for _, g := range p.Segments {
+		x, err := g.Device.Compile(p, g.From, g.To)
+		if err != nil {
+			return nil, err
+		}
+		e.exec = append(e.exec, x)
 	}
-	e.exec = []Executable{x}
 	c.stats.BuildNanos += time.Since(start).Nanoseconds()
 	if len(c.walk.key) > uncached {
 		return e, nil

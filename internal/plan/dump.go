@@ -18,6 +18,9 @@ func (p *Plan) String() string {
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		fmt.Fprintf(&b, "%3d %-6s %s", i, s.Kind, s.Name)
+		if s.Device != p.Device {
+			fmt.Fprintf(&b, " (on %s)", s.Device)
+		}
 		for k := range s.In {
 			b.WriteString("\n      in  " + p.operand(&s.In[k]))
 		}

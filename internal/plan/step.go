@@ -11,11 +11,12 @@ type Plan struct {
 	Device    string
 	Precision Precision
 
-	Leaves  []Leaf    // what a run binds: values, then constants and random draws
-	Buffers []Buffer  // leaves, temporaries in the arena, outputs
-	Steps   []Step    // in order of execution
-	Outputs []Operand // one for each requested root and kept node
-	Arena   int       // bytes that hold all temporaries
+	Leaves   []Leaf    // what a run binds: values, then constants and random draws
+	Buffers  []Buffer  // leaves, temporaries in the arena, outputs
+	Steps    []Step    // in order of execution
+	Segments []Segment // which device runs which steps
+	Outputs  []Operand // one for each requested root and kept node
+	Arena    int       // bytes that hold all temporaries
 
 	Consts []ir.DType // dtypes of the constants that a run binds
 	Draws  int        // random ops whose key and counter a run binds
@@ -107,6 +108,7 @@ type Step struct {
 	// runs once for each (an optimiser's update over many parameters).
 	Batch []Operands
 
+	Device string  // that runs the step
 	Name   string  // for timings and errors: "add mul tanh", "matmul"
 	Origin []int32 // nodes computed by the step, by their position in the graph
 	Flops  int64
