@@ -37,8 +37,9 @@ func (x *Tensor) MakeParameter() {
 func (x *Tensor) Set(value *Tensor) { SetAll([]*Tensor{x}, []*Tensor{value}) }
 
 // SetAll replaces parameters together: the values are computed in one
-// evaluation, with the kept tensors they share work with (such as the loss).
-func SetAll(parameters, values []*Tensor) {
+// evaluation. Gradients given after them have their loss computed along, so
+// that reading it costs nothing.
+func SetAll(parameters, values []*Tensor, gradients ...*Tensor) {
 	const name = "Set"
 	if len(parameters) != len(values) {
 		fail(name, ir.CodeValue, nil, "%d parameters and %d values", len(parameters), len(values))
@@ -52,7 +53,8 @@ func SetAll(parameters, values []*Tensor) {
 		}
 		roots[i] = n
 	}
-	if err := eval.Eval(background, roots...); err != nil {
+	all := append(roots[:len(roots):len(roots)], rootsOf(name, gradients)[len(gradients):]...)
+	if err := eval.Eval(background, all...); err != nil {
 		panic(asError(name, err))
 	}
 	for i, n := range roots {

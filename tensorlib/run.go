@@ -32,7 +32,7 @@ func (x *Tensor) evaluated(name string) *ir.Node {
 // Eval computes tensors together: what they share is computed once. It panics
 // with *Error if that fails.
 func Eval(tensors ...*Tensor) {
-	if err := eval.Eval(background, nodes("Eval", tensors)...); err != nil {
+	if err := eval.Eval(background, rootsOf("Eval", tensors)...); err != nil {
 		panic(asError("Eval", err))
 	}
 }
@@ -50,7 +50,7 @@ type Pending struct{ job *eval.Pending }
 // EvalAsync begins to compute tensors and returns at once. Reading one of them
 // waits for it. When too much is under way already it waits for some of that.
 func EvalAsync(tensors ...*Tensor) *Pending {
-	return &Pending{eval.Async(background, nodes("EvalAsync", tensors)...)}
+	return &Pending{eval.Async(background, rootsOf("EvalAsync", tensors)...)}
 }
 
 // Wait waits for the end and returns the error, if any. When ctx ends first,

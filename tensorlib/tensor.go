@@ -18,6 +18,7 @@ package tensorlib
 import (
 	"fmt"
 	"sync/atomic"
+	"weak"
 
 	"loris/internal/ir"
 	"loris/internal/op"
@@ -28,6 +29,11 @@ import (
 // from several goroutines.
 type Tensor struct {
 	node atomic.Pointer[ir.Node]
+
+	// loss is what a gradient is the gradient of. The value of a loss is seldom
+	// needed for its gradients, but nearly always wanted with them: it is
+	// computed in the same evaluation if somebody still holds it.
+	loss weak.Pointer[Tensor]
 }
 
 // DType is the element type of a tensor.
@@ -228,6 +234,20 @@ func fail(name string, code ir.Code, in *ir.Node, format string, args ...any) {
 		op.Raise(name, e)
 	}
 	op.Raise(name, e, in)
+}
+
+// rootsOf returns the nodes of tensors, and of the losses of those that are
+// gradients.
+func rootsOf(name string, ts []*Tensor) []*ir.Node {
+	out := nodes(name, ts)
+	var last *Tensor
+	for _, t := range ts {
+		if l := t.loss.Value(); l != nil && l != last {
+			last = l
+			out = append(out, l.n(name))
+		}
+	}
+	return out
 }
 
 // nodes returns the node of each tensor.

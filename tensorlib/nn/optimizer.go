@@ -75,16 +75,21 @@ func (c *base) begin(name string, ps *Params, grads []*lt.Tensor) (rate float64,
 	return rate, params, grads, norm
 }
 
-// commit computes the new values, checks the norm, and stores them.
-func (c *base) commit(name string, ps *Params, slots, values []*lt.Tensor, norm *lt.Tensor) {
+// commit computes the new values (and the loss of the gradients as Grads gave
+// them), checks the norm, and stores the values.
+func (c *base) commit(name string, slots, values, grads []*lt.Tensor, norm *lt.Tensor) {
 	if norm != nil {
-		lt.Eval(append([]*lt.Tensor{norm}, values...)...)
+		roots := append([]*lt.Tensor{norm}, values...)
+		if loss := grads[0].Loss(); loss != nil {
+			roots = append(roots, loss)
+		}
+		lt.Eval(roots...)
 		if c.norm = norm.Item(); math.IsNaN(c.norm) || math.IsInf(c.norm, 0) {
 			panic(&lt.Error{Code: ir.CodeNumber, Op: name, Msg: fmt.Sprintf("the gradients' norm is %v at step %d; nothing was changed", c.norm, c.step+1),
 				Hint: "look for the first bad value in the loss, or lower the learning rate"})
 		}
 	}
-	lt.SetAll(slots, values)
+	lt.SetAll(slots, values, grads...)
 	c.step++
 }
 
@@ -182,6 +187,7 @@ func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 	const name = "AdamW"
 	c := &o.common
 	c.LR, c.Schedule, c.ClipNorm = or(o.LR, 1e-3), o.Schedule, o.ClipNorm
+	given := grads
 	rate, params, grads, norm := c.begin(name, ps, grads)
 	a := lt.AdamWOptions{Beta1: or(o.Beta1, 0.9), Beta2: or(o.Beta2, 0.999), Eps: or(o.Eps, 1e-8), Decay: or(o.WeightDecay, 0.01)}
 	t := float64(c.step + 1)
@@ -209,7 +215,7 @@ func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 		slots = append(slots, p, s[0], s[1])
 		values = append(values, p2, m2, v2)
 	}
-	c.commit(name, ps, slots, values, norm)
+	c.commit(name, slots, values, given, norm)
 }
 
 // Steps returns the number of steps made.
@@ -246,6 +252,7 @@ func (o *SGD) Step(ps *Params, grads []*lt.Tensor) {
 	const name = "SGD"
 	c := &o.common
 	c.LR, c.Schedule, c.ClipNorm = or(o.LR, 1e-2), o.Schedule, o.ClipNorm
+	given := grads
 	rate, params, grads, norm := c.begin(name, ps, grads)
 	var slots, values []*lt.Tensor
 	lr := lt.Of(rate).Reshape()
@@ -266,7 +273,7 @@ func (o *SGD) Step(ps *Params, grads []*lt.Tensor) {
 		}
 		slots, values = append(slots, p), append(values, p.Sub(g.Mul(lr)).Cast(p.DType()))
 	}
-	c.commit(name, ps, slots, values, norm)
+	c.commit(name, slots, values, given, norm)
 }
 
 // Steps returns the number of steps made.
@@ -292,6 +299,7 @@ func (o *Lion) Step(ps *Params, grads []*lt.Tensor) {
 	c := &o.common
 	c.LR, c.Schedule, c.ClipNorm = or(o.LR, 1e-4), o.Schedule, o.ClipNorm
 	b1, b2 := or(o.Beta1, 0.9), or(o.Beta2, 0.99)
+	given := grads
 	rate, params, grads, norm := c.begin(name, ps, grads)
 	var slots, values []*lt.Tensor
 	lr := lt.Of(rate).Reshape()
@@ -305,7 +313,7 @@ func (o *Lion) Step(ps *Params, grads []*lt.Tensor) {
 		slots = append(slots, p, m)
 		values = append(values, p.Sub(u.Mul(lr)).Cast(p.DType()), m.Mul(b2).Add(g.Mul(1-b2)).Cast(m.DType()))
 	}
-	c.commit(name, ps, slots, values, norm)
+	c.commit(name, slots, values, given, norm)
 }
 
 // Steps returns the number of steps made.
@@ -332,6 +340,7 @@ func (o *Adafactor) Step(ps *Params, grads []*lt.Tensor) {
 	c := &o.common
 	c.LR, c.Schedule, c.ClipNorm = or(o.LR, 1e-3), o.Schedule, o.ClipNorm
 	eps, threshold := or(o.Eps, 1e-30), or(o.Threshold, 1)
+	given := grads
 	rate, params, grads, norm := c.begin(name, ps, grads)
 	beta := lt.Of(1 - math.Pow(float64(c.step+1), -or(o.Decay, 0.8))).Reshape()
 	mix := func(old, now *lt.Tensor) *lt.Tensor {
@@ -364,7 +373,7 @@ func (o *Adafactor) Step(ps *Params, grads []*lt.Tensor) {
 		}
 		slots, values = append(slots, p), append(values, next.Cast(p.DType()))
 	}
-	c.commit(name, ps, slots, values, norm)
+	c.commit(name, slots, values, given, norm)
 }
 
 // Steps returns the number of steps made.
@@ -391,6 +400,7 @@ func (o *Muon) Step(ps *Params, grads []*lt.Tensor) {
 	c := &o.common
 	c.LR, c.Schedule, c.ClipNorm = or(o.LR, 0.02), o.Schedule, o.ClipNorm
 	momentum := or(o.Momentum, 0.95)
+	given := grads
 	rate, params, grads, norm := c.begin(name, ps, grads)
 	lr := lt.Of(rate).Reshape()
 	var slots, values, rest []*lt.Tensor
@@ -419,7 +429,7 @@ func (o *Muon) Step(ps *Params, grads []*lt.Tensor) {
 		lt.Eval(append(append([]*lt.Tensor{}, rest...), values...)...)
 		o.AdamW.Step(others, rest)
 	}
-	c.commit(name, ps, slots, values, norm)
+	c.commit(name, slots, values, given, norm)
 }
 
 // Steps returns the number of steps made.
