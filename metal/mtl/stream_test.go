@@ -9,6 +9,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"golang.org/x/sys/unix"
+
 	"loris/metal/objc"
 )
 
@@ -237,6 +239,7 @@ func BenchmarkHost(b *testing.B) {
 	}
 	run, _ := chain(b, d, 10)
 	b.ReportAllocs()
+	start := processorTime(b)
 	for b.Loop() {
 		d.Stream.Begin()
 		for _, r := range run {
@@ -245,6 +248,16 @@ func BenchmarkHost(b *testing.B) {
 		d.Stream.flush()
 		d.Stream.End()
 	}
+	b.ReportMetric(float64(processorTime(b)-start)/float64(b.N), "cpu-ns/op")
+}
+
+// processorTime is what the process has used, which other processes do not stretch.
+func processorTime(b *testing.B) int64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 func TestMessagesMatchTheLibrary(t *testing.T) {
