@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"go/ast"
-	"go/importer"
 	"go/parser"
 	"go/token"
 	"go/types"
 	"reflect"
 	"strings"
 	"testing"
+
+	"loris/interp/symbols"
 )
 
 // bench of names: variables of the session and the functions they may call.
@@ -62,7 +63,7 @@ func check(t *testing.T, body string) (*types.Package, *types.Info, []ast.Stmt) 
 	}
 	info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{},
 		Defs: map[*ast.Ident]types.Object{}, Selections: map[*ast.SelectorExpr]*types.Selection{}}
-	conf := types.Config{Importer: importer.ForCompiler(fset, "source", nil)}
+	conf := types.Config{Importer: symbols.Importer()}
 	pkg, err := conf.Check("main", fset, []*ast.File{file}, info)
 	if err != nil {
 		t.Fatal(err)
