@@ -59,18 +59,17 @@ func (s *Session) panicError(p *run.Panicking) *CellError {
 		text := fmt.Sprintf("os.Exit(%d)", v.Code)
 		return &CellError{Name: "Exit", Value: text, Traceback: []string{text + " ended the cell; variables keep their values"}, ExitCode: &code}
 	}
-	r := s.panicReport(p, false)
+	r := s.panicReport(p)
 	return &CellError{Name: r.Name, Value: r.Value, Traceback: r.Traceback, HTML: r.HTML, Panic: p.Value}
 }
 
-func (s *Session) panicReport(p *run.Panicking, goroutine bool) report.Report {
-	pn := report.Panic{Value: p.Value}
+func (s *Session) panicReport(p *run.Panicking) report.Report {
+	pn := report.Panic{Value: p.Value, Started: s.position(token.Pos(p.Started))}
 	for _, e := range p.Trace {
 		if e.Pos == 0 {
 			continue // of the cell as a whole
 		}
 		pn.Frames = append(pn.Frames, report.Frame{Func: e.Func, Pos: s.position(token.Pos(e.Pos))})
 	}
-	_ = goroutine
 	return report.Render(s.source, pn)
 }

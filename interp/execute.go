@@ -24,7 +24,7 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 		case crashed <- p:
 		default:
 		}
-		text := s.panicReport(p, true)
+		text := s.panicReport(p)
 		task.Print("stderr", report.Plain(text.Traceback)+"\n")
 	}
 	ctx, why, done := s.limited(ctx)

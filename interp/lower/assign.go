@@ -60,7 +60,7 @@ func (c *compiler) update(e ast.Expr, with func(x value) value) step {
 		return simply(with(x).storeLocal(x.off))
 	}
 	tmp := c.layout.Place(wordType)
-	place := c.place_(x, e)
+	place := c.placeOf(x, e)
 	at := value{typ: x.typ, rt: x.rt, place: func(f *frame) unsafe.Pointer { return *(*unsafe.Pointer)(f.At(tmp)) }}
 	put := with(at).store()
 	return func(f *frame) ctl {
@@ -177,7 +177,7 @@ func (c *compiler) target(e ast.Expr, t types.Type) target {
 		return target{x.typ, func(*frame) {}, func(f *frame, put func(*frame, unsafe.Pointer)) { put(f, f.At(off)) }}
 	}
 	tmp := c.layout.Place(wordType)
-	place := c.place_(x, e)
+	place := c.placeOf(x, e)
 	if _, ok := e.(*ast.Ident); ok {
 		return target{x.typ, func(*frame) {}, func(f *frame, put func(*frame, unsafe.Pointer)) { put(f, place(f)) }}
 	}

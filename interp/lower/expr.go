@@ -250,11 +250,11 @@ func (c *compiler) addressOf(e ast.Expr, t types.Type) value {
 		})
 	}
 	v := c.expr(e)
-	return c.result(t, c.place_(v, e))
+	return c.result(t, c.placeOf(v, e))
 }
 
-// place_ returns the address of an addressable value.
-func (c *compiler) place_(v value, e ast.Expr) func(*frame) unsafe.Pointer {
+// placeOf returns the address of an addressable value.
+func (c *compiler) placeOf(v value, e ast.Expr) func(*frame) unsafe.Pointer {
 	if v.place == nil {
 		c.fail(e.Pos(), "cannot take the address here")
 	}

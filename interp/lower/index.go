@@ -197,7 +197,7 @@ func (c *compiler) sliceExpr(e *ast.SliceExpr) value {
 		p, n := c.deref(x, u.Elem()).place, int(a.Len())
 		base, elem, array = func(f *frame) native.Slice { return native.Slice{Data: p(f), Len: n, Cap: n} }, a.Elem(), true
 	case *types.Array:
-		p, n := c.place_(x, e), int(u.Len())
+		p, n := c.placeOf(x, e), int(u.Len())
 		base, elem, array = func(f *frame) native.Slice { return native.Slice{Data: p(f), Len: n, Cap: n} }, u.Elem(), true
 	}
 	_ = array

@@ -104,6 +104,7 @@ type Thread struct {
 	Stop      atomic.Int32 // see Task.Interrupt
 	free      [frameCache]*Frame
 	g         unsafe.Pointer
+	Started   int32 // token.Pos of the go statement; 0 for the cell itself
 	Main      bool
 	lastPanic *Panicking
 }

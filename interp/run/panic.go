@@ -10,6 +10,7 @@ type Panicking struct {
 	Value     any
 	Trace     []TraceEntry
 	Goexit    bool
+	Started   int32 // where its goroutine was started; 0 for the cell itself
 	recovered bool
 }
 
@@ -30,7 +31,7 @@ func (th *Thread) newPanic(r any) *Panicking {
 		th.lastPanic = nil
 		return last // it came back through compiled code
 	}
-	p := &Panicking{Value: r}
+	p := &Panicking{Value: r, Started: th.Started}
 	for f := th.Top; f != nil && len(p.Trace) < maxTrace; f = f.Caller {
 		if !f.Code.Hidden {
 			p.Trace = append(p.Trace, TraceEntry{f.Code.Name, f.Pos})

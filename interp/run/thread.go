@@ -135,8 +135,10 @@ func (t *Task) Run(f func(*Thread)) (p *Panicking) {
 // Go starts a goroutine of the same task.
 func (th *Thread) Go(f func(*Thread)) {
 	t := th.Task
+	started := th.Pos()
 	go func() {
 		th := t.attach()
+		th.Started = started
 		defer th.leave()
 		if p := th.guard(f); p != nil {
 			t.crash(p)
