@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"loris/internal/cpu/pool"
+	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/op"
 	"loris/internal/plan"
@@ -118,6 +119,9 @@ func reduceRows[T number](dst, src unsafe.Pointer, g *reduction, from, to, i0, i
 func foldOf(o ir.Op, d ir.DType) any {
 	switch computed(d) {
 	case ir.F32:
+		if v, ok := map[ir.Op]vec.Op{op.Sum: vec.Add, op.Prod: vec.Mul, op.Max: vec.Maximum, op.Min: vec.Minimum}[o]; ok {
+			return func(d, x []float32) { vec.Binary(v, d, d, x) }
+		}
 		return rowFold[float32](o)
 	case ir.F64:
 		return rowFold[float64](o)

@@ -211,6 +211,31 @@ func TestInterruptEndsALongEvaluation(t *testing.T) {
 	}
 }
 
+// One kernel that runs long ends as soon as one of many short ones.
+func TestInterruptEndsALongKernel(t *testing.T) {
+	wide := func(shape ...int) *ir.Node { // repeats one row, so that the test needs little memory
+		return op.Apply(op.Expand, op.Fill{Shape: shape}, wave(1, shape[1]))
+	}
+	const m, k, n = 2048, 1 << 14, 2048
+	c, cancel := context.WithCancel(ctx)
+	defer cancel()
+	y := matmul(wide(m, k), op.Apply(op.Transpose, op.Perm{Axes: []int{1, 0}}, wide(n, k)))
+	var stopped time.Time
+	go func() {
+		time.Sleep(30 * time.Millisecond)
+		stopped = time.Now()
+		cancel()
+	}()
+	err := eval.Eval(c, y)
+	var e *ir.Error
+	if !errors.As(err, &e) || e.Code != ir.CodeInterrupted {
+		t.Fatalf("Eval: %v", err)
+	}
+	if d := time.Since(stopped); d > 500*time.Millisecond {
+		t.Errorf("it went on for %v", d)
+	}
+}
+
 func TestInterruptedAsyncCanBeEvaluatedAgain(t *testing.T) {
 	x := wave(300, 300)
 	y := x

@@ -120,6 +120,10 @@ func (j *job) plan(ctx context.Context, roots []*ir.Node) error {
 // goroutine costs more than running it.
 const smallJob = 25000
 
+// longJob is the time, in nanoseconds, from which a run is watched: kernels of
+// shorter ones end soon enough.
+const longJob = 5e6
+
 // prepare allocates the outputs and binds all buffers but the arena.
 func (j *job) prepare() error {
 	p := j.match.Plan
@@ -283,6 +287,9 @@ func (j *job) run() *ir.Error {
 	trace := profiler.Load()
 	if trace != nil {
 		j.bind.Trace = &plan.Recorder{}
+	}
+	if j.nanos > longJob {
+		defer j.stop.Watch()()
 	}
 	for _, x := range j.match.Exec {
 		fence, err := x.Run(&j.bind)

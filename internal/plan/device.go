@@ -116,6 +116,26 @@ func (s *Stop) Stopped() bool {
 	return true
 }
 
+// Watch makes s notice by itself, without a call of Stopped, that the run is to
+// end, until end is called. A long run needs it: a kernel may look at the flag only.
+func (s *Stop) Watch() (end func()) {
+	if s.ctx == nil && s.host == nil {
+		return func() {}
+	}
+	over := make(chan struct{})
+	ctx, host := s.ctx, s.host
+	go func() {
+		select {
+		case <-ctx:
+			s.flag.Store(true)
+		case <-host:
+			s.flag.Store(true)
+		case <-over:
+		}
+	}()
+	return func() { close(over) }
+}
+
 // StepError is a failure of one step.
 type StepError struct {
 	Step int // index in Plan.Steps
