@@ -62,9 +62,11 @@ func SetAll(parameters, values []*Tensor, gradients ...*Tensor) {
 		// with it all steps that ever were.
 		leaf := eval.LeafOf(n.Value())
 		leaf.Flags |= ir.Tracked
-		leaf.Attrs = op.Name{Slot: parameters[i]}
-		if a, ok := parameters[i].node.Load().Attrs.(op.Name); ok {
-			leaf.Attrs = op.Name{Name: a.Name, Slot: parameters[i]}
+		old := parameters[i].node.Load()
+		if slotOf(old) == parameters[i] {
+			leaf.Attrs = old.Attrs // the name, and that it is this parameter
+		} else {
+			leaf.Attrs = op.Name{Slot: parameters[i]}
 		}
 		parameters[i].node.Store(leaf)
 	}

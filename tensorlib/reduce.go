@@ -128,12 +128,13 @@ func (x *Tensor) ArgMax(axis ...int) *Tensor { return argReduce(op.ArgMax, "ArgM
 // the flattened tensor if none is given.
 func (x *Tensor) ArgMin(axis ...int) *Tensor { return argReduce(op.ArgMin, "ArgMin", x, axis) }
 
-// CumSum is the running sum along an axis.
+// CumSum is the running sum along an axis. Bools and small integers are summed as
+// i64.
 func (x *Tensor) CumSum(axis int) *Tensor {
 	const name = "CumSum"
 	n := x.n(name)
 	a := axisOf(name, axis, n)
-	if n.DType == Bool || n.DType == U8 {
+	if n.DType == Bool || n.DType == U8 || n.DType == I32 {
 		n = op.CastTo(n, I64)
 	}
 	return wrap(op.Apply(op.CumSum, op.Scan{Axis: a}, n))

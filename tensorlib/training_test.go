@@ -1,6 +1,7 @@
 package tensorlib_test
 
 import (
+	"strconv"
 	"testing"
 
 	lt "loris/tensorlib"
@@ -70,5 +71,25 @@ func TestATrainingStepIsOneEvaluation(t *testing.T) {
 				t.Errorf("%s, step %d: %d plans were made", name, step, n)
 			}
 		}
+	}
+}
+
+// An AdamW step of 96 LoRA matrices [8 768].
+func BenchmarkAdamW96(b *testing.B) {
+	r := lt.NewRand(1)
+	model := map[string]*lt.Tensor{}
+	for i := range 96 {
+		model[strconv.Itoa(i)] = r.Normal(8, 768)
+	}
+	ps := nn.Collect(model)
+	var grads []*lt.Tensor
+	for range ps.Tensors() {
+		grads = append(grads, r.Normal(8, 768))
+	}
+	lt.Eval(append(grads, ps.Tensors()...)...)
+	opt := &nn.AdamW{}
+	b.ReportAllocs()
+	for b.Loop() {
+		opt.Step(ps, grads)
 	}
 }

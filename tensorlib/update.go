@@ -1,9 +1,6 @@
 package tensorlib
 
-import (
-	"loris/internal/ir"
-	"loris/internal/op"
-)
+import "loris/internal/op"
 
 // AdamWOptions are the constants of AdamWUpdate.
 type AdamWOptions struct{ Beta1, Beta2, Eps, Decay float64 }
@@ -17,7 +14,7 @@ type AdamWOptions struct{ Beta1, Beta2, Eps, Decay float64 }
 //	p' = p - lr·decay·p - lr·(m'·h[1])/(√(v'·h[2]) + eps)
 func AdamWUpdate(p, g, m, v, h *Tensor, o AdamWOptions) (p2, m2, v2 *Tensor) {
 	const name = "AdamWUpdate"
-	in := []*ir.Node{p.n(name), g.n(name), m.n(name), v.n(name), h.n(name)}
-	a := op.AdamWStep{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: o.Decay}
-	return wrap(op.Apply(op.AdamW, a, in...)), wrap(op.ApplyOutput(op.AdamW, a, 1, in...)), wrap(op.ApplyOutput(op.AdamW, a, 2, in...))
+	out := op.ApplyAll(op.AdamW, op.AdamWStep{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: o.Decay}, 3,
+		p.n(name), g.n(name), m.n(name), v.n(name), h.n(name))
+	return wrap(out[0]), wrap(out[1]), wrap(out[2])
 }

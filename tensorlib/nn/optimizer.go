@@ -208,7 +208,10 @@ func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 		key := [2]any{r, s[0].DType()}
 		h := constants[key]
 		if h == nil {
-			h = lt.From([]float64{r, h1, h2}, s[0].DType())
+			h = lt.Of(r, h1, h2)
+			if s[0].DType() == lt.F64 {
+				h = lt.From([]float64{r, h1, h2})
+			}
 			constants[key] = h
 		}
 		p2, m2, v2 := lt.AdamWUpdate(p, grads[i], s[0], s[1], h, a)
