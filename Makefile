@@ -83,7 +83,7 @@ devicetest: ## every op on the CPU device against float64
 	$(GO) run ./internal/devicetest/command
 
 parity: ## values and gradients against PyTorch's, from the fixture
-	$(GO) run ./internal/devicetest/parity
+	$(GO) run ./internal/parity/command
 
 arm64: ## the NEON kernels and everything they touch, under qemu-user
 	@scripts/arm64.sh
