@@ -29,6 +29,10 @@ func (p *packed) free() {
 // packFrom is the smallest factor, in elements, that is worth keeping packed.
 const packFrom = 16 << 10
 
+// maxPacks bounds the packed parts of one memory: a weight has two (itself and
+// its transpose for the backward pass), a data set as many as it has batches.
+const maxPacks = 4
+
 // packed returns the packed form of a matrix in m, or nil where there is none yet.
 func (m *Memory) packed(p *pool.Pool, at gemm.Matrix, l matrixLayout) *gemm.PackedB {
 	m.mu.Lock()
@@ -43,8 +47,8 @@ func (m *Memory) packed(p *pool.Pool, at gemm.Matrix, l matrixLayout) *gemm.Pack
 		case q.b != nil:
 			q.b.Repack(p, at)
 		default:
-			b, err := gemm.Pack(p, at, l.k, l.n)
-			if err != nil {
+			b := &gemm.PackedB{}
+			if b.Load(&m.dev.mem, at, l.k, l.n) != nil {
 				return nil // without room it is read in place
 			}
 			q.b = b
@@ -52,7 +56,9 @@ func (m *Memory) packed(p *pool.Pool, at gemm.Matrix, l matrixLayout) *gemm.Pack
 		q.version = v
 		return q.b
 	}
-	m.packs = append(m.packs, &packed{layout: l, version: v})
+	if len(m.packs) < maxPacks {
+		m.packs = append(m.packs, &packed{layout: l, version: v})
+	}
 	return nil
 }
 
