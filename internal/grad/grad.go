@@ -24,6 +24,9 @@ func VJP(outputs, seeds, wrt []*ir.Node) (gradients []*ir.Node, freed *ir.Node) 
 	for i, x := range wrt {
 		if k, ok := p.index[x]; ok {
 			gradients[i] = p.cotangents[k]
+			if gradients[i] == nil && p.flat[k] {
+				gradients[i] = op.Filled(0, x.DType, x.Shape)
+			}
 		}
 	}
 	return gradients, p.freed
@@ -56,6 +59,7 @@ type pass struct {
 	order      []*ir.Node         // inputs before users
 	depends    []bool             // on a node of wrt
 	cotangents []*ir.Node
+	flat       map[int32]bool // places that a derivative of zero almost everywhere leads to
 	wrt        map[*ir.Node]bool
 	freed      *ir.Node
 	current    *ir.Node // the node whose derivative is being built, for errors
@@ -126,6 +130,19 @@ func (p *pass) accumulate(n, g *ir.Node) {
 	p.cotangents[k] = g
 }
 
+// flatten notes that x has a gradient, if only zeros (floor, sign): it is made
+// where it is asked for and no other reaches x.
+func (p *pass) flatten(x *ir.Node) {
+	k, ok := p.index[x]
+	if !ok || !p.depends[k] {
+		return
+	}
+	if p.flat == nil {
+		p.flat = map[int32]bool{}
+	}
+	p.flat[k] = true
+}
+
 // sweep goes backwards over nodes in order and hands each one's gradient to
 // its inputs.
 func (p *pass) sweep(order []*ir.Node) {
@@ -133,7 +150,15 @@ func (p *pass) sweep(order []*ir.Node) {
 		n := order[i]
 		k := p.index[n]
 		g := p.cotangents[k]
-		if g == nil || !p.depends[k] {
+		if !p.depends[k] {
+			continue
+		}
+		if g == nil {
+			if p.flat[k] {
+				for _, x := range n.Inputs() {
+					p.flatten(x)
+				}
+			}
 			continue
 		}
 		p.current = n
@@ -158,6 +183,8 @@ func (p *pass) through(n, g *ir.Node) {
 		case row.VJP != nil:
 			if d := row.VJP(n, g, i); d != nil {
 				p.accumulate(x, d)
+			} else if row.Kind == op.Elementwise {
+				p.flatten(x)
 			}
 		case row.Expand != nil:
 			p.throughExpansion(n, g)
@@ -244,9 +271,14 @@ func (p *pass) handBack(n, c *ir.Node) {
 	if c == nil {
 		return
 	}
-	g := p.cotangents[p.index[c]]
-	if _, ok := p.index[n]; ok && g != nil {
+	k := p.index[c]
+	if _, ok := p.index[n]; !ok {
+		return
+	}
+	if g := p.cotangents[k]; g != nil {
 		p.accumulate(n, g)
+	} else if p.flat[k] {
+		p.flatten(n)
 	}
 }
 

@@ -234,6 +234,11 @@ def number(f):
     return run
 
 
+def sign(x):
+    """torch.sign, but NaN of NaN, as NumPy has it; PyTorch has 0."""
+    return torch.where(torch.isnan(x), x, x.sign())
+
+
 def divide(a, b):
     if not is_float(a) and (not torch.is_tensor(b) or not is_float(b)):
         a = fl(a)
@@ -245,7 +250,7 @@ def boolean(x):
 
 
 ONE = {
-    "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "square": torch.square, "floor": torch.floor, "ceil": torch.ceil, "round": torch.round,
+    "neg": torch.neg, "abs": torch.abs, "sign": sign, "square": torch.square, "floor": torch.floor, "ceil": torch.ceil, "round": torch.round,
     "sqrt": lambda x: fl(x).sqrt(), "rsqrt": lambda x: fl(x).rsqrt(), "reciprocal": lambda x: fl(x).reciprocal(),
     "exp": lambda x: fl(x).exp(), "expm1": lambda x: fl(x).expm1(), "log": lambda x: fl(x).log(), "log1p": lambda x: fl(x).log1p(),
     "sin": lambda x: fl(x).sin(), "cos": lambda x: fl(x).cos(), "tanh": lambda x: fl(x).tanh(), "erf": lambda x: fl(x).erf(),

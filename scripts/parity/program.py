@@ -16,6 +16,9 @@ import inputs
 import ops
 
 WEIGHTS = 32  # inputs of a case from this number on are the weights of its outputs
+LOSS = 32  # units of the largest element (or of 1) that PyTorch's own loss may widen the tolerance
+FLOOR = 1e-3  # a smaller largest element counts as this: gradients that are 0 but for rounding
+EPSILON = {"f32": 2.0**-23, "f16": 2.0**-10, "bf16": 2.0**-7, "f64": 2.0**-52}
 H = 1e-6  # relative perturbation that measures conditioning
 
 
@@ -72,16 +75,19 @@ def perturbed(generator, h):
     return noise
 
 
-def run(case, number, names, noise=None, inputs_too=True):
-    """Values and gradients in float64: two dictionaries."""
-    bases, views = [], []
-    for k, s in enumerate(case["in"]):
-        b = wide(inputs.base(s, word_seed(number, k)))
+def run(case, number, names, noise=None, exact=False, native=False, bases=None):
+    """Values and gradients in float64 (native: in the dtypes of the case): two
+    dictionaries. noise perturbs the weights, all results and, unless the case is
+    exact, the inputs. bases stand in for the case's own."""
+    if bases is None:
+        bases = [inputs.base(s, word_seed(number, k)) for k, s in enumerate(case["in"])]
+    bases = [(b if native else wide(b)).detach().clone() for b in bases]
+    views = []
+    for s, b in zip(case["in"], bases):
         if s.get("grad"):
             b.requires_grad_(True)
         v = inputs.view(s, b)
-        bases.append(b)
-        views.append(noise(v) if noise and inputs_too else v)
+        views.append(noise(v) if noise and not exact else v)
     values = execute(case["code"], views, noise)
     loss = None
     for place, i in enumerate(case["out"]):
@@ -89,7 +95,7 @@ def run(case, number, names, noise=None, inputs_too=True):
         if not v.requires_grad:
             continue
         w = wide(inputs.base(weight(v, names[i]), word_seed(number, WEIGHTS + place)))
-        if noise and inputs_too:
+        if noise:
             w = noise(w)
         part = (v * w).sum()
         loss = part if loss is None else loss + part
@@ -102,38 +108,81 @@ def run(case, number, names, noise=None, inputs_too=True):
     return {i: values[i].detach() for i in case["out"]}, gradients
 
 
+def differences(clean, changed):
+    """The largest finite difference of each result."""
+    out = {}
+    for kind, a, b in (("value", clean[0], changed[0]), ("grad", clean[1], changed[1])):
+        for k in a:
+            if a[k].dtype.is_floating_point:
+                d = (a[k] - wide(b[k])).abs()
+                d = d[d.isfinite()]
+                out[kind, k] = d.max().item() if d.numel() else 0.0
+    return out
+
+
+def losses(case, number, names, generator):
+    """What PyTorch itself loses in the dtypes of the case, in their units, by
+    result: the most of three runs with inputs moved by a thousandth or more. For
+    f64 this is measured in f32."""
+    case = dict(case, **{"in": [dict(s, dtype="f32" if s["dtype"] == "f64" else s["dtype"]) for s in case["in"]]})
+    names = ["f32" if n == "f64" else n for n in names]
+    worst = {}
+    for _ in range(3):
+        bases = []
+        for k, s in enumerate(case["in"]):
+            b = inputs.base(s, word_seed(number, k))
+            if b.dtype.is_floating_point:
+                b = (b * (1 + (1e-3 if s["dtype"] == "f32" else 1e-2) * (2 * torch.rand(b.shape, generator=generator) - 1))).to(b.dtype)
+            bases.append(b)
+        clean = run(case, number, names, bases=bases)
+        ops.WIDE = False
+        try:
+            changed = run(case, number, names, bases=bases, native=True)
+        except (RuntimeError, NotImplementedError):
+            return worst
+        finally:
+            ops.WIDE = True
+        for (kind, k), d in differences(clean, changed).items():
+            d /= EPSILON[names[k] if kind == "value" else case["in"][k]["dtype"]]
+            worst[kind, k] = max(worst.get((kind, k), 0.0), d)
+    return worst
+
+
 def weight(v, dtype):
     return {"gen": "uniform", "lo": -1.0, "hi": 1.0, "shape": list(v.shape), "dtype": dtype}
 
 
 def expected(case, number, limit):
-    """The results of a case: a list of (kind, index, dtype, tensor, noise), where
-    noise is the largest change of an element when all inputs and intermediate
-    results move by one unit: the conditioning of the case. More than limit times
-    the largest element is Rejected."""
+    """The results of a case: a list of (kind, index, dtype, tensor, noise). noise
+    is the conditioning of the case: the largest change of an element when
+    intermediate results, weights and (unless all ops are exact) inputs move by
+    one unit, or what PyTorch itself loses in these dtypes, whichever is more. A
+    change of more than limit times the largest element is Rejected, and of
+    PyTorch's loss no more than LOSS times that (or LOSS) counts."""
     try:
         names = dtypes(case, number)
-        values, gradients = run(case, number, names)
+        clean = run(case, number, names)
         for k, s in enumerate(case["in"]):
-            if s.get("grad") and k not in gradients:
+            if s.get("grad") and k not in clean[1]:
                 del s["grad"]
-        rough = {}
         exact = all(step["op"] in ops.EXACT for step in case["code"])
         generator = torch.Generator().manual_seed(number)
-        for _ in range(0 if exact else 3):
-            moved = run(case, number, names, perturbed(generator, H))
-            for kind, clean, changed in (("value", values, moved[0]), ("grad", gradients, moved[1])):
-                for k in clean:
-                    d = (wide(clean[k]) - wide(changed[k])).abs()
-                    d = d[d.isfinite()]
-                    rough[kind, k] = max(rough.get((kind, k), 0.0), (d.max().item() if d.numel() else 0.0) / H)
+        rough = {}
+        for _ in range(3):
+            for k, d in differences(clean, run(case, number, names, perturbed(generator, H), exact)).items():
+                rough[k] = max(rough.get(k, 0.0), d / H)
+        lost = losses(case, number, names, generator)
     except (RuntimeError, IndexError, ValueError) as e:
         raise Rejected(f"{type(e).__name__}: {e}") from e
-    results = [("value", i, names[i], values[i], rough.get(("value", i), 0.0)) for i in case["out"]]
-    results += [("grad", k, case["in"][k]["dtype"], g, rough.get(("grad", k), 0.0)) for k, g in gradients.items()]
-    for kind, i, dtype, t, r in results:
+    results = []
+    for kind, i, dtype, t in [("value", i, names[i], clean[0][i]) for i in case["out"]] + [("grad", k, case["in"][k]["dtype"], g) for k, g in clean[1].items()]:
+        noise = 0.0
         if t.dtype.is_floating_point and t.numel():
             finite = t[t.isfinite()].abs()
-            if finite.numel() and r > limit * max(finite.max().item(), 1e-30) and r > 1e-12 and not (kind == "grad" and finite.max().item() < 1e-9):
-                raise Rejected(f"{kind} {i}: conditioning {r:.3g} for a largest element of {finite.max().item():.3g}")
+            largest = finite.max().item() if finite.numel() else 0.0
+            noise = rough.get((kind, i), 0.0)
+            if noise > limit * max(largest, FLOOR):
+                raise Rejected(f"{kind} {i}: conditioning {noise:.3g} for a largest element of {largest:.3g}")
+            noise = max(noise, min(lost.get((kind, i), 0.0), LOSS * max(largest, 1.0)))
+        results.append((kind, i, dtype, t, noise))
     return results
