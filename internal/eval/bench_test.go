@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"loris/internal/eval"
+	"loris/internal/grad"
 	"loris/internal/ir"
 	"loris/internal/op"
 )
@@ -167,6 +168,71 @@ func BenchmarkAdamW(b *testing.B) {
 				eval.Release(vo)
 				eval.Release(po)
 			}
+		}
+	})
+}
+
+// BenchmarkTrainStep is one step of a LoRA layer 512 x 512 of rank 8: forward,
+// mean squared error, gradients of A and B, AdamW.
+func BenchmarkTrainStep(b *testing.B) {
+	transpose := func(n *ir.Node) *ir.Node { return op.Apply(op.Transpose, op.Perm{Axes: []int{1, 0}}, n) }
+	for _, rows := range []int{64, 256} {
+		x, target, w := wave(rows, 512), wave(rows, 512), wave(512, 512)
+		pa, pb, ma, mb := wave(8, 512), wave(512, 8), wave(8, 512), wave(512, 8)
+		va, vb := now(b, op.Unary(op.Square, ma)), now(b, op.Unary(op.Square, mb))
+		h := leaf(ir.Shape{3}, func(i int) float32 { return []float32{1e-3, 1.2, 1.1}[i] })
+		k := op.AdamWStep{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.01}
+		step := func() (roots []*ir.Node) {
+			p, q := eval.LeafOf(pa.Value()), eval.LeafOf(pb.Value())
+			p.Flags |= ir.Tracked
+			q.Flags |= ir.Tracked
+			y := add(matmul(x, transpose(w)), mul(matmul(matmul(x, transpose(p)), transpose(q)), num(2)))
+			d := op.Binary(op.Sub, y, target)
+			loss := mul(op.Apply(op.Sum, op.Reduce{Axes: []int{0, 1}}, mul(d, d)), num(1/float64(rows*512)))
+			gs, _ := grad.VJP([]*ir.Node{loss}, []*ir.Node{num(1)}, []*ir.Node{p, q})
+			roots = append(roots, loss)
+			for o := range 3 {
+				roots = append(roots, op.ApplyOutput(op.AdamW, k, o, p, gs[0], ma, va, h), op.ApplyOutput(op.AdamW, k, o, q, gs[1], mb, vb, h))
+			}
+			return roots
+		}
+		drop := func(roots []*ir.Node) {
+			for _, n := range roots {
+				eval.Release(n)
+			}
+		}
+		b.Run(fmt.Sprintf("lazy/%d", rows), func(b *testing.B) {
+			for b.Loop() {
+				roots := step()
+				if err := eval.Eval(ctx, roots...); err != nil {
+					b.Fatal(err)
+				}
+				drop(roots)
+			}
+		})
+		b.Run(fmt.Sprintf("eager/%d", rows), func(b *testing.B) {
+			for b.Loop() {
+				var roots []*ir.Node
+				eval.Eager(func() { roots = step() })
+				drop(roots)
+			}
+		})
+	}
+}
+
+// BenchmarkNormResidual is RMSNorm(x)·g + r on 64 x 512.
+func BenchmarkNormResidual(b *testing.B) {
+	x, g, r := wave(64, 512), wave(512), wave(64, 512)
+	norm := func() *ir.Node { return op.Apply(op.RMSNorm, op.Norm{Eps: 1e-5, Weight: true}, x, g) }
+	b.Run("lazy", func(b *testing.B) {
+		for b.Loop() {
+			eval.Release(now(b, add(norm(), r)))
+		}
+	})
+	b.Run("eager", func(b *testing.B) {
+		for b.Loop() {
+			t := now(b, norm())
+			eval.Release(now(b, add(t, r), t))
 		}
 	})
 }
