@@ -48,11 +48,9 @@ func (x *Tensor) MatMul(w *Tensor) *Tensor {
 		s = s[:len(s)-1]
 	}
 	if ra == 1 {
-		at := len(s) - 1
+		at := len(s) - 2
 		if rb == 1 {
 			at = len(s) - 1
-		} else {
-			at = len(s) - 2
 		}
 		s = slices.Delete(s, at, at+1)
 	}

@@ -137,6 +137,7 @@ func TestExampleCells(t *testing.T) {
 		return []*lt.Tensor{x[0].MatMul(x[1].T()).Silu()}
 	})
 	o := step.Call(lt.Ones(2, 3), lt.Ones(4, 3))
+	expect(o[0].DType(), "f32")
 	o = step.Call(lt.Ones(2, 3), lt.Ones(4, 3))
 	expect(fmt.Sprint(o[0].Shape(), step.Hits, step.Misses), "[2 4] 1 1")
 

@@ -2,8 +2,6 @@ package tensorlib
 
 import (
 	"context"
-	"fmt"
-	"math"
 	"runtime"
 
 	"loris/internal/eval"
@@ -187,18 +185,5 @@ func Try(f func()) (err error) {
 		}
 	}()
 	f()
-	return nil
-}
-
-// checkFinite returns an error if x holds NaN or Inf.
-func checkFinite(what string, x *Tensor) error {
-	if !x.DType().IsFloat() {
-		return nil
-	}
-	for _, v := range x.Floats() {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return &Error{Code: ir.CodeNumber, Msg: fmt.Sprintf("%s holds %v", what, v)}
-		}
-	}
 	return nil
 }

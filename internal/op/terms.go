@@ -22,9 +22,8 @@ func plus(x *ir.Node, v float64) *ir.Node  { return Binary(Add, x, scalar(v, x.D
 
 func where(c, a, b *ir.Node) *ir.Node { return Apply(Where, nil, c, a, b) }
 
-// Zeros and ones of the shape and dtype of x.
+// zerosLike is 0 in the shape and dtype of x.
 func zerosLike(x *ir.Node) *ir.Node { return Filled(0, x.DType, x.Shape) }
-func onesLike(x *ir.Node) *ir.Node  { return Filled(1, x.DType, x.Shape) }
 
 // ReshapeTo returns x with another shape of the same size.
 func ReshapeTo(x *ir.Node, shape ir.Shape) *ir.Node {
