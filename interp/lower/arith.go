@@ -34,7 +34,11 @@ func (c *compiler) binary(e *ast.BinaryExpr) value {
 	case token.EQL, token.NEQ, token.LSS, token.LEQ, token.GTR, token.GEQ:
 		return c.comparison(e, t)
 	}
-	return c.arith(e.Op, c.exprTo(e.X, t), c.exprTo(e.Y, t), t)
+	x, y := c.exprTo(e.X, t), c.exprTo(e.Y, t)
+	if c.calls(e.Y) && c.late(e.X) {
+		x, y = c.lateOperand(x, y)
+	}
+	return c.arith(e.Op, x, y, t)
 }
 
 // arith makes the value of an arithmetic operation on values of type t.

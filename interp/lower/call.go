@@ -56,7 +56,11 @@ func (c *compiler) callExpr(e *ast.CallExpr) value {
 		return c.builtin(e, builtinName(fun))
 	}
 	cl := c.callee(fun)
-	return c.call(cl, c.arguments(e, cl.sig))
+	args := c.arguments(e, cl.sig)
+	if len(args) == len(e.Args) {
+		return c.callInOrder(cl, args, c.argumentOrder(e.Args))
+	}
+	return c.call(cl, args)
 }
 
 func builtinName(e ast.Expr) string {
@@ -182,7 +186,7 @@ func (c *compiler) arguments(e *ast.CallExpr, sig *types.Signature) []value {
 		for _, a := range e.Args[fixed:] {
 			rest = append(rest, c.exprTo(a, elem))
 		}
-		args = append(args, c.packed(rest, elem))
+		args = append(args, c.packedInOrder(rest, elem, c.argumentOrder(e.Args[fixed:])))
 	}
 	return args
 }
@@ -228,20 +232,29 @@ func before(first func(*frame), v value) value {
 
 // packed makes the slice of a variadic parameter.
 func (c *compiler) packed(vals []value, elem types.Type) value {
+	order := make([]int, len(vals))
+	for i := range order {
+		order[i] = i
+	}
+	return c.packedInOrder(vals, elem, order)
+}
+
+func (c *compiler) packedInOrder(vals []value, elem types.Type, order []int) value {
 	t := types.NewSlice(elem)
 	if len(vals) == 0 {
 		return c.zero(t)
 	}
 	rt := c.rtype(elem)
 	puts := make([]func(*frame, unsafe.Pointer), len(vals))
-	for i, v := range vals {
-		puts[i] = v.store()
+	for i, k := range order {
+		put, off := vals[k].store(), uintptr(k)*rt.Size
+		puts[i] = func(f *frame, p unsafe.Pointer) { put(f, unsafe.Add(p, off)) }
 	}
 	n := len(puts)
 	return c.result(t, func(f *frame) native.Slice {
 		p := native.NewArray(rt, n)
-		for i, put := range puts {
-			put(f, unsafe.Add(p, uintptr(i)*rt.Size))
+		for _, put := range puts {
+			put(f, p)
 		}
 		return native.Slice{Data: p, Len: n, Cap: n}
 	})
@@ -249,6 +262,14 @@ func (c *compiler) packed(vals []value, elem types.Type) value {
 
 // call makes the value of a call.
 func (c *compiler) call(cl callee, args []value) value {
+	order := make([]int, len(args))
+	for i := range order {
+		order[i] = i
+	}
+	return c.callInOrder(cl, args, order)
+}
+
+func (c *compiler) callInOrder(cl callee, args []value, order []int) value {
 	var recvType types.Type
 	if cl.recv != nil {
 		recvType = cl.recv.typ
@@ -259,8 +280,12 @@ func (c *compiler) call(cl callee, args []value) value {
 	cv := c.p.convention(recvType, cl.sig)
 	puts := make([]argument, 0, len(args))
 	skip := b2i(cl.word)
-	for i, a := range args {
-		puts = append(puts, c.putArgument(a, cv.params[i+skip].Off))
+	if cl.recv != nil {
+		puts = append(puts, c.putArgument(args[0], cv.params[0].Off))
+		args, skip = args[1:], 1
+	}
+	for _, i := range order {
+		puts = append(puts, c.putArgument(args[i], cv.params[i+skip].Off))
 	}
 	return c.callResult(cl.sig, cv, invoker(cl, puts))
 }

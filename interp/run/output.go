@@ -21,17 +21,20 @@ type pipeFile struct {
 	flushed chan struct{}
 }
 
-// Print writes to a stream of the task: through the pipe if there is one, so
-// that all stays in order.
+// Print writes to a stream of the task: through the pipe if there is one, and
+// after what the other stream's pipe still holds, so that all stays in order.
 func (t *Task) Print(name, text string) {
 	t.files.mu.Lock()
-	p := t.files.stdout
-	if name == "stderr" {
-		p = t.files.stderr
-	}
+	own, other := t.files.stdout, t.files.stderr
 	t.files.mu.Unlock()
-	if p != nil {
-		io.WriteString(p.w, text)
+	if name == "stderr" {
+		own, other = other, own
+	}
+	if other != nil {
+		other.flush()
+	}
+	if own != nil {
+		io.WriteString(own.w, text)
 		return
 	}
 	t.Output(name, text)
@@ -99,13 +102,17 @@ func (t *Task) Flush() {
 	files := []*pipeFile{t.files.stdout, t.files.stderr}
 	t.files.mu.Unlock()
 	for _, p := range files {
-		if p == nil {
-			continue
+		if p != nil {
+			p.flush()
 		}
-		p.mu.Lock()
-		if _, err := p.w.Write(flushMark); err == nil {
-			<-p.flushed
-		}
-		p.mu.Unlock()
+	}
+}
+
+// flush waits until all that was written to the pipe is put out.
+func (p *pipeFile) flush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err := p.w.Write(flushMark); err == nil {
+		<-p.flushed
 	}
 }
