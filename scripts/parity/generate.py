@@ -20,7 +20,9 @@ import torch
 
 import calls
 import fixture
+import graphs
 import program
+import training
 
 OUT = os.path.join(os.path.dirname(__file__), "..", "..", "internal", "devicetest", "parity", "testdata", "parity.gz")
 
@@ -29,7 +31,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default=OUT)
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--graphs", type=int, default=330)
+    parser.add_argument("--training", type=int, default=90)
+    parser.add_argument("--graphs", type=int, default=400)
     options = parser.parse_args()
     torch.set_num_threads(1)
     began = time.time()
@@ -52,7 +55,17 @@ def main():
                 continue
             writer.add(case, results)
             made += 1
+    for case, results in training.make(options.seed, writer.number(), options.training):
+        writer.add(case, results)
     print(f"{writer.number()} calls, {time.time() - began:.0f} s")
+
+    def reject(reason):
+        rejected["graphs"] += 1
+        reasons["graphs"] = reason.splitlines()[0][:200]
+
+    for case, results in graphs.make(options.seed, writer.number(), options.graphs, reject):
+        writer.add(case, results)
+    print(f"{options.graphs} graphs, {time.time() - began:.0f} s")
     for name, n in rejected.most_common():
         print(f"rejected {n:4} of {name}: {reasons[name]}")
     writer.save(options.out)

@@ -41,7 +41,7 @@ type Case struct {
 	Code   []Step
 	Out    []int
 	Want   []*Result
-	Mode   string    // graphs: how it is run, see run.go
+	Mode   string    // of graphs: "", "eager", "compile" or "checkpoint"
 	Train  *Training // cases of optimisers
 }
 

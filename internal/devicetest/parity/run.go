@@ -20,13 +20,25 @@ func (s *Suite) replay(c *Case) (failures []string) {
 		stage = "training"
 		return s.compareAll(c, c.train())
 	}
-	stage = "building"
+	if c.Mode == "eager" {
+		lt.Eager(func() { failures = s.replayLazily(c, &stage) })
+		return failures
+	}
+	return s.replayLazily(c, &stage)
+}
+
+// replayLazily is replay of a call or graph; stage says how far it has come.
+func (s *Suite) replayLazily(c *Case, stage *string) []string {
+	*stage = "building"
 	bases := make([]*lt.Tensor, len(c.In))
 	for k := range c.In {
 		bases[k] = c.In[k].base(c.Number, k)
+		if c.Mode == "eager" {
+			bases[k].Track() // what is computed at once keeps its recipe only so
+		}
 	}
-	values := c.values(bases)
-	stage = "gradients"
+	values := c.outputs(bases)
+	*stage = "gradients"
 	gradients := c.gradients(bases, values)
 	results := make([]*lt.Tensor, len(c.Want))
 	for i, w := range c.Want {
@@ -37,10 +49,38 @@ func (s *Suite) replay(c *Case) (failures []string) {
 			results[i] = gradients[w.Of]
 		}
 	}
-	stage = "evaluating"
+	*stage = "evaluating"
 	lt.Eval(results...)
-	stage = "comparing"
+	*stage = "comparing"
 	return s.compareAll(c, results)
+}
+
+// outputs returns the values that are compared, by number.
+func (c *Case) outputs(bases []*lt.Tensor) map[int]*lt.Tensor {
+	program := func(x ...*lt.Tensor) []*lt.Tensor {
+		values := c.values(x)
+		var out []*lt.Tensor
+		for _, i := range c.Out {
+			out = append(out, values[i])
+		}
+		return out
+	}
+	var results []*lt.Tensor
+	switch c.Mode {
+	case "compile":
+		f := lt.Compile(program)
+		f.Call(bases...)
+		results = f.Call(bases...)
+	case "checkpoint":
+		results = []*lt.Tensor{lt.Checkpoint(func(x ...*lt.Tensor) *lt.Tensor { return program(x...)[0] })(bases...)}
+	default:
+		results = program(bases...)
+	}
+	out := map[int]*lt.Tensor{}
+	for place, i := range c.Out {
+		out[i] = results[place]
+	}
+	return out
 }
 
 // values returns all values of the program.
@@ -65,7 +105,7 @@ func (c *Case) values(bases []*lt.Tensor) []*lt.Tensor {
 }
 
 // gradients returns those of the weighted sum of the outputs, by input.
-func (c *Case) gradients(bases, values []*lt.Tensor) map[int]*lt.Tensor {
+func (c *Case) gradients(bases []*lt.Tensor, values map[int]*lt.Tensor) map[int]*lt.Tensor {
 	var wrt []*lt.Tensor
 	var which []int
 	for k := range c.In {
