@@ -247,6 +247,9 @@ func TestInterruptedAsyncCanBeEvaluatedAgain(t *testing.T) {
 	if err := p.Wait(ctx); err == nil {
 		t.Skip("it was faster than its cancellation")
 	}
+	if err := eval.Eval(ctx, op.Unary(op.Neg, y)); err != nil {
+		t.Errorf("what depends on it: %v", err)
+	}
 	if err := eval.Eval(ctx, y); err != nil {
 		t.Fatal(err)
 	}

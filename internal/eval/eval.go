@@ -74,7 +74,7 @@ func evalNow(ctx context.Context, roots []*ir.Node) error {
 	if err := j.plan(ctx, roots); err != nil {
 		return asError(err)
 	}
-	for _, d := range j.deps {
+	for _, d := range j.waitsFor() {
 		if err := d.await(ctx); err != nil {
 			return err
 		}

@@ -23,8 +23,8 @@ type job struct {
 	buffers []*Buffer // of the plan's leaves and outputs
 	donated []*ir.Value
 
-	committed bool // the run failed after it had begun to write over donated leaves
-	deps      []*job
+	committed bool                   // the run failed after it had begun to write over donated leaves
+	deps      atomic.Pointer[[]*job] // evaluations to wait for; nil once the job has ended
 
 	state atomic.Int32
 	done  chan struct{} // closed at the end; nil for a job that its caller runs
@@ -81,8 +81,7 @@ func (j *job) forget() {
 	clear(j.match.Kept)
 	clear(j.match.Draws)
 	j.match.Plan, j.match.Exec = nil, nil
-	clear(j.deps)
-	j.deps = j.deps[:0]
+	j.deps.Store(nil)
 	j.bind.Plan, j.bind.Leaves, j.bind.Arena, j.bind.Trace = nil, nil, nil, nil
 	clear(j.bind.Memory)
 	clear(j.buffers)
@@ -103,16 +102,29 @@ func (j *job) plan(ctx context.Context, roots []*ir.Node) error {
 	if err := cache.Find(&j.match, j.roots, opt); err != nil {
 		return err
 	}
+	var deps []*job
 	for _, v := range j.match.Values {
 		if v.Task == nil || v.Ready() {
 			continue
 		}
 		if d, ok := v.Task.(*job); ok {
-			j.deps = append(j.deps, d)
+			deps = append(deps, d)
 		}
+	}
+	if deps != nil {
+		list := deps // only this copy is on the heap
+		j.deps.Store(&list)
 	}
 	j.nanos = j.match.Plan.Nanos
 	j.small = j.nanos < smallJob
+	return nil
+}
+
+// waitsFor returns the evaluations that the job needs the results of.
+func (j *job) waitsFor() []*job {
+	if d := j.deps.Load(); d != nil {
+		return *d
+	}
 	return nil
 }
 
@@ -258,7 +270,7 @@ func (j *job) makeValues() {
 
 // run computes the outputs. The job has been claimed and what it waits for has ended.
 func (j *job) run() *ir.Error {
-	for _, d := range j.deps {
+	for _, d := range j.waitsFor() {
 		if d.err != nil {
 			return dependency(d.err)
 		}
@@ -388,8 +400,9 @@ func (j *job) end(err *ir.Error) {
 		j.state.Store(ended)
 		return
 	}
-	j.forget() // values refer to the job, and it must not keep the graph alive
-	j.outs = nil
+	// Values refer to the job, and it must not keep the graph or anything large alive.
+	j.match, j.bind, j.roots, j.outs, j.buffers = plan.Match{}, plan.Binding{}, nil, nil, nil
+	j.deps.Store(nil)
 	j.state.Store(ended)
 	close(j.done)
 }

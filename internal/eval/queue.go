@@ -140,13 +140,16 @@ func waitForSome() {
 }
 
 // ready reports whether everything the job waits for has ended.
-func (j *job) ready() bool {
-	for _, d := range j.deps {
+func (j *job) ready() bool { return j.unfinished() == nil }
+
+// unfinished returns a job that this one still waits for, or nil.
+func (j *job) unfinished() *job {
+	for _, d := range j.waitsFor() {
 		if d.state.Load() != ended {
-			return false
+			return d
 		}
 	}
-	return true
+	return nil
 }
 
 // claimAndRun runs the job unless another goroutine does.
@@ -207,26 +210,15 @@ func (j *job) await(ctx context.Context) error {
 func (j *job) help(wait bool) {
 	for j.state.Load() == queued {
 		next := j
-		for !next.ready() { // at most maxInFlight long
-			i := 0
-			for next.deps[i].state.Load() == ended {
-				i++
-				if i == len(next.deps) {
-					break
-				}
-			}
-			if i == len(next.deps) {
+		for d := next.unfinished(); d != nil; d = next.unfinished() { // at most maxInFlight deep
+			if d.state.Load() != running {
+				next = d
 				continue
 			}
-			d := next.deps[i]
-			if d.state.Load() == running {
-				if !wait {
-					return
-				}
-				<-d.done
-				continue
+			if !wait {
+				return
 			}
-			next = d
+			<-d.done
 		}
 		if next.nanos > inlineJob {
 			break

@@ -34,9 +34,6 @@ func init() { checked.Store(os.Getenv("LORIS_CHECK") == "1") }
 // does; tests switch it on.
 func CheckPasses(on bool) { checked.Store(on) }
 
-// keepLimit is the size of a graph from which a plan keeps no copy of it for views.
-const keepLimit = 20000
-
 // Options are what a plan depends on beside the graph.
 type Options struct {
 	Device    Device
@@ -49,9 +46,6 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 	g, err := flatten(w, p, roots)
 	if err != nil {
 		return nil, err
-	}
-	if len(g.vals) <= keepLimit {
-		p.before = g.clone()
 	}
 	consts := &constants{values: append([]float64(nil), w.consts...)}
 	for _, s := range w.slots {
@@ -103,9 +97,6 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 		p.Nanos += 300 + max(float64(s.Flops)/50, float64(s.Bytes)/20)
 	}
 	p.Passes = append(p.Passes, PassInfo{"memory", len(p.Buffers), time.Since(start).Nanoseconds()})
-	if len(g.vals) <= keepLimit {
-		p.after = g
-	}
 	if checked.Load() {
 		if err := p.Verify(); err != nil {
 			return nil, err
@@ -179,13 +170,4 @@ func flatten(w *walker, p *Plan, roots []*ir.Node) (*graph, error) {
 		g.outs = append(g.outs, at[r.Index])
 	}
 	return g, nil
-}
-
-// clone copies a graph deeply enough to survive passes.
-func (g *graph) clone() *graph {
-	c := &graph{vals: append([]value(nil), g.vals...), outs: append([]int32(nil), g.outs...)}
-	for i := range c.vals {
-		c.vals[i].in = append([]int32(nil), c.vals[i].in...)
-	}
-	return c
 }

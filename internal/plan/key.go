@@ -86,7 +86,12 @@ func (w *walker) visit(root *ir.Node) error {
 		f := &stack[len(stack)-1]
 		n := f.node
 		if f.next == 0 {
-			if v := n.Value(); v != nil && (w.task == nil || v.Task != w.task) {
+			v := n.Value()
+			if v != nil && v.Task != nil && v.Ready() && v.Err != nil && v.Err.Code == ir.CodeInterrupted && len(n.Inputs()) > 0 {
+				n.SetValue(nil) // as if it had never been tried
+				v = nil
+			}
+			if v != nil && (w.task == nil || v.Task != w.task) {
 				if v.Ready() && v.Err != nil {
 					return v.Err
 				}

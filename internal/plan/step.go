@@ -25,8 +25,6 @@ type Plan struct {
 	Nanos  float64 // rough time of a run on one CPU thread, to decide who runs it
 	Nodes  int     // nodes of the graph before any pass
 	Passes []PassInfo
-	before *graph
-	after  *graph
 }
 
 // Leaf is an input of a plan: a value that exists before it runs.
