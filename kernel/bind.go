@@ -28,7 +28,8 @@ func (k *Kernel) bind() (err error) {
 			}
 		}
 	}()
-	for _, ch := range wire.Channels {
+	// IOPub first: new shell connections wait for its subscriptions.
+	for _, ch := range []wire.Channel{wire.IOPub, wire.Shell, wire.Stdin, wire.Control, wire.Heartbeat} {
 		s, err := k.bindChannel(ch, opt)
 		if err != nil {
 			return k.explainBind(ch, err)
@@ -57,6 +58,7 @@ func (k *Kernel) bindChannel(ch wire.Channel, opt socket.Options) (boundSocket, 
 	var err error
 	switch ch {
 	case wire.Shell:
+		opt.Settled = k.iopub.Settled
 		k.shell, err = socket.ListenRouter(endpoint, opt, func(c *socket.Conn, f [][]byte) { k.receive(ch, c, f) })
 		return k.shell, err
 	case wire.Control:

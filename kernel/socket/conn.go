@@ -16,6 +16,7 @@ type Conn struct {
 	br       *bufio.Reader
 	queue    *queue
 	curve    *curveSession // nil: not encrypted
+	since    time.Time     // end of the handshake
 
 	subMu    sync.RWMutex
 	topics   map[string]int
@@ -23,7 +24,7 @@ type Conn struct {
 }
 
 func newConn(nc net.Conn, br *bufio.Reader, identity string, curve *curveSession, limit int) *Conn {
-	return &Conn{identity: identity, nc: nc, br: br, curve: curve, queue: newQueue(limit), topics: map[string]int{}}
+	return &Conn{identity: identity, nc: nc, br: br, curve: curve, since: time.Now(), queue: newQueue(limit), topics: map[string]int{}}
 }
 
 // Identity is the routing id that the peer announced, possibly empty.
@@ -158,6 +159,13 @@ func (c *Conn) subscribe(topic string, on bool) bool {
 		c.topics[topic] = n - 1
 	}
 	return false
+}
+
+// subscribes reports whether the peer has any subscription.
+func (c *Conn) subscribes() bool {
+	c.subMu.RLock()
+	defer c.subMu.RUnlock()
+	return len(c.topics) > 0
 }
 
 func (c *Conn) wants(topic string) bool {

@@ -19,6 +19,10 @@ type Router struct {
 // answers on shell before the client's IOPub subscription has arrived.
 const settleTime = 2 * time.Millisecond
 
+// maxSettleTime bounds the wait for subscriptions on a machine so busy that the
+// pause is not enough.
+const maxSettleTime = 300 * time.Millisecond
+
 // ListenRouter binds a ROUTER socket. receive is called for every message, from
 // the goroutine of its connection; while it waits, that peer's input waits.
 // The frames do not include the peer's identity.

@@ -21,6 +21,9 @@ type Options struct {
 	Keys  *CurveKeys   // nil: NULL mechanism
 	Log   *slog.Logger // nil: silent
 	Queue int          // bytes that may wait for one peer; 0: 64 MiB
+	// Settled, if set, puts off the first read of a new connection until it
+	// reports true, maxSettleTime at most.
+	Settled func() bool
 }
 
 // maxPending bounds handshakes in progress. The oldest gives way to the newest:
@@ -94,9 +97,7 @@ func (s *server) serve(nc net.Conn) {
 	}
 	s.wg.Go(c.write)
 	defer s.remove(c)
-	if s.settle > 0 {
-		time.Sleep(s.settle)
-	}
+	s.awaitSettled()
 	var subscribed func(string, bool)
 	if s.control != nil {
 		subscribed = func(topic string, on bool) { s.control(c, topic, on) }
@@ -108,6 +109,20 @@ func (s *server) serve(nc net.Conn) {
 			return
 		}
 		s.message(c, frames)
+	}
+}
+
+// awaitSettled gives a new peer time to open its other channels.
+func (s *server) awaitSettled() {
+	if s.settle == 0 {
+		return
+	}
+	time.Sleep(s.settle)
+	if s.Settled == nil {
+		return
+	}
+	for waited := s.settle; waited < maxSettleTime && !s.Settled(); waited += s.settle {
+		time.Sleep(s.settle)
 	}
 }
 

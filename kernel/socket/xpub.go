@@ -52,3 +52,23 @@ func (x *XPub) Publish(frames [][]byte) {
 		}
 	}
 }
+
+// freshness is how long a new peer may take to subscribe and still be waited
+// for; one that never subscribes holds nobody up for longer.
+const freshness = time.Second
+
+// Settled reports whether every new peer has subscribed: none is in its
+// handshake, and none is connected without a subscription.
+func (x *XPub) Settled() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.pending.Len() > 0 {
+		return false
+	}
+	for c := range x.conns {
+		if time.Since(c.since) < freshness && !c.subscribes() {
+			return false
+		}
+	}
+	return true
+}
