@@ -23,7 +23,14 @@ type row struct {
 	Failed      int     `json:"failed"`
 	WorstError  float64 `json:"worst_error"` // relative to the largest value expected
 	Slowest     string  `json:"slowest_case"`
-	Microsecond float64 `json:"us"` // of its slowest case, per launch
+	Microsecond float64 `json:"us"` // of its slowest case, per launch; 0 with -small, which does not measure
+}
+
+func (r *row) time() string {
+	if r.Microsecond == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", r.Microsecond)
 }
 
 func main() {
@@ -93,7 +100,7 @@ func run(folder, output string, small bool) error {
 	slices.SortFunc(all, func(a, b *row) int { return strings.Compare(a.Kernel, b.Kernel) })
 	fmt.Printf("%-24s %6s %7s %12s %9s  %s\n", "kernel", "cases", "failed", "worst error", "µs", "slowest case")
 	for _, r := range all {
-		fmt.Printf("%-24s %6d %7d %12.2g %9.1f  %s\n", r.Kernel, r.Cases, r.Failed, r.WorstError, r.Microsecond, r.Slowest)
+		fmt.Printf("%-24s %6d %7d %12.2g %9s  %s\n", r.Kernel, r.Cases, r.Failed, r.WorstError, r.time(), r.Slowest)
 	}
 	data, err := json.MarshalIndent(struct {
 		GPU  string `json:"gpu"`

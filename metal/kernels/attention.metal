@@ -55,7 +55,7 @@ kernel void attention(device const T* Q [[buffer(0)]],
   // Four lanes share a query of the SIMD group: lane/4 is its row, lane%4 its eight columns of the block.
   const uint row = lane / 4, query = query0 + row;
   const int limit = causal ? int(query) + int(p.keys) - int(p.queries) : int(p.keys);
-  float largest = -INFINITY, sum = 0.0f;
+  float largest = kLowest, sum = 0.0f;
 
   // A causal group needs no keys past its last query's.
   uint end = p.keys;
@@ -80,11 +80,11 @@ kernel void attention(device const T* Q [[buffer(0)]],
     }
     simdgroup_barrier(mem_flags::mem_threadgroup);
 
-    float values[KEYS / 4], block_largest = -INFINITY;
+    float values[KEYS / 4], block_largest = kLowest;
     for (uint j = 0; j < KEYS / 4; j++) {
       uint key = key0 + lane % 4 * (KEYS / 4) + j;
       bool visible = key < p.keys && query < p.queries && (!causal || int(key) <= limit);
-      float v = visible ? my_scores[row * KEYS + lane % 4 * (KEYS / 4) + j] : -INFINITY;
+      float v = visible ? my_scores[row * KEYS + lane % 4 * (KEYS / 4) + j] : kLowest;
       if (has_mask && visible) v += float(mask_rows[query * p.keys + key]);
       values[j] = v;
       block_largest = max(block_largest, v);
@@ -92,10 +92,9 @@ kernel void attention(device const T* Q [[buffer(0)]],
     block_largest = max(block_largest, simd_shuffle_xor(block_largest, 1));
     block_largest = max(block_largest, simd_shuffle_xor(block_largest, 2));
     float next = max(largest, block_largest);
-    bool nothing_yet = isinf(next) && next < 0.0f;  // all keys masked so far
-    float factor = nothing_yet ? 1.0f : exp(largest - next), block_sum = 0.0f;
+    float factor = exp(largest - next), block_sum = 0.0f;
     for (uint j = 0; j < KEYS / 4; j++) {
-      float e = nothing_yet ? 0.0f : exp(values[j] - next);
+      float e = values[j] <= kLowest ? 0.0f : exp(values[j] - next);  // masked keys count nothing
       my_scores[row * KEYS + lane % 4 * (KEYS / 4) + j] = e;
       block_sum += e;
     }

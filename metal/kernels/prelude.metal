@@ -61,6 +61,10 @@ inline float activate(uint kind, float x) {
   return x;
 }
 
+// Where a running maximum starts. Finite, so that the difference of two maxima is never ∞ − ∞, which compilers that
+// assume finite numbers may turn into anything; exp(−∞ − kLowest) is 0 as exp(−∞) is.
+constant constexpr float kLowest = -3.402823466e38f;
+
 // Place of a thread in its threadgroup, which is always whole SIMD groups here.
 struct Place {
   uint index, threads, lane, simd, simds;
@@ -75,11 +79,12 @@ inline float group_sum(float v, threadgroup float* scratch, Place p) {
   threadgroup_barrier(mem_flags::mem_threadgroup);
   return simd_sum(p.lane < p.simds ? scratch[p.lane] : 0.0f);
 }
+// At least kLowest.
 inline float group_max(float v, threadgroup float* scratch, Place p) {
   v = simd_max(v);
   if (p.simds == 1) return v;
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (p.lane == 0) scratch[p.simd] = v;
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  return simd_max(p.lane < p.simds ? scratch[p.lane] : -INFINITY);
+  return simd_max(p.lane < p.simds ? scratch[p.lane] : kLowest);
 }

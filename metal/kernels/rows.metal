@@ -34,10 +34,9 @@ kernel void softmax(device const T* x [[buffer(0)]],
   Place at = place(thread_index, threads, lane, simd, simds);
   device const T* in = x + row * p.columns;
   device T* out = y + row * p.columns;
-  float largest = -INFINITY;
+  float largest = kLowest;
   for (uint i = thread_index; i < p.columns; i += threads) largest = max(largest, float(in[i]));
   largest = group_max(largest, scratch, at);
-  if (isinf(largest) && largest < 0.0f) largest = 0.0f;  // a row of −∞ only: exp(−∞) is 0, not NaN
   float sum = 0.0f;
   for (uint i = thread_index; i < p.columns; i += threads) sum += exp(float(in[i]) - largest);
   sum = group_sum(sum, scratch, at);
@@ -151,7 +150,7 @@ kernel void cross_entropy(device const T* x [[buffer(0)]],
   device const T* in = x + row * p.columns;
   const int target = targets[row];
   const bool valid = target != p.ignored && target >= 0 && target < int(p.columns);
-  float largest = -INFINITY, total = 0.0f, sum = 0.0f;
+  float largest = kLowest, total = 0.0f, sum = 0.0f;
   for (uint i = thread_index; i < p.columns; i += threads) largest = max(largest, float(in[i]));
   largest = group_max(largest, scratch, at);
   for (uint i = thread_index; i < p.columns; i += threads) {

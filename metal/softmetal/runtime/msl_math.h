@@ -19,10 +19,12 @@ MSL_FN float sin(float x) { return sin_reduced(reduced(x)); }
 MSL_FN float cos(float x) { return cos_reduced(reduced(x)); }
 // 2^(x·log2 e) with the product's rounding error carried along: plain x*1.4427f loses up to 7 bits.
 MSL_FN float exp(float x) {
-  float p = x * 1.44269504f, n = rint(p);
+  if (x < -104.0f) return 0.0f;  // −∞ too: its rounding error would be ∞ − ∞
+  if (x > 89.0f) return __builtin_huge_valf();
+  float p = x * 1.44269504f, n = rint(p), half = rint(0.5f * n);
   float r = __builtin_fmaf(x, 1.44269504f, -n);
   r = __builtin_fmaf(x, 1.92596299e-8f, r);
-  return exp2(r) * exp2(n);
+  return exp2(r) * exp2(half) * exp2(n - half);  // 2ⁿ alone overflows before exp does
 }
 MSL_FN float log(float x) { return log2(x) * 0.69314718056f; }
 MSL_FN float exp10(float x) { return exp(x * 2.302585093f); }
