@@ -9,7 +9,7 @@ import (
 
 //go:generate sh genstubs.sh
 
-const poolSize = 16384
+const poolSize = 65536
 
 // slots holds the func value that each entry point of the pool runs. The
 // assembly reads it.

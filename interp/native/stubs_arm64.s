@@ -17,9 +17,10 @@ TEXT ·enter(SB), NOSPLIT|NOFRAME, $0
 #define S1024(i) S256((i)) S256((i)+256) S256((i)+512) S256((i)+768)
 #define S4096(i) S1024((i)) S1024((i)+1024) S1024((i)+2048) S1024((i)+3072)
 #define S16384(i) S4096((i)) S4096((i)+4096) S4096((i)+8192) S4096((i)+12288)
+#define S65536(i) S16384((i)) S16384((i)+16384) S16384((i)+32768) S16384((i)+49152)
 
 TEXT ·pool(SB), NOSPLIT|NOFRAME, $0
-	S16384(0)
+	S65536(0)
 
 TEXT ·poolAddress(SB), NOSPLIT, $0-8
 	MOVD $·pool(SB), R0
