@@ -237,28 +237,64 @@ type grouping struct {
 	boxes []display.GraphGroup
 }
 
-// steps puts the nodes that one step computes into a box.
+// steps puts the nodes that one step computes into a box: those that the plan
+// names, and those that it made disappear into their users (views, factors).
 func (d *drawing) steps(p *plan.Plan, order []*ir.Node) *grouping {
-	g := &grouping{of: map[*ir.Node]string{}}
+	step := map[*ir.Node]int{}
 	for i := range p.Steps {
-		s := &p.Steps[i]
-		var members []*ir.Node
-		for _, o := range s.Origin {
-			if int(o) < len(order) && d.id[order[o]] != "" && !d.inline[order[o]] && g.of[order[o]] == "" {
-				members = append(members, order[o])
+		for _, o := range p.Steps[i].Origin {
+			if int(o) < len(order) && d.id[order[o]] != "" {
+				step[order[o]] = i + 1
 			}
 		}
-		if len(members) < 2 {
+	}
+	d.absorb(step)
+	members := make([]int, len(p.Steps)+1)
+	for n, i := range step {
+		if !d.inline[n] {
+			members[i]++
+		}
+	}
+	g := &grouping{of: map[*ir.Node]string{}}
+	for i := range p.Steps {
+		if members[i+1] < 2 {
 			continue
 		}
-		id := "s" + strconv.Itoa(i)
-		for _, n := range members {
-			g.of[n] = id
-		}
-		g.boxes = append(g.boxes, display.GraphGroup{ID: id, Label: fmt.Sprintf("%d: %s", i+1, s.Name), Kind: "fused",
+		s := &p.Steps[i]
+		g.boxes = append(g.boxes, display.GraphGroup{ID: "s" + strconv.Itoa(i), Label: fmt.Sprintf("%d: %s", i+1, s.Name), Kind: "fused",
 			Tooltip: fmt.Sprintf("step %d on %s: %s\n%.4g FLOP, %v moved", i+1, p.Device, s.Name, float64(s.Flops), display.Bytes(s.Bytes))})
 	}
+	for n, i := range step {
+		if members[i] >= 2 && !d.inline[n] {
+			g.of[n] = "s" + strconv.Itoa(i-1)
+		}
+	}
 	return g
+}
+
+// absorb gives a node that no step names the step that all its users are in.
+func (d *drawing) absorb(step map[*ir.Node]int) {
+	users := map[*ir.Node]int{} // the common step of all users seen, -1 if they differ
+	for i := len(d.order) - 1; i >= 0; i-- {
+		n := d.order[i]
+		if u := users[n]; step[n] == 0 && u > 0 && n.Value() == nil && len(n.Inputs()) > 0 && slotOf(n) == nil {
+			step[n] = u
+		}
+		if n.Value() != nil {
+			continue
+		}
+		at := step[n]
+		if at == 0 {
+			at = -1
+		}
+		for _, x := range n.Inputs() {
+			if u := users[x]; u == 0 {
+				users[x] = at
+			} else if u != at {
+				users[x] = -1
+			}
+		}
+	}
 }
 
 func (d *drawing) dot() string {

@@ -20,6 +20,7 @@ const (
 	Indices                // −Limit…Limit−1
 	Natural                // 0…Limit−1, each at most once along the last axis if it fits
 	Truth                  // bools
+	Special                // NaN, infinities, zeros of both signs, very large and very small numbers
 )
 
 // Input describes one operand of a case.
@@ -69,6 +70,16 @@ func Cases() []Case {
 	return all
 }
 
+func floatsOf(dtypes []ir.DType) []ir.DType {
+	var out []ir.DType
+	for _, d := range dtypes {
+		if d.IsFloat() {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
 func apply(id ir.Op, attrs ir.Attrs) func(in []*ir.Node, output int) *ir.Node {
 	return func(in []*ir.Node, output int) *ir.Node { return op.ApplyOutput(id, attrs, output, in...) }
 }
@@ -89,6 +100,9 @@ func elementwiseCases() []Case {
 		case op.IsNaN, op.IsInf:
 			dtypes = anything
 		}
+		if id != op.Gelu && id != op.GeluTanh && id != op.Silu { // -Inf gives 0 or, as in PyTorch, NaN
+			all = append(all, Case{Op: id, Label: "special", Inputs: []Input{{Shape: ir.Shape{97}, Values: Special}}, DTypes: floatsOf(dtypes), Build: apply(id, nil), Rough: true})
+		}
 		for _, s := range oddities {
 			all = append(all, Case{Op: id, Inputs: []Input{{Shape: s, Values: values}}, DTypes: dtypes, Build: apply(id, nil)})
 		}
@@ -105,6 +119,10 @@ func elementwiseCases() []Case {
 			dtypes = anything
 		case op.And, op.Or:
 			dtypes = []ir.DType{ir.Bool}
+		}
+		if id != op.Mod { // an infinite divisor gives NaN by the formula, or the dividend
+			all = append(all, Case{Op: id, Label: "special", Inputs: []Input{{Shape: ir.Shape{97}, Values: Special}, {Shape: ir.Shape{97}, Values: Special}},
+				DTypes: floatsOf(dtypes), Build: apply(id, nil), Rough: true})
 		}
 		for _, p := range pairs {
 			all = append(all, Case{Op: id, Inputs: []Input{{Shape: p[0], Values: a}, {Shape: p[1], Values: b}}, DTypes: dtypes, Build: apply(id, nil),
@@ -219,10 +237,21 @@ func reductionCases() []Case {
 				case id == op.Sum && s.s.Size() > 100:
 					scale = 64 // the elements cancel almost
 				}
+				dtypes := dtypes
+				if id == op.Prod && s.s.Size() > 7 {
+					dtypes = floats // products of integers would overflow
+				}
 				all = append(all, Case{Op: id, Inputs: []Input{{Shape: s.s, Values: values}}, DTypes: dtypes, Scale: scale,
 					Build: apply(id, op.Reduce{Axes: axes, Keep: i%2 == 1})})
 			}
 		}
+	}
+	for _, id := range []ir.Op{op.Max, op.Min, op.ArgMax, op.ArgMin} {
+		all = append(all, Case{Op: id, Label: "NaN", Inputs: []Input{{Shape: ir.Shape{5, 37}, Values: Special}}, DTypes: floats, Build: apply(id, op.Reduce{Axes: []int{1}}), Rough: true})
+	}
+	for _, descending := range []bool{false, true} {
+		all = append(all, Case{Op: op.Sort, Label: "NaN", Inputs: []Input{{Shape: ir.Shape{5, 37}, Values: Special}}, DTypes: floats, Outputs: 2,
+			Build: apply(op.Sort, op.Order{Axis: 1, Descending: descending}), Rough: true})
 	}
 	empty := Case{Op: op.Sum, Label: "empty", Inputs: []Input{{Shape: ir.Shape{0, 3}}}, DTypes: floats, Build: apply(op.Sum, op.Reduce{Axes: []int{0}})}
 	all = append(all, empty)
@@ -329,7 +358,7 @@ func contractCases() []Case {
 		}
 		all = append(all,
 			Case{Op: op.Attention, Inputs: in, DTypes: floats, Build: apply(op.Attention, a), Scale: 8},
-			Case{Op: op.AttentionGrad, Inputs: back, DTypes: floats, Outputs: 3, Build: apply(op.AttentionGrad, b), Scale: 32})
+			Case{Op: op.AttentionGrad, Inputs: back, DTypes: floats, Outputs: 3, Build: apply(op.AttentionGrad, b), Scale: 64})
 	}
 	for _, d := range []ir.DType{ir.Q8, ir.Q4} {
 		packed := func(in []*ir.Node, group int) *ir.Node {
@@ -431,6 +460,8 @@ func linalgCases() []Case {
 	return all
 }
 
+var specials = []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), 1, -1, 0.5, 2.5, -2.5, 1e-30, -1e-30, 1e30, -1e30, 88, -104, 20, -20, 9, -9}
+
 // leaf returns a leaf without a value.
 func leaf(dtype ir.DType, shape ir.Shape) *ir.Node { return ir.NewNode0(op.Leaf, dtype, shape, nil) }
 
@@ -454,6 +485,8 @@ func (in Input) Fill(rng *rand.Rand, dtype ir.DType, shape ir.Shape) *Array {
 			a.Data[i] = float64(rng.IntN(in.Limit))
 		case Truth:
 			a.Data[i] = float64(rng.IntN(2))
+		case Special:
+			a.Data[i] = specials[(i*7+rng.IntN(2))%len(specials)]
 		}
 	}
 	switch in.Values {

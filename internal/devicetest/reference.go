@@ -116,6 +116,21 @@ func wrap(v float64, dtype ir.DType) float64 {
 	return v
 }
 
+// larger and smaller give NaN if either is; math.Max(+Inf, NaN) does not.
+func larger(a, b float64) float64 {
+	if a != a || b != b {
+		return math.NaN()
+	}
+	return math.Max(a, b)
+}
+
+func smaller(a, b float64) float64 {
+	if a != a || b != b {
+		return math.NaN()
+	}
+	return math.Min(a, b)
+}
+
 func truth(b bool) float64 {
 	if b {
 		return 1
@@ -223,8 +238,8 @@ var elementwise = map[ir.Op]func(ir.DType, []float64) float64{
 		}
 		return m
 	},
-	op.Maximum: pair(func(a, b float64) float64 { return math.Max(a, b) }),
-	op.Minimum: pair(func(a, b float64) float64 { return math.Min(a, b) }),
+	op.Maximum: pair(larger),
+	op.Minimum: pair(smaller),
 	op.Eq:      compare(func(a, b float64) bool { return a == b }),
 	op.Ne:      compare(func(a, b float64) bool { return a != b }),
 	op.Lt:      compare(func(a, b float64) bool { return a < b }),

@@ -71,6 +71,9 @@ func Origin(n *ir.Node) string {
 	if row.Function {
 		return "lt." + row.API
 	}
+	if id >= Normal && id <= Permutation {
+		return "Rand." + row.API
+	}
 	return "." + row.API
 }
 
