@@ -52,11 +52,11 @@ func weights[T floating](p *heads, w, q, k []T, mask unsafe.Pointer, b, h, i int
 	keys := k[(b*p.hk+h/(p.h/p.hk))*p.s*p.d:]
 	for j := range w[:n] {
 		key := keys[j*p.d:][:p.d]
-		var sum T
+		sum := 0.0
 		for l, x := range query {
-			sum += x * key[l]
+			sum += float64(x) * float64(key[l])
 		}
-		w[j] = sum * scale
+		w[j] = T(sum) * scale
 	}
 	clear(w[n:])
 	if mask != nil {
@@ -268,24 +268,26 @@ func attentionGradOf[T floating](r *run, s *plan.Step) kernel {
 				query := (b*p.h+h)*p.t + i
 				weights(p, w, q, k, p.maskAt(r), b, h, i)
 				gq := g[query*p.dv:][:p.dv]
-				var mean T
+				mean := 0.0 // in double precision, since dw - mean cancels
 				for j, c := range w {
 					dw[j] = 0
 					if c == 0 {
 						continue
 					}
 					key := kv*p.s + j
+					sum := 0.0
 					for l, y := range gq {
-						dw[j] += y * v[key*p.dv+l]
+						sum += float64(y) * float64(v[key*p.dv+l])
 						dv[key*p.dv+l] += c * y
 					}
-					mean += dw[j] * c
+					dw[j] = T(sum)
+					mean += float64(dw[j]) * float64(c)
 				}
 				for j, c := range w {
 					if c == 0 {
 						continue
 					}
-					ds := c * (dw[j] - mean) * T(p.a.Scale)
+					ds := c * T(float64(dw[j])-mean) * T(p.a.Scale)
 					key := kv*p.s + j
 					for l := range p.d {
 						dq[query*p.d+l] += ds * k[key*p.d+l]
