@@ -23,7 +23,8 @@ func Slice(s []float32, n int) Matrix { return Matrix{unsafe.Pointer(unsafe.Slic
 // T returns the transpose, without copying.
 func (m Matrix) T() Matrix { return Matrix{m.Data, m.ColStride, m.RowStride} }
 
-// at returns the address of element (i, j).
+// at returns the address of element (i, j), which must exist: an address beside the
+// memory of a matrix, even unused, would mislead the collector.
 func (m Matrix) at(i, j int) unsafe.Pointer {
 	return unsafe.Add(m.Data, 4*(i*m.RowStride+j*m.ColStride))
 }
@@ -121,13 +122,11 @@ func (q *PackedB) panel(k0, kc, j int) unsafe.Pointer {
 
 func (q *PackedB) fill(p *pool.Pool, b Matrix) {
 	n := q.blocks * q.panels()
-	if n == 0 {
+	if n == 0 || q.K == 0 {
 		return
 	}
 	if q.plain {
-		if q.K > 0 {
-			packPanel(q.mem.Pointer(), q.N, b, 0, q.K, 0, q.N)
-		}
+		packPanel(q.mem.Pointer(), q.N, b, 0, q.K, 0, q.N)
 		return
 	}
 	group := max(1, n/(8*p.Threads()))
@@ -143,6 +142,9 @@ func (q *PackedB) fill(p *pool.Pool, b Matrix) {
 func (q *PackedB) packOne(b Matrix, from Source, i int) {
 	block, j := i/q.panels(), i%q.panels()
 	k0, k1 := cut(q.K, q.blocks, block), cut(q.K, q.blocks, block+1)
+	if k0 == k1 {
+		return
+	}
 	if from != nil {
 		j0, j1 := j*q.kern.nr, min(q.N, (j+1)*q.kern.nr)
 		dst := unsafe.Slice((*float32)(q.panel(k0, k1-k0, j)), (k1-k0)*q.kern.nr)
@@ -158,6 +160,9 @@ func (q *PackedB) packOne(b Matrix, from Source, i int) {
 // packPanel copies rows k0…k1 and columns j0…j1 of b to rows of nr elements, padded with zeros.
 func packPanel(dst unsafe.Pointer, nr int, b Matrix, k0, k1, j0, j1 int) {
 	cols := j1 - j0
+	if k0 >= k1 || cols <= 0 {
+		return
+	}
 	d := unsafe.Slice((*float32)(dst), (k1-k0)*nr)
 	switch {
 	case b.ColStride == 1:
@@ -177,6 +182,9 @@ func packPanel(dst unsafe.Pointer, nr int, b Matrix, k0, k1, j0, j1 int) {
 // transpose copies element (k, j) of b to d[(k-k0)·ld + j-j0]. It walks some columns
 // at once, so that both sides are read and written in runs.
 func transpose(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) {
+	if k0 >= k1 {
+		return
+	}
 	j := j0
 	if whole := (k1 - k0) / 8 * 8; active.transpose != nil && b.RowStride == 1 && whole > 0 {
 		for ; j+8 <= j1; j += 8 {
