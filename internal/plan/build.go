@@ -1,19 +1,3 @@
-// Package plan turns a graph of nodes into a plan: steps in order over numbered
-// buffers, which a device compiles and runs. The work is done by named passes,
-// each a plain function in a file of its own, over a flat graph of values:
-//
-//	products  sums of matrix products and LoRA linears become one op
-//	cse       equal values are computed once
-//	simplify  identities that hold exactly
-//	dead      what no output needs is dropped
-//	views     reshapes, transposes, slices, broadcasts become strides
-//	fuse      values are grouped into steps
-//	order     steps are put in order
-//	emit      steps over buffers
-//	batch     updates of many parameters become one step
-//	memory    temporaries are placed in one arena
-//
-// Plans are cached by the structure of the graph, see [Cache].
 package plan
 
 import (
