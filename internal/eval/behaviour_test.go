@@ -301,6 +301,25 @@ func TestReleaseFreesAtOnce(t *testing.T) {
 	}
 }
 
+func TestReleaseWaitsForEvaluationsInProgress(t *testing.T) {
+	for range 50 {
+		x := wave(200, 200)
+		y := matmul(op.Unary(op.Tanh, matmul(x, x)), x)
+		p := eval.Async(ctx, y)
+		z := op.Unary(op.Neg, y)
+		q := eval.Async(ctx, z)
+		eval.Release(x)
+		if err := p.Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		eval.Release(y)
+		if err := q.Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		eval.Release(z)
+	}
+}
+
 func TestMemoryLimitNamesTheStep(t *testing.T) {
 	runtime.GC()
 	time.Sleep(10 * time.Millisecond)

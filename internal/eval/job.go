@@ -275,11 +275,6 @@ func (j *job) run() *ir.Error {
 			return dependency(d.err)
 		}
 	}
-	for _, v := range j.match.Values {
-		if v.Err != nil {
-			return dependency(v.Err)
-		}
-	}
 	p := j.match.Plan
 	if p.Arena > 0 {
 		arena, err := allocate(j.dev, p.Arena)
