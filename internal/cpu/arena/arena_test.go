@@ -25,6 +25,7 @@ func TestClasses(t *testing.T) {
 }
 
 func TestAllocFree(t *testing.T) {
+	const step = Align // blocks differ by whole multiples of it
 	var a Arena
 	seen := map[unsafe.Pointer]bool{}
 	var blocks []Block
@@ -37,16 +38,20 @@ func TestAllocFree(t *testing.T) {
 			t.Fatalf("block %d at %p", i, b.Pointer())
 		}
 		seen[b.Pointer()] = true
-		for j := range b.Bytes() {
+		for j := 0; j < b.Size(); j += step {
 			b.Bytes()[j] = byte(i)
 		}
+		b.Bytes()[b.Size()-1] = byte(i)
 		blocks = append(blocks, b)
 	}
 	for i, b := range blocks {
-		for _, v := range b.Bytes() {
-			if v != byte(i) {
+		for j := 0; j < b.Size(); j += step {
+			if b.Bytes()[j] != byte(i) {
 				t.Fatalf("block %d was overwritten", i)
 			}
+		}
+		if b.Bytes()[b.Size()-1] != byte(i) {
+			t.Fatalf("the end of block %d was overwritten", i)
 		}
 		a.Free(b)
 	}

@@ -24,13 +24,13 @@ func eachRowLevel(t *testing.T, f func(t *testing.T)) {
 var rowLengths = []int{1, 2, 3, 7, 8, 15, 16, 17, 31, 48, 63, 64, 65, 100, 128, 511, 512, 1000, 1040, 33000}
 
 // near fails if got is farther from want than a relative and an absolute bound.
-func near(t *testing.T, what string, got float32, want, relative, absolute float64) {
+func near(t *testing.T, what string, got float32, want, relative, absolute float64, where ...int) {
 	t.Helper()
 	if math.IsNaN(want) && got != got || float64(got) == want {
 		return
 	}
 	if !(math.Abs(float64(got)-want) <= relative*math.Abs(want)+absolute) {
-		t.Fatalf("%s: %v, want %v", what, got, want)
+		t.Fatalf("%s%v: %v, want %v", what, where, got, want)
 	}
 }
 
@@ -128,16 +128,15 @@ func TestSoftmaxFamily(t *testing.T) {
 				near(t, what+"logsumexp", lse[i], ref, 1e-6, 1e-6)
 				for j, v := range row {
 					p := math.Exp(float64(v)-float64(top)) / sum
-					at := fmt.Sprintf("%s[%d] ", what, j)
-					near(t, at+"softmax", y[i*(n+pad)+j], p, 1e-5, 1e-38) // x - max is rounded
-					near(t, at+"logsoftmax", l[i*(n+pad)+j], float64(v)-float64(top)-math.Log(sum), 1e-6, 1e-5)
+					near(t, what+"softmax", y[i*(n+pad)+j], p, 1e-5, 1e-38, j) // x - max is rounded
+					near(t, what+"logsoftmax", l[i*(n+pad)+j], float64(v)-float64(top)-math.Log(sum), 1e-6, 1e-5, j)
 					want := p
 					if labels[i] == 77777 {
 						want = 0
 					} else if int64(j) == labels[i] {
 						want = p - 1
 					}
-					near(t, at+"gradient", g[i*(n+pad)+j], want*.25, 1e-5, 1e-7)
+					near(t, what+"gradient", g[i*(n+pad)+j], want*.25, 1e-5, 1e-7, j)
 				}
 				want := 0.0
 				if labels[i] != 77777 {
@@ -223,7 +222,7 @@ func TestAdamW(t *testing.T) {
 					vr[i] = .999*vr[i] + .001*x*x
 					mh, vh := mr[i]/(1-math.Pow(.9, float64(a.Step))), vr[i]/(1-math.Pow(.999, float64(a.Step)))
 					wr[i] = wr[i] - 1e-2*.1*wr[i] - 1e-2*mh/(math.Sqrt(vh)+1e-8)
-					near(t, fmt.Sprintf("step %d weight %d", a.Step, i), w[i], wr[i], 2e-6, 1e-6)
+					near(t, "step, weight ", w[i], wr[i], 2e-6, 1e-6, a.Step, i)
 				}
 			}
 		}
@@ -274,10 +273,11 @@ func TestRowTwins(t *testing.T) {
 							a.s = [8]float32{.9, .1, .99, .01, .999, .001, 1, 1e-8}
 							run(&a)
 						}
+						what := fmt.Sprintf("%s n=%d special %v: operand, element ", rowKernelNames[k], n, special)
 						for i := range bufs[0] {
 							for j := range bufs[0][i] {
 								g, w := bufs[0][i][j], bufs[1][i][j]
-								near(t, fmt.Sprintf("%s n=%d special %v: operand %d [%d]", rowKernelNames[k], n, special, i, j), g, float64(w), 2e-5, 2e-5)
+								near(t, what, g, float64(w), 2e-5, 2e-5, i, j)
 							}
 						}
 					}
