@@ -89,12 +89,20 @@ func (x *Tensor) Var(axes ...int) *Tensor {
 	return via(op.Var, d.Square().Mean(a...), x)
 }
 
-// Std is the square root of Var.
-func (x *Tensor) Std(axes ...int) *Tensor { return via(op.Std, x.Var(axes...).Sqrt(), x) }
+// Std is the square root of Var; its derivative at 0 is 0.
+func (x *Tensor) Std(axes ...int) *Tensor { return via(op.Std, root(x.Var(axes...)), x) }
+
+// root is √x of a sum of squares, with derivative 0 at 0, where all of the
+// squares are 0 (PyTorch's choice): that of Sqrt is infinite.
+func root(x *Tensor) *Tensor {
+	zero := x.Eq(0)
+	return Where(zero, 0, Where(zero, 1, x).Sqrt())
+}
 
 // Norm is the Euclidean norm √Σx² over the axes (of a matrix: Frobenius).
+// Its derivative at 0 is 0.
 func (x *Tensor) Norm(axes ...int) *Tensor {
-	return via(op.Norm2, x.floating("Norm").Square().Sum(axes...).Sqrt(), x)
+	return via(op.Norm2, root(x.floating("Norm").Square().Sum(axes...)), x)
 }
 
 // LogSumExp is log Σeˣ over the axes, without overflow.

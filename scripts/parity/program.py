@@ -19,6 +19,7 @@ WEIGHTS = 32  # inputs of a case from this number on are the weights of its outp
 LOSS = 32  # units of the largest element (or of 1) that PyTorch's own loss may widen the tolerance
 FLOOR = 1e-3  # a smaller largest element counts as this: gradients that are 0 but for rounding
 EPSILON = {"f32": 2.0**-23, "f16": 2.0**-10, "bf16": 2.0**-7, "f64": 2.0**-52}
+SATURATING = ("tanh", "sigmoid", "softmax", "attention")  # their derivative is a difference of numbers near 1
 H = 1e-6  # relative perturbation that measures conditioning
 
 
@@ -183,6 +184,11 @@ def expected(case, number, limit):
             noise = rough.get((kind, i), 0.0)
             if noise > limit * max(largest, FLOOR):
                 raise Rejected(f"{kind} {i}: conditioning {noise:.3g} for a largest element of {largest:.3g}")
+            if kind == "grad" and any(step["op"] in SATURATING for step in case["code"]):
+                noise = max(noise, 0.5)
             noise = max(noise, min(lost.get((kind, i), 0.0), LOSS * max(largest, 1.0)))
+            if dtype == "f64" and any(s["dtype"] == "f32" for s in case["in"]):
+                # computed from f32: its unit is that of f32
+                noise = (noise + 4 * largest) * EPSILON["f32"] / EPSILON["f64"]
         results.append((kind, i, dtype, t, noise))
     return results

@@ -31,11 +31,38 @@ func globalNorm(grads []*lt.Tensor) *lt.Tensor {
 	if len(grads) == 0 {
 		return lt.Full(0.0)
 	}
+	dtype := lt.F32
+	for _, g := range grads {
+		if g.DType() == lt.F64 {
+			dtype = lt.F64
+		}
+	}
 	parts := make([]*lt.Tensor, len(grads))
 	for i, g := range grads {
-		parts[i] = g.Cast(lt.F32).Square().Sum()
+		parts[i] = g.Cast(dtype).Square().Sum()
 	}
 	return lt.Stack(0, parts...).Sum().Sqrt()
+}
+
+// constant is a number that changes from step to step, such as the learning
+// rate: a tensor, so that the plan stays the same. Parameters of f64 get it in
+// f64, others in f32.
+type constant struct {
+	value        float64
+	single, wide *lt.Tensor
+}
+
+func (c *constant) of(p *lt.Tensor) *lt.Tensor {
+	if p.DType() == lt.F64 {
+		if c.wide == nil {
+			c.wide = lt.From(c.value)
+		}
+		return c.wide
+	}
+	if c.single == nil {
+		c.single = lt.Of(c.value).Reshape()
+	}
+	return c.single
 }
 
 // base is what all optimisers have.
@@ -258,7 +285,7 @@ func (o *SGD) Step(ps *Params, grads []*lt.Tensor) {
 	given := grads
 	rate, params, grads, norm := c.begin(name, ps, grads)
 	var slots, values []*lt.Tensor
-	lr := lt.Of(rate).Reshape()
+	lr := &constant{value: rate}
 	for i, p := range params {
 		g := grads[i]
 		if o.WeightDecay != 0 {
@@ -274,7 +301,7 @@ func (o *SGD) Step(ps *Params, grads []*lt.Tensor) {
 				g = v
 			}
 		}
-		slots, values = append(slots, p), append(values, p.Sub(g.Mul(lr)).Cast(p.DType()))
+		slots, values = append(slots, p), append(values, p.Sub(g.Mul(lr.of(p))).Cast(p.DType()))
 	}
 	c.commit(name, slots, values, given, norm)
 }
@@ -305,7 +332,7 @@ func (o *Lion) Step(ps *Params, grads []*lt.Tensor) {
 	given := grads
 	rate, params, grads, norm := c.begin(name, ps, grads)
 	var slots, values []*lt.Tensor
-	lr := lt.Of(rate).Reshape()
+	lr := &constant{value: rate}
 	for i, p := range params {
 		g := grads[i]
 		m := o.moments.of(p, p.Shape())[0]
@@ -314,7 +341,7 @@ func (o *Lion) Step(ps *Params, grads []*lt.Tensor) {
 			u = u.Add(p.Mul(o.WeightDecay))
 		}
 		slots = append(slots, p, m)
-		values = append(values, p.Sub(u.Mul(lr)).Cast(p.DType()), m.Mul(b2).Add(g.Mul(1-b2)).Cast(m.DType()))
+		values = append(values, p.Sub(u.Mul(lr.of(p))).Cast(p.DType()), m.Mul(b2).Add(g.Mul(1-b2)).Cast(m.DType()))
 	}
 	c.commit(name, slots, values, given, norm)
 }
@@ -345,11 +372,12 @@ func (o *Adafactor) Step(ps *Params, grads []*lt.Tensor) {
 	eps, threshold := or(o.Eps, 1e-30), or(o.Threshold, 1)
 	given := grads
 	rate, params, grads, norm := c.begin(name, ps, grads)
-	beta := lt.Of(1 - math.Pow(float64(c.step+1), -or(o.Decay, 0.8))).Reshape()
+	beta := &constant{value: 1 - math.Pow(float64(c.step+1), -or(o.Decay, 0.8))}
 	mix := func(old, now *lt.Tensor) *lt.Tensor {
-		return old.Mul(beta).Add(now.Mul(beta.Neg().Add(1))).Cast(old.DType())
+		b := beta.of(old)
+		return old.Mul(b).Add(now.Mul(b.Neg().Add(1))).Cast(old.DType())
 	}
-	lr := lt.Of(rate).Reshape()
+	lr := &constant{value: rate}
 	var slots, values []*lt.Tensor
 	for i, p := range params {
 		g := grads[i]
@@ -370,9 +398,9 @@ func (o *Adafactor) Step(ps *Params, grads []*lt.Tensor) {
 			slots, values = append(slots, s...), append(values, v)
 		}
 		u = u.Div(u.Square().Mean().Sqrt().Div(threshold).Maximum(1))
-		next := p.Sub(u.Mul(lr))
+		next := p.Sub(u.Mul(lr.of(p)))
 		if o.WeightDecay != 0 {
-			next = next.Sub(p.Mul(o.WeightDecay).Mul(lr))
+			next = next.Sub(p.Mul(o.WeightDecay).Mul(lr.of(p)))
 		}
 		slots, values = append(slots, p), append(values, next.Cast(p.DType()))
 	}
@@ -405,7 +433,7 @@ func (o *Muon) Step(ps *Params, grads []*lt.Tensor) {
 	momentum := or(o.Momentum, 0.95)
 	given := grads
 	rate, params, grads, norm := c.begin(name, ps, grads)
-	lr := lt.Of(rate).Reshape()
+	lr := &constant{value: rate}
 	var slots, values, rest []*lt.Tensor
 	others := &Params{byName: map[string]*lt.Tensor{}, frozen: map[string]bool{}}
 	for i, p := range params {
@@ -420,9 +448,9 @@ func (o *Muon) Step(ps *Params, grads []*lt.Tensor) {
 		v := m.Mul(momentum).Add(grads[i])
 		u := orthogonal(grads[i].Add(v.Mul(momentum)), o.Iterations)
 		u = u.Mul(math.Sqrt(math.Max(1, float64(shape[0])/float64(shape[1]))))
-		next := p.Sub(u.Mul(lr))
+		next := p.Sub(u.Mul(lr.of(p)))
 		if o.WeightDecay != 0 {
-			next = next.Sub(p.Mul(o.WeightDecay).Mul(lr))
+			next = next.Sub(p.Mul(o.WeightDecay).Mul(lr.of(p)))
 		}
 		slots, values = append(slots, p, m), append(values, next.Cast(p.DType()), v.Cast(m.DType()))
 	}

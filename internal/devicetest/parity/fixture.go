@@ -188,7 +188,7 @@ func (r *Result) read(b []byte) (rest []byte, err error) {
 	if !ok {
 		return nil, fmt.Errorf("unknown storage %q", r.Store)
 	}
-	if len(b) < n*s.size {
+	if n < 0 || n > len(b) || len(b) < n*s.size {
 		return nil, errors.New("the data is cut off")
 	}
 	r.Data = make([]float64, n)
