@@ -1,9 +1,13 @@
 package jupyterlab
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/draw"
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,32 +80,83 @@ func (p *page) wait(expression string, timeout time.Duration) {
 			return
 		}
 		if p.ctx.Err() != nil || time.Now().After(deadline) {
-			p.shoot("failed", 1800)
+			p.shoot("failed")
 			p.t.Fatalf("still false after %v: %s (%v)", timeout, expression, err)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
+func (p *page) resize(height int64) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(width, height)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // shoot writes a picture of the page, if LORIS_SCREENSHOTS names a folder.
-func (p *page) shoot(name string, height int64) {
+func (p *page) shoot(name string) {
 	dir := os.Getenv("LORIS_SCREENSHOTS")
 	if dir == "" {
 		return
 	}
-	if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(width, height)); err != nil {
-		p.t.Error(err)
+	p.run(`document.querySelectorAll('.jp-WindowedPanel-outer').forEach(e => { e.scrollTop = 0 })`)
+	time.Sleep(time.Second) // for the page to have been painted
+	p.write(name, chromedp.CaptureScreenshot())
+}
+
+// shootOutput writes a picture of the outputs of the n-th code cell, from 1, at
+// twice the size, if LORIS_SCREENSHOTS names a folder.
+func (p *page) shootOutput(n int, name string) {
+	if os.Getenv("LORIS_SCREENSHOTS") == "" {
 		return
 	}
-	time.Sleep(time.Second) // for the page to lay itself out anew
-	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	p.run(fmt.Sprintf(`Array.from(document.querySelectorAll('.jp-CodeCell'))[%d].querySelector('.jp-OutputArea').id = 'picture'`, n-1))
+	defer p.run(`document.getElementById('picture').removeAttribute('id')`)
+	p.write(name, func(ctx context.Context, target *chromedp.Target) ([]byte, error) {
+		b, err := chromedp.ScreenshotScale("#picture", 2)(ctx, target)
+		if err != nil {
+			return nil, err
+		}
+		return trim(b, 24)
+	})
+}
+
+func (p *page) write(name string, picture chromedp.Action[[]byte]) {
+	p.t.Helper()
+	b, err := chromedp.Run(p.ctx, picture)
 	if err != nil {
 		p.t.Error(err)
 		return
 	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(os.Getenv("LORIS_SCREENSHOTS"), name+".png"), b, 0o644); err != nil {
 		p.t.Error(err)
 	}
+}
+
+// trim cuts the empty border of a PNG down to a margin.
+func trim(b []byte, margin int) ([]byte, error) {
+	picture, err := png.Decode(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	whole := picture.Bounds()
+	paper := picture.At(whole.Max.X-1, whole.Max.Y-1)
+	var inked image.Rectangle
+	for y := whole.Min.Y; y < whole.Max.Y; y++ {
+		for x := whole.Min.X; x < whole.Max.X; x++ {
+			if picture.At(x, y) != paper {
+				inked = inked.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	kept := inked.Inset(-margin).Intersect(whole)
+	out := image.NewRGBA(image.Rectangle{Max: kept.Size()})
+	draw.Draw(out, out.Bounds(), picture, kept.Min, draw.Src)
+	var trimmed bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	err = encoder.Encode(&trimmed, out)
+	return trimmed.Bytes(), err
 }
 
 // JavaScript names of the open notebook and its kernel. The shell has no
@@ -121,6 +176,7 @@ func (p *page) open(base, notebook string) {
 	p.navigate(base + "/lab/workspaces/" + strings.TrimSuffix(notebook, ".ipynb") + "/tree/" + notebook + "?token=" + token)
 	p.wait(idle, 90*time.Second)
 	p.run(`window.jupyterapp.shell.activateById(` + panel + `.id)`)
+	p.resize(9000) // all cells in view, for pictures of the whole notebook
 }
 
 // start begins to run all cells.

@@ -2,6 +2,7 @@ package jupyterlab
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,11 +21,12 @@ const (
 var notebooks = []struct {
 	name                             string
 	graphs, charts, tables, heatMaps int
-	live                             bool // a bar and a curve that move while a cell runs
+	live                             bool  // a bar and a curve that move while a cell runs
+	pictures                         []int // code cells that shootOutput takes for docs/images
 }{
-	{name: "quickstart", graphs: 3, charts: 1, tables: 1, heatMaps: 4, live: true},
-	{name: "lora_lazy_vs_eager", graphs: 1, charts: 1, tables: 3},
-	{name: "train_lora", graphs: 1, charts: 1, live: true},
+	{name: "quickstart", graphs: 3, charts: 1, tables: 1, heatMaps: 4, live: true, pictures: []int{8, 9, 11, 12, 16}},
+	{name: "lora_lazy_vs_eager", graphs: 1, charts: 1, tables: 3, pictures: []int{3, 4, 6}},
+	{name: "train_lora", graphs: 1, charts: 1, live: true, pictures: []int{4, 5, 8}},
 }
 
 func TestNotebooksRunInJupyterLab(t *testing.T) {
@@ -61,7 +63,10 @@ func TestNotebooksRunInJupyterLab(t *testing.T) {
 			for _, theme := range []string{"Light", "Dark"} {
 				p.theme(theme)
 				p.checkLayout(theme, labOutputs)
-				p.shoot(nb.name+"-"+strings.ToLower(theme), 9000)
+				p.shoot(nb.name + "-" + strings.ToLower(theme))
+				for _, n := range nb.pictures {
+					p.shootOutput(n, fmt.Sprintf("%s-%d-%s", nb.name, n, strings.ToLower(theme)))
+				}
 			}
 		})
 	}
@@ -170,7 +175,8 @@ func TestExportedPagesShowGraphsTablesAndCharts(t *testing.T) {
 			t.Errorf("%s: %d tables, want %d or more", where, n, nb.tables)
 		}
 		p.checkLayout(where, exportOutputs)
-		p.shoot("nbconvert-"+nb.name, 9000)
+		p.resize(9000)
+		p.shoot("nbconvert-" + nb.name)
 	}
 }
 
