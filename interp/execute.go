@@ -18,14 +18,19 @@ import (
 func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome {
 	task := run.NewTask(c.ID)
 	task.Output = func(name, text string) { s.options.Sink.Stream(c.ID, name, text) }
+	// The panic of a goroutine is the error of its cell while that runs; later
+	// ones can only be printed.
 	crashed := make(chan *run.Panicking, 1)
+	var ended atomic.Bool
 	task.Crashed = func(p *run.Panicking) {
-		select {
-		case crashed <- p:
-		default:
+		if !ended.Load() {
+			select {
+			case crashed <- p:
+				return
+			default:
+			}
 		}
-		text := s.panicReport(p)
-		task.Print("stderr", report.Plain(text.Traceback)+"\n")
+		task.Print("stderr", report.Plain(s.panicReport(p).Traceback)+"\n")
 	}
 	ctx, why, done := s.limited(ctx)
 	defer done()
@@ -36,6 +41,7 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 		f.Invoke()
 	})
 	stop()
+	ended.Store(true)
 	task.Flush()
 	if p == nil {
 		select {

@@ -27,7 +27,7 @@ func (s *Session) redefined(name string, cell *check.Cell) string {
 			}
 			if _, isType := before.(*types.TypeName); isType {
 				renewed[n], old[before] = true, true
-			} else if types.Identical(now.Type(), before.Type()) {
+			} else if check.SameType(now, before) {
 				continue // it kept its place
 			}
 			changed[n] = true

@@ -87,6 +87,19 @@ func TestMethodAddedInALaterCell(t *testing.T) {
 	)
 }
 
+func TestMethodsOfGenericTypesInLaterCells(t *testing.T) {
+	script(t,
+		[2]string{"type Stack[T any] struct{ xs []T }\nfunc (s *Stack[T]) Push(x T) { s.xs = append(s.xs, x) }\nvar st Stack[string]\nst.Push(\"a\")\nst", "{[a]}"},
+		[2]string{"func (s *Stack[T]) Len() int { return len(s.xs) }\nst.Len()", "1"},
+		[2]string{"func (s Stack[T]) String() string { return fmt.Sprint(\"stack\", s.xs) }\nst", "stack[a]"},
+		[2]string{"func (s *Stack[T]) Len() int { return 10 + len(s.xs) }", ""},
+		[2]string{"st.Len()", "11"},
+		[2]string{"var other Stack[int]; other.Push(3); other", "stack[3]"},
+		[2]string{"func Twice[T ~int | ~string](x T) T { return x + x }\ntw := Twice[int]\ntw(4)", "8"},
+		[2]string{"func Twice[T ~int | ~string](x T) T { return x + x + x }\ntw(4)", "12"},
+	)
+}
+
 func TestFailedCellLeavesNothingBehind(t *testing.T) {
 	script(t,
 		[2]string{"x := 1\nfunc f() int { return x }", ""},
@@ -107,6 +120,8 @@ func TestCellScope(t *testing.T) {
 		[2]string{"str.Repeat(\"ab\", 2);", ""},
 		[2]string{"str.Repeat(\"ab\", 2)", "abab"},
 		[2]string{"if true { goto end }\nfmt.Print(\"skipped\")\nend: fmt.Print(\"end\")", "end"},
+		[2]string{"1 << 70", "~overflows"},
+		[2]string{"'a', 1e3, 1<<62", "97\n1000\n4611686018427387904"},
 		[2]string{"return\nfmt.Print(\"no\")", ""},
 		[2]string{"type Tree[T any] struct { l, r *Tree[T]; v T }\nfunc (t *Tree[T]) add(v T) *Tree[T] { if t == nil { return &Tree[T]{v: v} }; t.r = t.r.add(v); return t }", ""},
 		[2]string{"var tr *Tree[string]; tr = tr.add(\"a\").add(\"b\"); tr.r.v", "b"},

@@ -98,6 +98,7 @@ func New(o Options) (*Session, error) {
 		changes: map[string]change{}, lastRun: map[string]*cellRun{},
 	}
 	s.program = lower.New(packages{}, fset)
+	s.program.UseContext(s.scope.Context)
 	for name, call := range specials {
 		s.program.Special[name] = call
 	}

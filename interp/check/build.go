@@ -349,6 +349,9 @@ func (b *builder) makeRoom() (undo func()) {
 		maps.Copy(m, before)
 		for n, list := range methodsBefore {
 			*methods(n) = list
+			if n.TypeParams().Len() > 0 {
+				resetInstances(b.s.Context, n)
+			}
 		}
 	}
 }
@@ -374,6 +377,9 @@ func (b *builder) dropMethods(before map[string]types.Object) {
 		}
 		b.cell.Methods = true
 		b.cell.Extended = append(b.cell.Extended, tn)
+		if n.TypeParams().Len() > 0 {
+			resetInstances(b.s.Context, n)
+		}
 		list := methods(n)
 		for i, m := range *list {
 			if m.Name() == d.Name.Name {
@@ -410,12 +416,32 @@ func (b *builder) redefineMethods() *Error {
 			continue
 		}
 		now := b.cell.Info.Defs[d.Name].(*types.Func)
-		if !types.Identical(now.Signature(), old.Signature()) || isPointerRecv(now) != isPointerRecv(old) {
+		if !sameSignature(now.Signature(), old.Signature()) || isPointerRecv(now) != isPointerRecv(old) {
 			return &Error{Types: []types.Error{{Fset: b.s.Fset, Pos: d.Name.Pos(), Msg: "method " + d.Name.Name + " was declared with another signature in an earlier cell: declare its type again as well"}}}
 		}
 		b.cell.Redefined[now] = old
 	}
 	return nil
+}
+
+// SameType reports whether what a cell declares can take the place of what an
+// earlier one declared under the same name.
+func SameType(now, old types.Object) bool {
+	f, ok1 := now.(*types.Func)
+	g, ok2 := old.(*types.Func)
+	if ok1 && ok2 && f.Signature().TypeParams().Len() > 0 {
+		return f.Signature().TypeParams().Len() == g.Signature().TypeParams().Len() && types.TypeString(f.Type(), nil) == types.TypeString(g.Type(), nil)
+	}
+	return types.Identical(now.Type(), old.Type())
+}
+
+// sameSignature compares the signatures of two methods. Type parameters of
+// their receivers are the same if they are called the same.
+func sameSignature(a, b *types.Signature) bool {
+	if a.RecvTypeParams().Len() == 0 || a.RecvTypeParams().Len() != b.RecvTypeParams().Len() {
+		return types.Identical(a, b)
+	}
+	return types.TypeString(a, nil) == types.TypeString(b, nil)
 }
 
 func isPointerRecv(f *types.Func) bool {

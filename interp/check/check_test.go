@@ -53,6 +53,29 @@ func TestScopeAccess(t *testing.T) {
 	}
 }
 
+func TestMethodOfInstantiatedType(t *testing.T) {
+	s := newTestSession()
+	for _, src := range []string{
+		"type G[T any] struct{ v T }\nfunc (g G[T]) A() T { return g.v }\nvar g G[int]\ng.A()",
+		"func (g *G[T]) B(x T) { g.v = x }\ng.B(3); g.A()",
+		"func (g G[T]) A() T { return g.v }\ng.A()",
+		"var h G[string]; h.B(h.A())",
+	} {
+		if _, err := s.Check("cell", []byte(src)); err != nil {
+			t.Fatalf("%s: %v", src, err)
+		}
+	}
+	if _, err := s.Check("cell", []byte("func (g G[T]) C() {}\ng.C(1)")); err == nil {
+		t.Fatal("no error")
+	}
+	if _, err := s.Check("cell", []byte("g.C()")); err == nil {
+		t.Fatal("a failed cell left a method")
+	}
+	if _, err := s.Check("cell", []byte("g.A(); g.B(1)")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func FuzzSplit(f *testing.F) {
 	for _, src := range []string{
 		"x := 1\nfunc f() {}\nf()", "func() {}()", "for i := 0; i < 3; i++ {}", "if x := 1; x > 0 {} else if y := 2; y > 0 {}",

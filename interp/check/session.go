@@ -19,6 +19,7 @@ type Session struct {
 	Fset    *token.FileSet
 	Pkg     *types.Package
 	Resolve Resolver
+	Context *types.Context // of all instances of generic types
 	checker *types.Checker
 	info    *types.Info
 	imports map[string]string // name -> path, of earlier cells
@@ -82,7 +83,8 @@ func New(fset *token.FileSet, imp types.Importer, resolve Resolver) *Session {
 	s := &Session{Fset: fset, Pkg: types.NewPackage("main", "main"), Resolve: resolve, imports: map[string]string{}, imp: imp}
 	s.info = new(types.Info)
 	s.freshInfo()
-	conf := &types.Config{Importer: imp, GoVersion: "go1.26", Error: func(err error) {
+	s.Context = types.NewContext()
+	conf := &types.Config{Importer: imp, Context: s.Context, GoVersion: "go1.26", Error: func(err error) {
 		if te, ok := err.(types.Error); ok {
 			s.errs = append(s.errs, te)
 		}
@@ -144,6 +146,7 @@ func (s *Session) Check(name string, src []byte) (cell *Cell, err error) {
 				s.errs = append(s.errs, types.Error{Fset: s.Fset, Pos: token.NoPos, Msg: fmt.Sprintf("internal error of the type checker: %v", r)})
 			}
 		}()
+		keepContext(s.checker, s.Context)
 		s.checker.Files([]*ast.File{b.file})
 	}()
 	forgetChecked(s.checker, s.Pkg.Scope())

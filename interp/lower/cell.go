@@ -2,8 +2,10 @@ package lower
 
 import (
 	"go/ast"
+	"go/constant"
 	"go/token"
 	"go/types"
+	"math"
 	"unsafe"
 
 	"loris/interp/check"
@@ -30,6 +32,10 @@ func (p *Program) Cell(name string, cell *check.Cell) (out *Cell, err error) {
 	defer p.mu.Unlock()
 	p.defines = nil
 	err = p.guarded(func() {
+		if cell.Methods { // before anything is made of these types
+			p.Types.Renew()
+			p.dispatch.Clear()
+		}
 		for name, old := range cell.Replaced {
 			p.replace(old, name, cell)
 		}
@@ -49,6 +55,10 @@ func (p *Program) Cell(name string, cell *check.Cell) (out *Cell, err error) {
 				if d.Recv == nil && d.Name.Name == "init" {
 					inits = append(inits, p.instance(f, nil))
 				}
+			} else if fn := p.funcs[f]; fn != nil { // it replaces one that has instances
+				for _, i := range fn.instances {
+					p.pending = append(p.pending, func() { p.compile(f, i) })
+				}
 			}
 		}
 		for _, f := range todo {
@@ -67,10 +77,6 @@ func (p *Program) Cell(name string, cell *check.Cell) (out *Cell, err error) {
 	for _, d := range p.defines {
 		d.fn.Define(d.code)
 	}
-	if cell.Methods {
-		p.Types.Renew()
-		p.dispatch.Clear()
-	}
 	return out, nil
 }
 
@@ -83,7 +89,7 @@ func (p *Program) replace(old types.Object, name string, cell *check.Cell) {
 			now = o
 		}
 	}
-	if now == nil || !types.Identical(now.Type(), old.Type()) {
+	if now == nil || !check.SameType(now, old) {
 		return
 	}
 	switch now := now.(type) {
@@ -92,7 +98,7 @@ func (p *Program) replace(old types.Object, name string, cell *check.Cell) {
 			p.ShareGlobal(now, old)
 		}
 	case *types.Func:
-		if old, ok := old.(*types.Func); ok && now.Signature().TypeParams().Len() == 0 {
+		if old, ok := old.(*types.Func); ok {
 			p.Rebind(now, old)
 		}
 	}
@@ -224,6 +230,7 @@ func (c *compiler) showValue(e ast.Expr, out *Cell) step {
 	if c.info.Types[e].IsNil() {
 		return nothing
 	}
+	c.checkShown(e)
 	v := c.expr(e)
 	keep := func(v value) func(*frame) {
 		rt := c.rtype(v.typ)
@@ -252,6 +259,30 @@ func (c *compiler) showValue(e ast.Expr, out *Cell) step {
 		v = c.constant(types.Default(v.typ), v.con)
 	}
 	return simply(keep(v))
+}
+
+// checkShown refuses a constant that does not fit the type it would be shown
+// as; go/types leaves that open for a constant that nothing uses.
+func (c *compiler) checkShown(e ast.Expr) {
+	tv := c.info.Types[e]
+	b, ok := tv.Type.(*types.Basic)
+	if !ok || tv.Value == nil || b.Info()&types.IsUntyped == 0 {
+		return
+	}
+	fits := true
+	switch b.Kind() {
+	case types.UntypedInt:
+		_, fits = constant.Int64Val(constant.ToInt(tv.Value))
+	case types.UntypedRune:
+		n, exact := constant.Int64Val(constant.ToInt(tv.Value))
+		fits = exact && n == int64(int32(n))
+	case types.UntypedFloat:
+		x, _ := constant.Float64Val(tv.Value)
+		fits = !math.IsInf(x, 0)
+	}
+	if !fits {
+		c.fail(e.Pos(), "cannot use %s (untyped constant %s) as %s value: it overflows", types.ExprString(e), tv.Value, types.Default(b))
+	}
 }
 
 // defineGlobals runs a definition at the top level of a cell.

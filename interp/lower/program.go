@@ -111,6 +111,10 @@ func New(pkgs Packages, fset *token.FileSet) *Program {
 	return p
 }
 
+// UseContext makes the program share instances of generic types with the
+// checker.
+func (p *Program) UseContext(ctx *types.Context) { p.context = ctx }
+
 // Global returns the place of a package-level variable, made on first use.
 func (p *Program) Global(v *types.Var) *Global {
 	if g := p.globals[v]; g != nil {
