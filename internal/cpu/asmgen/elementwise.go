@@ -64,6 +64,7 @@ var functions = []function{
 	unary("Ceil", func(b *builder, x value) value { return b.add(opCeil, 0, x) }),
 	unary("Trunc", func(b *builder, x value) value { return b.add(opTrunc, 0, x) }),
 	unary("Round", func(b *builder, x value) value { return b.add(opRound, 0, x) }),
+	{"Pow", []elem{f32, f32}, f32, func(b *builder, x []value) value { return b.pow(x[0], x[1]) }},
 	unary("Exp", (*builder).exp),
 	unary("Expm1", (*builder).expm1),
 	unary("Log", (*builder).log),

@@ -93,6 +93,16 @@ var (
 		})
 	}, func(f float64) float64 { return f * f }, math.Sqrt2/2-1, math.Sqrt2-1, 7)
 
+	// (artanh(s)/s - 1 - s²/3) / s⁴ in s², for s = f/(2+f) and the f above
+	atanhTail = fit(func(w float64) float64 {
+		t := 1.0
+		return series(func(k int) float64 {
+			v := t / float64(2*k+5)
+			t *= w
+			return v
+		})
+	}, one, 0, .0295, 3)
+
 	// (sin x - x) / x³ in x²
 	sinTail = fit(func(s float64) float64 {
 		t := -1.0 / 6

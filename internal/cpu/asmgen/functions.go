@@ -95,6 +95,82 @@ func (b *builder) log(x value) value {
 	return b.logSpecial(x, b.logOf(e, f))
 }
 
+// pair is a number as the sum of two floats, the second a correction of the first.
+type pair struct{ hi, lo value }
+
+// split64 is a constant as a pair.
+func (b *builder) split64(c float64) pair {
+	hi := float64(float32(c))
+	return pair{b.f(hi), b.f(c - hi)}
+}
+
+// addPairs is x + y for |x| ≥ |y|, or x = 0.
+func (b *builder) addPairs(x, y pair) pair {
+	hi := b.plus(x.hi, y.hi)
+	return pair{hi, b.plus(b.plus(b.minus(x.hi, hi), y.hi), b.plus(x.lo, y.lo))}
+}
+
+// timesPairs is x·y.
+func (b *builder) timesPairs(x, y pair) pair {
+	hi := b.times(x.hi, y.hi)
+	lo := b.fma(x.lo, y.hi, b.add(opFMS, 0, x.hi, y.hi, hi))
+	return pair{hi, b.fma(x.hi, y.lo, lo)}
+}
+
+// log2Pair is log₂(x) of positive finite x, within 2⁻³⁴ of its value: for s = f/(2+f),
+// log(1+f) = 2s + 2s·s²·(1/3 + s²/5 + …).
+func (b *builder) log2Pair(x value) pair {
+	e, f := b.logParts(x)
+	d := b.plus(f, b.f(2))
+	dLow := b.minus(f, b.minus(d, b.f(2)))
+	inverse := b.add(opRecip, 0, d)
+	s := b.times(f, inverse)
+	left := b.fnma(s, dLow, b.fnma(s, d, f))
+	sp := pair{s, b.times(left, inverse)}
+	w := b.timesPairs(sp, sp)
+	zero := b.f(0)
+	q := b.addPairs(b.split64(1./3), pair{b.times(w.hi, b.poly(w.hi, atanhTail...)), zero})
+	u := b.timesPairs(sp, b.split64(2*log2e))
+	l := b.addPairs(u, b.timesPairs(u, b.timesPairs(w, q)))
+	return b.addPairs(pair{e, zero}, l)
+}
+
+// pow is 2^(y·log₂|x|) with the sign and the special values of C's pow.
+func (b *builder) pow(x, y value) value {
+	a := b.abs(x)
+	// An exponent of 10¹¹ overflows or underflows already with the floats beside 1.
+	k := b.max(b.f(-1e11), b.min(b.f(1e11), y))
+	l := b.log2Pair(a)
+	hi := b.times(k, l.hi)
+	lo := b.fma(k, l.lo, b.add(opFMS, 0, k, l.hi, hi))
+	hi = b.max(b.f(-160), b.min(b.f(160), hi))
+	lo = b.max(b.f(-1), b.min(b.f(1), lo))
+	n := b.add(opRound, 0, hi)
+	r := b.times(b.plus(b.minus(hi, n), lo), b.f(math.Ln2))
+	p := b.poly(r, expTail...)
+	p = b.fma(p, r, b.f(1))
+	p = b.fma(p, r, b.f(1))
+	v := b.add(opScale, 0, p, n)
+
+	// 0 and infinity.
+	zero, inf := b.f(0), b.bits(0x7f800000)
+	down := b.add(opLt, 0, y, zero)
+	v = b.sel(b.add(opEq, 0, a, zero), b.sel(down, inf, zero), v)
+	v = b.sel(b.add(opEq, 0, a, inf), b.sel(down, zero, inf), v)
+	// Negative x: odd y turns the sign, broken y is undefined.
+	whole := b.add(opFloor, 0, y)
+	broken := b.add(opNe, 0, whole, y)
+	half := b.times(whole, b.f(.5))
+	odd := b.add(opNe, 0, b.add(opFloor, 0, half), half)
+	v = b.or(v, b.sign(b.sel(broken, zero, b.sel(odd, x, zero))))
+	undefined := b.sel(b.add(opLt, 0, b.bits(0xff800000), x), b.bits(0x7fc00000), v)
+	v = b.sel(b.add(opLt, 0, x, zero), b.sel(broken, undefined, v), v)
+	v = b.sel(b.add(opNe, 0, x, x), x, v)
+	v = b.sel(b.add(opNe, 0, y, y), y, v)
+	v = b.sel(b.add(opEq, 0, y, zero), b.f(1), v)
+	return b.sel(b.add(opEq, 0, x, b.f(1)), b.f(1), v)
+}
+
 // log1p is log(u) + (x - (u-1))/u for u = 1+x rounded.
 func (b *builder) log1p(x value) value {
 	u := b.plus(b.f(1), x)
@@ -146,9 +222,14 @@ func (b *builder) erfcParts(x value, scale float64) (e, g value) {
 	}
 	minus := b.bits(0x80000000)
 	e = b.expNegativePair(b.xor(s, minus), b.xor(lost, minus))
-	t := b.add(opDiv, 0, b.f(1), b.fma(a, b.f(erfcSlope*math.Sqrt(scale)), b.f(1)))
-	g = b.times(t, b.poly(b.minus(t, b.f(erfcCentre)), erfcFar...))
-	return e, g
+	slope := b.f(erfcSlope * math.Sqrt(scale))
+	d := b.fma(a, slope, b.f(1))
+	t := b.add(opDiv, 0, b.f(1), d)
+	// What the roundings of d and of the quotient took from t.
+	dLow := b.fma(a, slope, b.minus(b.f(1), d))
+	tLow := b.times(t, b.fnma(dLow, t, b.fnma(d, t, b.f(1))))
+	p := b.poly(b.plus(b.minus(t, b.f(erfcCentre)), tLow), erfcFar...)
+	return e, b.fma(t, p, b.times(tLow, p))
 }
 
 func (b *builder) erf(x value) value {
@@ -171,7 +252,8 @@ func (b *builder) gelu(x value) value {
 	v = b.sel(b.add(opMask, 0, x), v, b.minus(x, v))
 	half := b.times(b.times(x, x), b.f(.5))
 	near := b.times(x, b.fma(b.times(x, b.f(math.Sqrt2/4)), b.poly(half, erfNear...), b.f(.5)))
-	return b.sel(b.add(opLt, 0, half, b.f(.75*.75)), near, v)
+	// For larger negative x the sum in near would cancel.
+	return b.sel(b.add(opLt, 0, half, b.f(.2)), near, v)
 }
 
 // geluTanh is x·σ(z), z = 2√(2/π)·(x + 0.044715x³): the tanh form, rearranged. z

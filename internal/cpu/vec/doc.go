@@ -11,7 +11,7 @@
 //
 // Float32 results of Add, Sub, Mul, Div, Sqrt, MulAdd and the casts are correctly
 // rounded; the other functions are within 4 units in the last place of the exact
-// value, Gelu within 5. Float16 and bfloat16 are computed in float32.
+// value. Float16 and bfloat16 are computed in float32.
 package vec
 
 //go:generate go run loris/internal/cpu/asmgen vec

@@ -122,6 +122,9 @@ func truncAVX512(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 func roundAVX512(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 
 //go:noescape
+func powAVX512(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+
+//go:noescape
 func expAVX512(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 
 //go:noescape
@@ -314,6 +317,9 @@ func truncAVX2(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 func roundAVX2(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 
 //go:noescape
+func powAVX2(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+
+//go:noescape
 func expAVX2(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 
 //go:noescape
@@ -433,6 +439,7 @@ var micros = map[feature.Level][kernelCount]micro{
 		kCeil:        ceilAVX512,
 		kTrunc:       truncAVX512,
 		kRound:       roundAVX512,
+		kPow:         powAVX512,
 		kExp:         expAVX512,
 		kExpm1:       expm1AVX512,
 		kLog:         logAVX512,
@@ -499,6 +506,7 @@ var micros = map[feature.Level][kernelCount]micro{
 		kCeil:        ceilAVX2,
 		kTrunc:       truncAVX2,
 		kRound:       roundAVX2,
+		kPow:         powAVX2,
 		kExp:         expAVX2,
 		kExpm1:       expm1AVX2,
 		kLog:         logAVX2,

@@ -122,6 +122,9 @@ func truncNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 func roundNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 
 //go:noescape
+func powNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+
+//go:noescape
 func expNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 
 //go:noescape
@@ -241,6 +244,7 @@ var micros = map[feature.Level][kernelCount]micro{
 		kCeil:        ceilNEON,
 		kTrunc:       truncNEON,
 		kRound:       roundNEON,
+		kPow:         powNEON,
 		kExp:         expNEON,
 		kExpm1:       expm1NEON,
 		kLog:         logNEON,

@@ -1791,6 +1791,627 @@ loop148:
 done147:
 	RET
 
+// func powNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+TEXT ·powNEON(SB), NOSPLIT, $0-64
+	MOVD dst+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD sa+32(FP), R9
+	MOVD b+16(FP), R2
+	MOVD sb+40(FP), R10
+	MOVD n+56(FP), R7
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVW $0x3f800000, R8
+	VDUP R8, V30.S4
+	MOVW $0x4038aa3b, R8
+	VDUP R8, V29.S4
+	MOVW $0x7f800000, R8
+	VDUP R8, V28.S4
+	MOVW $0x40000000, R8
+	VDUP R8, V27.S4
+	MOVW $0x3eaaaaab, R8
+	VDUP R8, V26.S4
+	SUBS $8, R7, R7
+	BLT  tail149
+	MOVD $32, R8
+	MUL  R8, R9, R4
+	MOVD $32, R8
+	MUL  R8, R10, R5
+loop150:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 0(R2), F2
+	FMOVQ 16(R2), F3
+	MOVW $0x7fffffff, R8
+	VDUP R8, V4.S4
+	WORD $0x4e241c04 // and v4.16b, v0.16b, v4.16b
+	MOVW $0x7fffffff, R8
+	VDUP R8, V5.S4
+	WORD $0x4e251c25 // and v5.16b, v1.16b, v5.16b
+	MOVW $0x51ba43b7, R8
+	VDUP R8, V6.S4
+	WORD $0x4ea2f4c6 // fmin v6.4s, v6.4s, v2.4s
+	MOVW $0x51ba43b7, R8
+	VDUP R8, V7.S4
+	WORD $0x4ea3f4e7 // fmin v7.4s, v7.4s, v3.4s
+	MOVW $0xd1ba43b7, R8
+	VDUP R8, V8.S4
+	WORD $0x4e26f508 // fmax v8.4s, v8.4s, v6.4s
+	MOVW $0xd1ba43b7, R8
+	VDUP R8, V9.S4
+	WORD $0x4e27f529 // fmax v9.4s, v9.4s, v7.4s
+	MOVW $0x00800000, R8
+	VDUP R8, V10.S4
+	WORD $0x6ea4e54a // fcmgt v10.4s, v10.4s, v4.4s
+	MOVW $0x00800000, R8
+	VDUP R8, V11.S4
+	WORD $0x6ea5e56b // fcmgt v11.4s, v11.4s, v5.4s
+	MOVW $0x4b800000, R8
+	VDUP R8, V12.S4
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	MOVW $0x4b800000, R8
+	VDUP R8, V13.S4
+	WORD $0x6e2ddcad // fmul v13.4s, v5.4s, v13.4s
+	VMOV V10.B16, V14.B16
+	WORD $0x6e641d8e // bsl v14.16b, v12.16b, v4.16b
+	VMOV V14.B16, V12.B16
+	VMOV V11.B16, V15.B16
+	WORD $0x6e651daf // bsl v15.16b, v13.16b, v5.16b
+	VMOV V15.B16, V13.B16
+	MOVW $0x3f3504f3, R8
+	VDUP R8, V16.S4
+	WORD $0x6eb08590 // sub v16.4s, v12.4s, v16.4s
+	MOVW $0x3f3504f3, R8
+	VDUP R8, V17.S4
+	WORD $0x6eb185b1 // sub v17.4s, v13.4s, v17.4s
+	WORD $0x4f290612 // sshr v18.4s, v16.4s, #23
+	WORD $0x4f290633 // sshr v19.4s, v17.4s, #23
+	WORD $0x4e21da52 // scvtf v18.4s, v18.4s
+	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
+	WORD $0x4f290610 // sshr v16.4s, v16.4s, #23
+	WORD $0x4f290631 // sshr v17.4s, v17.4s, #23
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x6eb0858c // sub v12.4s, v12.4s, v16.4s
+	WORD $0x6eb185ad // sub v13.4s, v13.4s, v17.4s
+	MOVW $0x41c00000, R8
+	VDUP R8, V20.S4
+	WORD $0x4eb4d654 // fsub v20.4s, v18.4s, v20.4s
+	MOVW $0x41c00000, R8
+	VDUP R8, V21.S4
+	WORD $0x4eb5d675 // fsub v21.4s, v19.4s, v21.4s
+	WORD $0x6e721e8a // bsl v10.16b, v20.16b, v18.16b
+	WORD $0x6e731eab // bsl v11.16b, v21.16b, v19.16b
+	WORD $0x4ebed58c // fsub v12.4s, v12.4s, v30.4s
+	WORD $0x4ebed5ad // fsub v13.4s, v13.4s, v30.4s
+	WORD $0x4e3bd596 // fadd v22.4s, v12.4s, v27.4s
+	WORD $0x4e3bd5b7 // fadd v23.4s, v13.4s, v27.4s
+	WORD $0x4ebbd6d8 // fsub v24.4s, v22.4s, v27.4s
+	WORD $0x4ebbd6f9 // fsub v25.4s, v23.4s, v27.4s
+	WORD $0x4eb8d598 // fsub v24.4s, v12.4s, v24.4s
+	WORD $0x4eb9d5b9 // fsub v25.4s, v13.4s, v25.4s
+	MOVW $0x3f800000, R8
+	VDUP R8, V7.S4
+	WORD $0x6e36fce6 // fdiv v6.4s, v7.4s, v22.4s
+	MOVW $0x3f800000, R8
+	VDUP R8, V15.S4
+	WORD $0x6e37fdee // fdiv v14.4s, v15.4s, v23.4s
+	WORD $0x6e26dd90 // fmul v16.4s, v12.4s, v6.4s
+	WORD $0x6e2eddb1 // fmul v17.4s, v13.4s, v14.4s
+	WORD $0x4eb6ce0c // fmls v12.4s, v16.4s, v22.4s
+	WORD $0x4eb7ce2d // fmls v13.4s, v17.4s, v23.4s
+	WORD $0x4eb8ce0c // fmls v12.4s, v16.4s, v24.4s
+	WORD $0x4eb9ce2d // fmls v13.4s, v17.4s, v25.4s
+	WORD $0x6e26dd8c // fmul v12.4s, v12.4s, v6.4s
+	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
+	WORD $0x6e30de14 // fmul v20.4s, v16.4s, v16.4s
+	WORD $0x6e31de32 // fmul v18.4s, v17.4s, v17.4s
+	WORD $0x6ea0fa95 // fneg v21.4s, v20.4s
+	WORD $0x4e30ce15 // fmla v21.4s, v16.4s, v16.4s
+	WORD $0x6ea0fa53 // fneg v19.4s, v18.4s
+	WORD $0x4e31ce33 // fmla v19.4s, v17.4s, v17.4s
+	WORD $0x4e30cd95 // fmla v21.4s, v12.4s, v16.4s
+	WORD $0x4e31cdb3 // fmla v19.4s, v13.4s, v17.4s
+	WORD $0x4e2cce15 // fmla v21.4s, v16.4s, v12.4s
+	WORD $0x4e2dce33 // fmla v19.4s, v17.4s, v13.4s
+	MOVW $0x3dc3d46a, R8
+	VDUP R8, V7.S4
+	MOVW $0x3de36014, R8
+	VDUP R8, V15.S4
+	WORD $0x4e34ccef // fmla v15.4s, v7.4s, v20.4s
+	MOVW $0x3dc3d46a, R8
+	VDUP R8, V22.S4
+	MOVW $0x3de36014, R8
+	VDUP R8, V23.S4
+	WORD $0x4e32ced7 // fmla v23.4s, v22.4s, v18.4s
+	MOVW $0x3e124948, R8
+	VDUP R8, V24.S4
+	WORD $0x4e34cdf8 // fmla v24.4s, v15.4s, v20.4s
+	MOVW $0x3e124948, R8
+	VDUP R8, V25.S4
+	WORD $0x4e32cef9 // fmla v25.4s, v23.4s, v18.4s
+	MOVW $0x3e4ccccd, R8
+	VDUP R8, V6.S4
+	WORD $0x4e34cf06 // fmla v6.4s, v24.4s, v20.4s
+	MOVW $0x3e4ccccd, R8
+	VDUP R8, V14.S4
+	WORD $0x4e32cf2e // fmla v14.4s, v25.4s, v18.4s
+	WORD $0x6e26de86 // fmul v6.4s, v20.4s, v6.4s
+	WORD $0x6e2ede4e // fmul v14.4s, v18.4s, v14.4s
+	WORD $0x4e26d747 // fadd v7.4s, v26.4s, v6.4s
+	WORD $0x4e2ed756 // fadd v22.4s, v26.4s, v14.4s
+	WORD $0x4ea7d74f // fsub v15.4s, v26.4s, v7.4s
+	WORD $0x4eb6d757 // fsub v23.4s, v26.4s, v22.4s
+	WORD $0x4e26d5ef // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4e2ed6f7 // fadd v23.4s, v23.4s, v14.4s
+	MOVW $0xb22aaaab, R8
+	VDUP R8, V24.S4
+	WORD $0x4e3fd718 // fadd v24.4s, v24.4s, v31.4s
+	MOVW $0xb22aaaab, R8
+	VDUP R8, V25.S4
+	WORD $0x4e3fd739 // fadd v25.4s, v25.4s, v31.4s
+	WORD $0x4e38d5ef // fadd v15.4s, v15.4s, v24.4s
+	WORD $0x4e39d6f7 // fadd v23.4s, v23.4s, v25.4s
+	WORD $0x6e3dde06 // fmul v6.4s, v16.4s, v29.4s
+	WORD $0x6e3dde2e // fmul v14.4s, v17.4s, v29.4s
+	WORD $0x6ea0f8d8 // fneg v24.4s, v6.4s
+	WORD $0x4e3dce18 // fmla v24.4s, v16.4s, v29.4s
+	WORD $0x6ea0f9d9 // fneg v25.4s, v14.4s
+	WORD $0x4e3dce39 // fmla v25.4s, v17.4s, v29.4s
+	WORD $0x4e3dcd98 // fmla v24.4s, v12.4s, v29.4s
+	WORD $0x4e3dcdb9 // fmla v25.4s, v13.4s, v29.4s
+	MOVW $0x33257060, R8
+	VDUP R8, V12.S4
+	WORD $0x4e2cce18 // fmla v24.4s, v16.4s, v12.4s
+	MOVW $0x33257060, R8
+	VDUP R8, V13.S4
+	WORD $0x4e2dce39 // fmla v25.4s, v17.4s, v13.4s
+	WORD $0x6e27de90 // fmul v16.4s, v20.4s, v7.4s
+	WORD $0x6e36de4c // fmul v12.4s, v18.4s, v22.4s
+	WORD $0x6ea0fa11 // fneg v17.4s, v16.4s
+	WORD $0x4e27ce91 // fmla v17.4s, v20.4s, v7.4s
+	WORD $0x6ea0f98d // fneg v13.4s, v12.4s
+	WORD $0x4e36ce4d // fmla v13.4s, v18.4s, v22.4s
+	WORD $0x4e27ceb1 // fmla v17.4s, v21.4s, v7.4s
+	WORD $0x4e36ce6d // fmla v13.4s, v19.4s, v22.4s
+	WORD $0x4e2fce91 // fmla v17.4s, v20.4s, v15.4s
+	WORD $0x4e37ce4d // fmla v13.4s, v18.4s, v23.4s
+	WORD $0x6e30dcd5 // fmul v21.4s, v6.4s, v16.4s
+	WORD $0x6e2cddc7 // fmul v7.4s, v14.4s, v12.4s
+	WORD $0x6ea0fab3 // fneg v19.4s, v21.4s
+	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
+	WORD $0x6ea0f8f6 // fneg v22.4s, v7.4s
+	WORD $0x4e2ccdd6 // fmla v22.4s, v14.4s, v12.4s
+	WORD $0x4e30cf13 // fmla v19.4s, v24.4s, v16.4s
+	WORD $0x4e2ccf36 // fmla v22.4s, v25.4s, v12.4s
+	WORD $0x4e31ccd3 // fmla v19.4s, v6.4s, v17.4s
+	WORD $0x4e2dcdd6 // fmla v22.4s, v14.4s, v13.4s
+	WORD $0x4e35d4d4 // fadd v20.4s, v6.4s, v21.4s
+	WORD $0x4e27d5cf // fadd v15.4s, v14.4s, v7.4s
+	WORD $0x4eb4d4c6 // fsub v6.4s, v6.4s, v20.4s
+	WORD $0x4eafd5ce // fsub v14.4s, v14.4s, v15.4s
+	WORD $0x4e35d4c6 // fadd v6.4s, v6.4s, v21.4s
+	WORD $0x4e27d5ce // fadd v14.4s, v14.4s, v7.4s
+	WORD $0x4e33d718 // fadd v24.4s, v24.4s, v19.4s
+	WORD $0x4e36d739 // fadd v25.4s, v25.4s, v22.4s
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d5ce // fadd v14.4s, v14.4s, v25.4s
+	WORD $0x4e34d552 // fadd v18.4s, v10.4s, v20.4s
+	WORD $0x4e2fd577 // fadd v23.4s, v11.4s, v15.4s
+	WORD $0x4eb2d54a // fsub v10.4s, v10.4s, v18.4s
+	WORD $0x4eb7d56b // fsub v11.4s, v11.4s, v23.4s
+	WORD $0x4e34d54a // fadd v10.4s, v10.4s, v20.4s
+	WORD $0x4e2fd56b // fadd v11.4s, v11.4s, v15.4s
+	WORD $0x4e26d7e6 // fadd v6.4s, v31.4s, v6.4s
+	WORD $0x4e2ed7ee // fadd v14.4s, v31.4s, v14.4s
+	WORD $0x4e26d54a // fadd v10.4s, v10.4s, v6.4s
+	WORD $0x4e2ed56b // fadd v11.4s, v11.4s, v14.4s
+	WORD $0x6e32dd10 // fmul v16.4s, v8.4s, v18.4s
+	WORD $0x6e37dd2c // fmul v12.4s, v9.4s, v23.4s
+	WORD $0x6ea0fa11 // fneg v17.4s, v16.4s
+	WORD $0x4e32cd11 // fmla v17.4s, v8.4s, v18.4s
+	VMOV V17.B16, V18.B16
+	WORD $0x6ea0f98d // fneg v13.4s, v12.4s
+	WORD $0x4e37cd2d // fmla v13.4s, v9.4s, v23.4s
+	VMOV V13.B16, V23.B16
+	WORD $0x4e2acd12 // fmla v18.4s, v8.4s, v10.4s
+	WORD $0x4e2bcd37 // fmla v23.4s, v9.4s, v11.4s
+	MOVW $0x43200000, R8
+	VDUP R8, V21.S4
+	WORD $0x4eb0f6b5 // fmin v21.4s, v21.4s, v16.4s
+	MOVW $0x43200000, R8
+	VDUP R8, V7.S4
+	WORD $0x4eacf4e7 // fmin v7.4s, v7.4s, v12.4s
+	MOVW $0xc3200000, R8
+	VDUP R8, V19.S4
+	WORD $0x4e35f673 // fmax v19.4s, v19.4s, v21.4s
+	MOVW $0xc3200000, R8
+	VDUP R8, V22.S4
+	WORD $0x4e27f6d6 // fmax v22.4s, v22.4s, v7.4s
+	WORD $0x4eb2f7d2 // fmin v18.4s, v30.4s, v18.4s
+	WORD $0x4eb7f7d7 // fmin v23.4s, v30.4s, v23.4s
+	MOVW $0xbf800000, R8
+	VDUP R8, V24.S4
+	WORD $0x4e32f718 // fmax v24.4s, v24.4s, v18.4s
+	MOVW $0xbf800000, R8
+	VDUP R8, V25.S4
+	WORD $0x4e37f739 // fmax v25.4s, v25.4s, v23.4s
+	WORD $0x4e218a74 // frintn v20.4s, v19.4s
+	WORD $0x4e218acf // frintn v15.4s, v22.4s
+	WORD $0x4eb4d673 // fsub v19.4s, v19.4s, v20.4s
+	WORD $0x4eafd6d6 // fsub v22.4s, v22.4s, v15.4s
+	WORD $0x4e38d673 // fadd v19.4s, v19.4s, v24.4s
+	WORD $0x4e39d6d6 // fadd v22.4s, v22.4s, v25.4s
+	MOVW $0x3f317218, R8
+	VDUP R8, V6.S4
+	WORD $0x6e26de73 // fmul v19.4s, v19.4s, v6.4s
+	MOVW $0x3f317218, R8
+	VDUP R8, V14.S4
+	WORD $0x6e2eded6 // fmul v22.4s, v22.4s, v14.4s
+	MOVW $0x3ab6da06, R8
+	VDUP R8, V17.S4
+	MOVW $0x3c091da3, R8
+	VDUP R8, V13.S4
+	WORD $0x4e33ce2d // fmla v13.4s, v17.4s, v19.4s
+	MOVW $0x3ab6da06, R8
+	VDUP R8, V8.S4
+	MOVW $0x3c091da3, R8
+	VDUP R8, V10.S4
+	WORD $0x4e36cd0a // fmla v10.4s, v8.4s, v22.4s
+	MOVW $0x3d2aaa2f, R8
+	VDUP R8, V9.S4
+	WORD $0x4e33cda9 // fmla v9.4s, v13.4s, v19.4s
+	MOVW $0x3d2aaa2f, R8
+	VDUP R8, V11.S4
+	WORD $0x4e36cd4b // fmla v11.4s, v10.4s, v22.4s
+	MOVW $0x3e2aaa47, R8
+	VDUP R8, V16.S4
+	WORD $0x4e33cd30 // fmla v16.4s, v9.4s, v19.4s
+	MOVW $0x3e2aaa47, R8
+	VDUP R8, V12.S4
+	WORD $0x4e36cd6c // fmla v12.4s, v11.4s, v22.4s
+	MOVW $0x3f000000, R8
+	VDUP R8, V21.S4
+	WORD $0x4e33ce15 // fmla v21.4s, v16.4s, v19.4s
+	MOVW $0x3f000000, R8
+	VDUP R8, V7.S4
+	WORD $0x4e36cd87 // fmla v7.4s, v12.4s, v22.4s
+	VMOV V30.B16, V18.B16
+	WORD $0x4e33ceb2 // fmla v18.4s, v21.4s, v19.4s
+	VMOV V18.B16, V21.B16
+	VMOV V30.B16, V23.B16
+	WORD $0x4e36ccf7 // fmla v23.4s, v7.4s, v22.4s
+	VMOV V23.B16, V7.B16
+	VMOV V30.B16, V24.B16
+	WORD $0x4e33ceb8 // fmla v24.4s, v21.4s, v19.4s
+	VMOV V24.B16, V21.B16
+	VMOV V30.B16, V25.B16
+	WORD $0x4e36ccf9 // fmla v25.4s, v7.4s, v22.4s
+	VMOV V25.B16, V7.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V8.S4
+	WORD $0x4e21aa8e // fcvtns v14.4s, v20.4s
+	WORD $0x4f3f05d1 // sshr v17.4s, v14.4s, #1
+	WORD $0x6eb185ce // sub v14.4s, v14.4s, v17.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4ea885ce // add v14.4s, v14.4s, v8.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x6e31dea6 // fmul v6.4s, v21.4s, v17.4s
+	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
+	MOVW $0x0000007f, R8
+	VDUP R8, V11.S4
+	WORD $0x4e21a9ea // fcvtns v10.4s, v15.4s
+	WORD $0x4f3f0549 // sshr v9.4s, v10.4s, #1
+	WORD $0x6ea9854a // sub v10.4s, v10.4s, v9.4s
+	WORD $0x4eab8529 // add v9.4s, v9.4s, v11.4s
+	WORD $0x4eab854a // add v10.4s, v10.4s, v11.4s
+	WORD $0x4f375529 // shl v9.4s, v9.4s, #23
+	WORD $0x4f37554a // shl v10.4s, v10.4s, #23
+	WORD $0x6e29dced // fmul v13.4s, v7.4s, v9.4s
+	WORD $0x6e2addad // fmul v13.4s, v13.4s, v10.4s
+	WORD $0x6ea2e7f0 // fcmgt v16.4s, v31.4s, v2.4s
+	WORD $0x6ea3e7ec // fcmgt v12.4s, v31.4s, v3.4s
+	WORD $0x4e3fe492 // fcmeq v18.4s, v4.4s, v31.4s
+	WORD $0x4e3fe4b7 // fcmeq v23.4s, v5.4s, v31.4s
+	VMOV V16.B16, V19.B16
+	WORD $0x6e7f1f93 // bsl v19.16b, v28.16b, v31.16b
+	VMOV V12.B16, V24.B16
+	WORD $0x6e7f1f98 // bsl v24.16b, v28.16b, v31.16b
+	WORD $0x6e661e72 // bsl v18.16b, v19.16b, v6.16b
+	WORD $0x6e6d1f17 // bsl v23.16b, v24.16b, v13.16b
+	WORD $0x4e3ce484 // fcmeq v4.4s, v4.4s, v28.4s
+	WORD $0x4e3ce4a5 // fcmeq v5.4s, v5.4s, v28.4s
+	WORD $0x6e7c1ff0 // bsl v16.16b, v31.16b, v28.16b
+	WORD $0x6e7c1fec // bsl v12.16b, v31.16b, v28.16b
+	WORD $0x6e721e04 // bsl v4.16b, v16.16b, v18.16b
+	WORD $0x6e771d85 // bsl v5.16b, v12.16b, v23.16b
+	WORD $0x4e219856 // frintm v22.4s, v2.4s
+	WORD $0x4e219879 // frintm v25.4s, v3.4s
+	WORD $0x4e22e6d5 // fcmeq v21.4s, v22.4s, v2.4s
+	WORD $0x6e205ab5 // mvn v21.16b, v21.16b
+	WORD $0x4e23e734 // fcmeq v20.4s, v25.4s, v3.4s
+	WORD $0x6e205a94 // mvn v20.16b, v20.16b
+	MOVW $0x3f000000, R8
+	VDUP R8, V14.S4
+	WORD $0x6e2eded6 // fmul v22.4s, v22.4s, v14.4s
+	MOVW $0x3f000000, R8
+	VDUP R8, V17.S4
+	WORD $0x6e31df39 // fmul v25.4s, v25.4s, v17.4s
+	WORD $0x4e219ac8 // frintm v8.4s, v22.4s
+	WORD $0x4e219b27 // frintm v7.4s, v25.4s
+	WORD $0x4e36e508 // fcmeq v8.4s, v8.4s, v22.4s
+	WORD $0x6e205908 // mvn v8.16b, v8.16b
+	WORD $0x4e39e4e7 // fcmeq v7.4s, v7.4s, v25.4s
+	WORD $0x6e2058e7 // mvn v7.16b, v7.16b
+	WORD $0x6e7f1c08 // bsl v8.16b, v0.16b, v31.16b
+	WORD $0x6e7f1c27 // bsl v7.16b, v1.16b, v31.16b
+	VMOV V21.B16, V15.B16
+	WORD $0x6e681fef // bsl v15.16b, v31.16b, v8.16b
+	VMOV V15.B16, V8.B16
+	VMOV V20.B16, V10.B16
+	WORD $0x6e671fea // bsl v10.16b, v31.16b, v7.16b
+	VMOV V10.B16, V7.B16
+	MOVW $0x80000000, R8
+	VDUP R8, V9.S4
+	WORD $0x4e291d08 // and v8.16b, v8.16b, v9.16b
+	MOVW $0x80000000, R8
+	VDUP R8, V11.S4
+	WORD $0x4e2b1ce7 // and v7.16b, v7.16b, v11.16b
+	WORD $0x4ea81c84 // orr v4.16b, v4.16b, v8.16b
+	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
+	MOVW $0xff800000, R8
+	VDUP R8, V19.S4
+	WORD $0x6eb3e413 // fcmgt v19.4s, v0.4s, v19.4s
+	MOVW $0xff800000, R8
+	VDUP R8, V6.S4
+	WORD $0x6ea6e426 // fcmgt v6.4s, v1.4s, v6.4s
+	MOVW $0x7fc00000, R8
+	VDUP R8, V24.S4
+	WORD $0x6e641f13 // bsl v19.16b, v24.16b, v4.16b
+	MOVW $0x7fc00000, R8
+	VDUP R8, V13.S4
+	WORD $0x6e651da6 // bsl v6.16b, v13.16b, v5.16b
+	WORD $0x6ea0e7f0 // fcmgt v16.4s, v31.4s, v0.4s
+	WORD $0x6ea1e7f2 // fcmgt v18.4s, v31.4s, v1.4s
+	WORD $0x6e641e75 // bsl v21.16b, v19.16b, v4.16b
+	WORD $0x6e651cd4 // bsl v20.16b, v6.16b, v5.16b
+	WORD $0x6e641eb0 // bsl v16.16b, v21.16b, v4.16b
+	WORD $0x6e651e92 // bsl v18.16b, v20.16b, v5.16b
+	WORD $0x4e20e40c // fcmeq v12.4s, v0.4s, v0.4s
+	WORD $0x6e20598c // mvn v12.16b, v12.16b
+	WORD $0x4e21e437 // fcmeq v23.4s, v1.4s, v1.4s
+	WORD $0x6e205af7 // mvn v23.16b, v23.16b
+	WORD $0x6e701c0c // bsl v12.16b, v0.16b, v16.16b
+	WORD $0x6e721c37 // bsl v23.16b, v1.16b, v18.16b
+	WORD $0x4e22e44e // fcmeq v14.4s, v2.4s, v2.4s
+	WORD $0x6e2059ce // mvn v14.16b, v14.16b
+	WORD $0x4e23e471 // fcmeq v17.4s, v3.4s, v3.4s
+	WORD $0x6e205a31 // mvn v17.16b, v17.16b
+	WORD $0x6e6c1c4e // bsl v14.16b, v2.16b, v12.16b
+	WORD $0x6e771c71 // bsl v17.16b, v3.16b, v23.16b
+	WORD $0x4e3fe442 // fcmeq v2.4s, v2.4s, v31.4s
+	WORD $0x4e3fe463 // fcmeq v3.4s, v3.4s, v31.4s
+	WORD $0x6e6e1fc2 // bsl v2.16b, v30.16b, v14.16b
+	WORD $0x6e711fc3 // bsl v3.16b, v30.16b, v17.16b
+	WORD $0x4e3ee400 // fcmeq v0.4s, v0.4s, v30.4s
+	WORD $0x4e3ee421 // fcmeq v1.4s, v1.4s, v30.4s
+	WORD $0x6e621fc0 // bsl v0.16b, v30.16b, v2.16b
+	WORD $0x6e631fc1 // bsl v1.16b, v30.16b, v3.16b
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	ADD  $32, R0, R0
+	ADD  R4, R1, R1
+	ADD  R5, R2, R2
+	SUBS $8, R7, R7
+	BGE  loop150
+tail149:
+	ADDS $8, R7, R7
+	BEQ  done151
+	SUB  $4, R7, R7
+	MOVD $16, R8
+	MUL  R8, R9, R4
+	MOVD $16, R8
+	MUL  R8, R10, R5
+loop152:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	MOVW $0x7fffffff, R8
+	VDUP R8, V2.S4
+	WORD $0x4e221c02 // and v2.16b, v0.16b, v2.16b
+	MOVW $0x51ba43b7, R8
+	VDUP R8, V3.S4
+	WORD $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
+	MOVW $0xd1ba43b7, R8
+	VDUP R8, V4.S4
+	WORD $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
+	MOVW $0x00800000, R8
+	VDUP R8, V5.S4
+	WORD $0x6ea2e4a5 // fcmgt v5.4s, v5.4s, v2.4s
+	MOVW $0x4b800000, R8
+	VDUP R8, V6.S4
+	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
+	VMOV V5.B16, V7.B16
+	WORD $0x6e621cc7 // bsl v7.16b, v6.16b, v2.16b
+	VMOV V7.B16, V6.B16
+	MOVW $0x3f3504f3, R8
+	VDUP R8, V8.S4
+	WORD $0x6ea884c8 // sub v8.4s, v6.4s, v8.4s
+	WORD $0x4f290509 // sshr v9.4s, v8.4s, #23
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4f290508 // sshr v8.4s, v8.4s, #23
+	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
+	WORD $0x6ea884c6 // sub v6.4s, v6.4s, v8.4s
+	MOVW $0x41c00000, R8
+	VDUP R8, V10.S4
+	WORD $0x4eaad52a // fsub v10.4s, v9.4s, v10.4s
+	WORD $0x6e691d45 // bsl v5.16b, v10.16b, v9.16b
+	WORD $0x4ebed4c6 // fsub v6.4s, v6.4s, v30.4s
+	WORD $0x4e3bd4cb // fadd v11.4s, v6.4s, v27.4s
+	WORD $0x4ebbd56c // fsub v12.4s, v11.4s, v27.4s
+	WORD $0x4eacd4cc // fsub v12.4s, v6.4s, v12.4s
+	MOVW $0x3f800000, R8
+	VDUP R8, V14.S4
+	WORD $0x6e2bfdcd // fdiv v13.4s, v14.4s, v11.4s
+	WORD $0x6e2ddccf // fmul v15.4s, v6.4s, v13.4s
+	WORD $0x4eabcde6 // fmls v6.4s, v15.4s, v11.4s
+	WORD $0x4eaccde6 // fmls v6.4s, v15.4s, v12.4s
+	WORD $0x6e2ddcc6 // fmul v6.4s, v6.4s, v13.4s
+	WORD $0x6e2fddf0 // fmul v16.4s, v15.4s, v15.4s
+	WORD $0x6ea0fa11 // fneg v17.4s, v16.4s
+	WORD $0x4e2fcdf1 // fmla v17.4s, v15.4s, v15.4s
+	WORD $0x4e2fccd1 // fmla v17.4s, v6.4s, v15.4s
+	WORD $0x4e26cdf1 // fmla v17.4s, v15.4s, v6.4s
+	MOVW $0x3dc3d46a, R8
+	VDUP R8, V18.S4
+	MOVW $0x3de36014, R8
+	VDUP R8, V19.S4
+	WORD $0x4e30ce53 // fmla v19.4s, v18.4s, v16.4s
+	MOVW $0x3e124948, R8
+	VDUP R8, V20.S4
+	WORD $0x4e30ce74 // fmla v20.4s, v19.4s, v16.4s
+	MOVW $0x3e4ccccd, R8
+	VDUP R8, V21.S4
+	WORD $0x4e30ce95 // fmla v21.4s, v20.4s, v16.4s
+	WORD $0x6e35de15 // fmul v21.4s, v16.4s, v21.4s
+	WORD $0x4e35d756 // fadd v22.4s, v26.4s, v21.4s
+	WORD $0x4eb6d757 // fsub v23.4s, v26.4s, v22.4s
+	WORD $0x4e35d6f7 // fadd v23.4s, v23.4s, v21.4s
+	MOVW $0xb22aaaab, R8
+	VDUP R8, V24.S4
+	WORD $0x4e3fd718 // fadd v24.4s, v24.4s, v31.4s
+	WORD $0x4e38d6f7 // fadd v23.4s, v23.4s, v24.4s
+	WORD $0x6e3dddf9 // fmul v25.4s, v15.4s, v29.4s
+	WORD $0x6ea0fb23 // fneg v3.4s, v25.4s
+	WORD $0x4e3dcde3 // fmla v3.4s, v15.4s, v29.4s
+	WORD $0x4e3dccc3 // fmla v3.4s, v6.4s, v29.4s
+	MOVW $0x33257060, R8
+	VDUP R8, V7.S4
+	WORD $0x4e27cde3 // fmla v3.4s, v15.4s, v7.4s
+	WORD $0x6e36de08 // fmul v8.4s, v16.4s, v22.4s
+	WORD $0x6ea0f90a // fneg v10.4s, v8.4s
+	WORD $0x4e36ce0a // fmla v10.4s, v16.4s, v22.4s
+	WORD $0x4e36ce2a // fmla v10.4s, v17.4s, v22.4s
+	WORD $0x4e37ce0a // fmla v10.4s, v16.4s, v23.4s
+	WORD $0x6e28df29 // fmul v9.4s, v25.4s, v8.4s
+	WORD $0x6ea0f92e // fneg v14.4s, v9.4s
+	WORD $0x4e28cf2e // fmla v14.4s, v25.4s, v8.4s
+	WORD $0x4e28cc6e // fmla v14.4s, v3.4s, v8.4s
+	WORD $0x4e2acf2e // fmla v14.4s, v25.4s, v10.4s
+	WORD $0x4e29d72b // fadd v11.4s, v25.4s, v9.4s
+	WORD $0x4eabd739 // fsub v25.4s, v25.4s, v11.4s
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x4e2ed463 // fadd v3.4s, v3.4s, v14.4s
+	WORD $0x4e23d739 // fadd v25.4s, v25.4s, v3.4s
+	WORD $0x4e2bd4ac // fadd v12.4s, v5.4s, v11.4s
+	WORD $0x4eacd4a5 // fsub v5.4s, v5.4s, v12.4s
+	WORD $0x4e2bd4a5 // fadd v5.4s, v5.4s, v11.4s
+	WORD $0x4e39d7f9 // fadd v25.4s, v31.4s, v25.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x6e2cdc8d // fmul v13.4s, v4.4s, v12.4s
+	WORD $0x6ea0f9b2 // fneg v18.4s, v13.4s
+	WORD $0x4e2ccc92 // fmla v18.4s, v4.4s, v12.4s
+	VMOV V18.B16, V12.B16
+	WORD $0x4e25cc8c // fmla v12.4s, v4.4s, v5.4s
+	MOVW $0x43200000, R8
+	VDUP R8, V19.S4
+	WORD $0x4eadf673 // fmin v19.4s, v19.4s, v13.4s
+	MOVW $0xc3200000, R8
+	VDUP R8, V20.S4
+	WORD $0x4e33f694 // fmax v20.4s, v20.4s, v19.4s
+	WORD $0x4eacf7cc // fmin v12.4s, v30.4s, v12.4s
+	MOVW $0xbf800000, R8
+	VDUP R8, V21.S4
+	WORD $0x4e2cf6b5 // fmax v21.4s, v21.4s, v12.4s
+	WORD $0x4e218a98 // frintn v24.4s, v20.4s
+	WORD $0x4eb8d694 // fsub v20.4s, v20.4s, v24.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	MOVW $0x3f317218, R8
+	VDUP R8, V6.S4
+	WORD $0x6e26de94 // fmul v20.4s, v20.4s, v6.4s
+	MOVW $0x3ab6da06, R8
+	VDUP R8, V15.S4
+	MOVW $0x3c091da3, R8
+	VDUP R8, V7.S4
+	WORD $0x4e34cde7 // fmla v7.4s, v15.4s, v20.4s
+	MOVW $0x3d2aaa2f, R8
+	VDUP R8, V17.S4
+	WORD $0x4e34ccf1 // fmla v17.4s, v7.4s, v20.4s
+	MOVW $0x3e2aaa47, R8
+	VDUP R8, V22.S4
+	WORD $0x4e34ce36 // fmla v22.4s, v17.4s, v20.4s
+	MOVW $0x3f000000, R8
+	VDUP R8, V16.S4
+	WORD $0x4e34ced0 // fmla v16.4s, v22.4s, v20.4s
+	VMOV V30.B16, V23.B16
+	WORD $0x4e34ce17 // fmla v23.4s, v16.4s, v20.4s
+	VMOV V23.B16, V16.B16
+	VMOV V30.B16, V8.B16
+	WORD $0x4e34ce08 // fmla v8.4s, v16.4s, v20.4s
+	VMOV V8.B16, V16.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V3.S4
+	WORD $0x4e21ab09 // fcvtns v9.4s, v24.4s
+	WORD $0x4f3f052e // sshr v14.4s, v9.4s, #1
+	WORD $0x6eae8529 // sub v9.4s, v9.4s, v14.4s
+	WORD $0x4ea385ce // add v14.4s, v14.4s, v3.4s
+	WORD $0x4ea38529 // add v9.4s, v9.4s, v3.4s
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x4f375529 // shl v9.4s, v9.4s, #23
+	WORD $0x6e2ede0a // fmul v10.4s, v16.4s, v14.4s
+	WORD $0x6e29dd4a // fmul v10.4s, v10.4s, v9.4s
+	WORD $0x6ea1e7eb // fcmgt v11.4s, v31.4s, v1.4s
+	WORD $0x4e3fe459 // fcmeq v25.4s, v2.4s, v31.4s
+	VMOV V11.B16, V18.B16
+	WORD $0x6e7f1f92 // bsl v18.16b, v28.16b, v31.16b
+	WORD $0x6e6a1e59 // bsl v25.16b, v18.16b, v10.16b
+	WORD $0x4e3ce442 // fcmeq v2.4s, v2.4s, v28.4s
+	WORD $0x6e7c1feb // bsl v11.16b, v31.16b, v28.16b
+	WORD $0x6e791d62 // bsl v2.16b, v11.16b, v25.16b
+	WORD $0x4e219824 // frintm v4.4s, v1.4s
+	WORD $0x4e21e485 // fcmeq v5.4s, v4.4s, v1.4s
+	WORD $0x6e2058a5 // mvn v5.16b, v5.16b
+	MOVW $0x3f000000, R8
+	VDUP R8, V13.S4
+	WORD $0x6e2ddc84 // fmul v4.4s, v4.4s, v13.4s
+	WORD $0x4e219893 // frintm v19.4s, v4.4s
+	WORD $0x4e24e673 // fcmeq v19.4s, v19.4s, v4.4s
+	WORD $0x6e205a73 // mvn v19.16b, v19.16b
+	WORD $0x6e7f1c13 // bsl v19.16b, v0.16b, v31.16b
+	VMOV V5.B16, V12.B16
+	WORD $0x6e731fec // bsl v12.16b, v31.16b, v19.16b
+	VMOV V12.B16, V19.B16
+	MOVW $0x80000000, R8
+	VDUP R8, V21.S4
+	WORD $0x4e351e73 // and v19.16b, v19.16b, v21.16b
+	WORD $0x4eb31c42 // orr v2.16b, v2.16b, v19.16b
+	MOVW $0xff800000, R8
+	VDUP R8, V6.S4
+	WORD $0x6ea6e406 // fcmgt v6.4s, v0.4s, v6.4s
+	MOVW $0x7fc00000, R8
+	VDUP R8, V15.S4
+	WORD $0x6e621de6 // bsl v6.16b, v15.16b, v2.16b
+	WORD $0x6ea0e7e7 // fcmgt v7.4s, v31.4s, v0.4s
+	WORD $0x6e621cc5 // bsl v5.16b, v6.16b, v2.16b
+	WORD $0x6e621ca7 // bsl v7.16b, v5.16b, v2.16b
+	WORD $0x4e20e411 // fcmeq v17.4s, v0.4s, v0.4s
+	WORD $0x6e205a31 // mvn v17.16b, v17.16b
+	WORD $0x6e671c11 // bsl v17.16b, v0.16b, v7.16b
+	WORD $0x4e21e436 // fcmeq v22.4s, v1.4s, v1.4s
+	WORD $0x6e205ad6 // mvn v22.16b, v22.16b
+	WORD $0x6e711c36 // bsl v22.16b, v1.16b, v17.16b
+	WORD $0x4e3fe421 // fcmeq v1.4s, v1.4s, v31.4s
+	WORD $0x6e761fc1 // bsl v1.16b, v30.16b, v22.16b
+	WORD $0x4e3ee400 // fcmeq v0.4s, v0.4s, v30.4s
+	WORD $0x6e611fc0 // bsl v0.16b, v30.16b, v1.16b
+	FMOVQ F0, 0(R0)
+	ADD  $16, R0, R0
+	ADD  R4, R1, R1
+	ADD  R5, R2, R2
+	SUBS $4, R7, R7
+	BGE  loop152
+done151:
+	RET
+
 // func expNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 TEXT ·expNEON(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R0
@@ -1820,10 +2441,10 @@ TEXT ·expNEON(SB), NOSPLIT, $0-64
 	MOVW $0x3f000000, R8
 	VDUP R8, V21.S4
 	SUBS $8, R7, R7
-	BLT  tail149
+	BLT  tail153
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop150:
+loop154:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4ea0f7c0 // fmin v0.4s, v30.4s, v0.4s
@@ -1899,14 +2520,14 @@ loop150:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop150
-tail149:
+	BGE  loop154
+tail153:
 	ADDS $8, R7, R7
-	BEQ  done151
+	BEQ  done155
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop152:
+loop156:
 	FMOVQ 0(R1), F0
 	WORD $0x4ea0f7c0 // fmin v0.4s, v30.4s, v0.4s
 	WORD $0x4e20f7a0 // fmax v0.4s, v29.4s, v0.4s
@@ -1946,8 +2567,8 @@ loop152:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop152
-done151:
+	BGE  loop156
+done155:
 	RET
 
 // func expm1NEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -1981,10 +2602,10 @@ TEXT ·expm1NEON(SB), NOSPLIT, $0-64
 	MOVW $0x3089705f, R8
 	VDUP R8, V20.S4
 	SUBS $8, R7, R7
-	BLT  tail153
+	BLT  tail157
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop154:
+loop158:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4ea0f7c2 // fmin v2.4s, v30.4s, v0.4s
@@ -2068,14 +2689,14 @@ loop154:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop154
-tail153:
+	BGE  loop158
+tail157:
 	ADDS $8, R7, R7
-	BEQ  done155
+	BEQ  done159
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop156:
+loop160:
 	FMOVQ 0(R1), F0
 	WORD $0x4ea0f7c1 // fmin v1.4s, v30.4s, v0.4s
 	WORD $0x4e21f7a1 // fmax v1.4s, v29.4s, v1.4s
@@ -2119,8 +2740,8 @@ loop156:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop156
-done155:
+	BGE  loop160
+done159:
 	RET
 
 // func logNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -2169,10 +2790,10 @@ TEXT ·logNEON(SB), NOSPLIT, $0-64
 	MOVW $0x7f800000, R8
 	VDUP R8, V12.S4
 	SUBS $8, R7, R7
-	BLT  tail157
+	BLT  tail161
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop158:
+loop162:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x6ea0e7c2 // fcmgt v2.4s, v30.4s, v0.4s
@@ -2274,14 +2895,14 @@ loop158:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop158
-tail157:
+	BGE  loop162
+tail161:
 	ADDS $8, R7, R7
-	BEQ  done159
+	BEQ  done163
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop160:
+loop164:
 	FMOVQ 0(R1), F0
 	WORD $0x6ea0e7c1 // fcmgt v1.4s, v30.4s, v0.4s
 	WORD $0x6e3ddc02 // fmul v2.4s, v0.4s, v29.4s
@@ -2334,8 +2955,8 @@ loop160:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop160
-done159:
+	BGE  loop164
+done163:
 	RET
 
 // func log1pNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -2376,10 +2997,10 @@ TEXT ·log1pNEON(SB), NOSPLIT, $0-64
 	MOVW $0x35bfbe8e, R8
 	VDUP R8, V16.S4
 	SUBS $8, R7, R7
-	BLT  tail161
+	BLT  tail165
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop162:
+loop166:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4e20d7e2 // fadd v2.4s, v31.4s, v0.4s
@@ -2527,14 +3148,14 @@ loop162:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop162
-tail161:
+	BGE  loop166
+tail165:
 	ADDS $8, R7, R7
-	BEQ  done163
+	BEQ  done167
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop164:
+loop168:
 	FMOVQ 0(R1), F0
 	WORD $0x4e20d7e1 // fadd v1.4s, v31.4s, v0.4s
 	WORD $0x4ebfd422 // fsub v2.4s, v1.4s, v31.4s
@@ -2610,8 +3231,8 @@ loop164:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop164
-done163:
+	BGE  loop168
+done167:
 	RET
 
 // func tanhNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -2649,10 +3270,10 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-64
 	MOVW $0x38d1b717, R8
 	VDUP R8, V18.S4
 	SUBS $8, R7, R7
-	BLT  tail165
+	BLT  tail169
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop166:
+loop170:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4e3f1c02 // and v2.16b, v0.16b, v31.16b
@@ -2746,14 +3367,14 @@ loop166:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop166
-tail165:
+	BGE  loop170
+tail169:
 	ADDS $8, R7, R7
-	BEQ  done167
+	BEQ  done171
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop168:
+loop172:
 	FMOVQ 0(R1), F0
 	WORD $0x4e3f1c01 // and v1.16b, v0.16b, v31.16b
 	WORD $0x6e3e1c22 // eor v2.16b, v1.16b, v30.16b
@@ -2802,192 +3423,12 @@ loop168:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop168
-done167:
-	RET
-
-// func sigmoidNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
-TEXT ·sigmoidNEON(SB), NOSPLIT, $0-64
-	MOVD dst+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD sa+32(FP), R9
-	MOVD n+56(FP), R7
-	MOVW $0x3f800000, R8
-	VDUP R8, V31.S4
-	MOVW $0x80000000, R8
-	VDUP R8, V30.S4
-	MOVW $0xc2d00000, R8
-	VDUP R8, V29.S4
-	MOVW $0x3fb8aa3b, R8
-	VDUP R8, V28.S4
-	MOVW $0x3f317200, R8
-	VDUP R8, V27.S4
-	MOVW $0x35bfbe8e, R8
-	VDUP R8, V26.S4
-	MOVW $0x3ab6da06, R8
-	VDUP R8, V25.S4
-	MOVW $0x3c091da3, R8
-	VDUP R8, V24.S4
-	MOVW $0x3d2aaa2f, R8
-	VDUP R8, V23.S4
-	MOVW $0x3e2aaa47, R8
-	VDUP R8, V22.S4
-	MOVW $0x3f000000, R8
-	VDUP R8, V21.S4
-	SUBS $8, R7, R7
-	BLT  tail169
-	MOVD $32, R8
-	MUL  R8, R9, R4
-loop170:
-	FMOVQ 0(R1), F0
-	FMOVQ 16(R1), F1
-	WORD $0x4ebe1c02 // orr v2.16b, v0.16b, v30.16b
-	WORD $0x4ebe1c23 // orr v3.16b, v1.16b, v30.16b
-	WORD $0x4e22f7a2 // fmax v2.4s, v29.4s, v2.4s
-	WORD $0x4e23f7a3 // fmax v3.4s, v29.4s, v3.4s
-	WORD $0x6e3cdc44 // fmul v4.4s, v2.4s, v28.4s
-	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
-	WORD $0x4e218884 // frintn v4.4s, v4.4s
-	WORD $0x4e2188a5 // frintn v5.4s, v5.4s
-	WORD $0x4ebbcc82 // fmls v2.4s, v4.4s, v27.4s
-	WORD $0x4ebbcca3 // fmls v3.4s, v5.4s, v27.4s
-	WORD $0x4ebacc82 // fmls v2.4s, v4.4s, v26.4s
-	WORD $0x4ebacca3 // fmls v3.4s, v5.4s, v26.4s
-	VMOV V24.B16, V6.B16
-	WORD $0x4e22cf26 // fmla v6.4s, v25.4s, v2.4s
-	VMOV V24.B16, V7.B16
-	WORD $0x4e23cf27 // fmla v7.4s, v25.4s, v3.4s
-	VMOV V23.B16, V8.B16
-	WORD $0x4e22ccc8 // fmla v8.4s, v6.4s, v2.4s
-	VMOV V8.B16, V6.B16
-	VMOV V23.B16, V9.B16
-	WORD $0x4e23cce9 // fmla v9.4s, v7.4s, v3.4s
-	VMOV V9.B16, V7.B16
-	VMOV V22.B16, V10.B16
-	WORD $0x4e22ccca // fmla v10.4s, v6.4s, v2.4s
-	VMOV V10.B16, V6.B16
-	VMOV V22.B16, V11.B16
-	WORD $0x4e23cceb // fmla v11.4s, v7.4s, v3.4s
-	VMOV V11.B16, V7.B16
-	VMOV V21.B16, V12.B16
-	WORD $0x4e22cccc // fmla v12.4s, v6.4s, v2.4s
-	VMOV V12.B16, V6.B16
-	VMOV V21.B16, V13.B16
-	WORD $0x4e23cced // fmla v13.4s, v7.4s, v3.4s
-	VMOV V13.B16, V7.B16
-	VMOV V31.B16, V14.B16
-	WORD $0x4e22ccce // fmla v14.4s, v6.4s, v2.4s
-	VMOV V14.B16, V6.B16
-	VMOV V31.B16, V15.B16
-	WORD $0x4e23ccef // fmla v15.4s, v7.4s, v3.4s
-	VMOV V15.B16, V7.B16
-	VMOV V31.B16, V16.B16
-	WORD $0x4e22ccd0 // fmla v16.4s, v6.4s, v2.4s
-	VMOV V16.B16, V6.B16
-	VMOV V31.B16, V17.B16
-	WORD $0x4e23ccf1 // fmla v17.4s, v7.4s, v3.4s
-	VMOV V17.B16, V7.B16
-	MOVW $0x0000007f, R8
-	VDUP R8, V8.S4
-	WORD $0x4e21a893 // fcvtns v19.4s, v4.4s
-	WORD $0x4f3f0674 // sshr v20.4s, v19.4s, #1
-	WORD $0x6eb48673 // sub v19.4s, v19.4s, v20.4s
-	WORD $0x4ea88694 // add v20.4s, v20.4s, v8.4s
-	WORD $0x4ea88673 // add v19.4s, v19.4s, v8.4s
-	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
-	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
-	WORD $0x6e34dcd2 // fmul v18.4s, v6.4s, v20.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	MOVW $0x0000007f, R8
-	VDUP R8, V12.S4
-	WORD $0x4e21a8aa // fcvtns v10.4s, v5.4s
-	WORD $0x4f3f054b // sshr v11.4s, v10.4s, #1
-	WORD $0x6eab854a // sub v10.4s, v10.4s, v11.4s
-	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
-	WORD $0x4eac854a // add v10.4s, v10.4s, v12.4s
-	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
-	WORD $0x4f37554a // shl v10.4s, v10.4s, #23
-	WORD $0x6e2bdce9 // fmul v9.4s, v7.4s, v11.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x4e3fd64d // fadd v13.4s, v18.4s, v31.4s
-	WORD $0x4e3fd52e // fadd v14.4s, v9.4s, v31.4s
-	MOVW $0x3f800000, R8
-	VDUP R8, V2.S4
-	WORD $0x6e2dfc4f // fdiv v15.4s, v2.4s, v13.4s
-	MOVW $0x3f800000, R8
-	VDUP R8, V3.S4
-	WORD $0x6e2efc70 // fdiv v16.4s, v3.4s, v14.4s
-	WORD $0x4f210400 // sshr v0.4s, v0.4s, #31
-	WORD $0x4f210421 // sshr v1.4s, v1.4s, #31
-	WORD $0x6e7f1e40 // bsl v0.16b, v18.16b, v31.16b
-	WORD $0x6e7f1d21 // bsl v1.16b, v9.16b, v31.16b
-	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ F1, 16(R0)
-	ADD  $32, R0, R0
-	ADD  R4, R1, R1
-	SUBS $8, R7, R7
-	BGE  loop170
-tail169:
-	ADDS $8, R7, R7
-	BEQ  done171
-	SUB  $4, R7, R7
-	MOVD $16, R8
-	MUL  R8, R9, R4
-loop172:
-	FMOVQ 0(R1), F0
-	WORD $0x4ebe1c01 // orr v1.16b, v0.16b, v30.16b
-	WORD $0x4e21f7a1 // fmax v1.4s, v29.4s, v1.4s
-	WORD $0x6e3cdc22 // fmul v2.4s, v1.4s, v28.4s
-	WORD $0x4e218842 // frintn v2.4s, v2.4s
-	WORD $0x4ebbcc41 // fmls v1.4s, v2.4s, v27.4s
-	WORD $0x4ebacc41 // fmls v1.4s, v2.4s, v26.4s
-	VMOV V24.B16, V3.B16
-	WORD $0x4e21cf23 // fmla v3.4s, v25.4s, v1.4s
-	VMOV V23.B16, V4.B16
-	WORD $0x4e21cc64 // fmla v4.4s, v3.4s, v1.4s
-	VMOV V4.B16, V3.B16
-	VMOV V22.B16, V5.B16
-	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
-	VMOV V5.B16, V3.B16
-	VMOV V21.B16, V6.B16
-	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
-	VMOV V6.B16, V3.B16
-	VMOV V31.B16, V7.B16
-	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
-	VMOV V7.B16, V3.B16
-	VMOV V31.B16, V8.B16
-	WORD $0x4e21cc68 // fmla v8.4s, v3.4s, v1.4s
-	VMOV V8.B16, V3.B16
-	MOVW $0x0000007f, R8
-	VDUP R8, V12.S4
-	WORD $0x4e21a84a // fcvtns v10.4s, v2.4s
-	WORD $0x4f3f054b // sshr v11.4s, v10.4s, #1
-	WORD $0x6eab854a // sub v10.4s, v10.4s, v11.4s
-	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
-	WORD $0x4eac854a // add v10.4s, v10.4s, v12.4s
-	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
-	WORD $0x4f37554a // shl v10.4s, v10.4s, #23
-	WORD $0x6e2bdc69 // fmul v9.4s, v3.4s, v11.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x4e3fd52d // fadd v13.4s, v9.4s, v31.4s
-	MOVW $0x3f800000, R8
-	VDUP R8, V15.S4
-	WORD $0x6e2dfdee // fdiv v14.4s, v15.4s, v13.4s
-	WORD $0x4f210400 // sshr v0.4s, v0.4s, #31
-	WORD $0x6e7f1d20 // bsl v0.16b, v9.16b, v31.16b
-	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
-	FMOVQ F0, 0(R0)
-	ADD  $16, R0, R0
-	ADD  R4, R1, R1
-	SUBS $4, R7, R7
 	BGE  loop172
 done171:
 	RET
 
-// func siluNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
-TEXT ·siluNEON(SB), NOSPLIT, $0-64
+// func sigmoidNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+TEXT ·sigmoidNEON(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD sa+32(FP), R9
@@ -3097,14 +3538,12 @@ loop174:
 	MOVW $0x3f800000, R8
 	VDUP R8, V3.S4
 	WORD $0x6e2efc70 // fdiv v16.4s, v3.4s, v14.4s
-	WORD $0x4f210411 // sshr v17.4s, v0.4s, #31
-	WORD $0x4f210426 // sshr v6.4s, v1.4s, #31
-	WORD $0x6e7f1e51 // bsl v17.16b, v18.16b, v31.16b
-	WORD $0x6e7f1d26 // bsl v6.16b, v9.16b, v31.16b
-	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
-	WORD $0x6e31dc00 // fmul v0.4s, v0.4s, v17.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x4f210400 // sshr v0.4s, v0.4s, #31
+	WORD $0x4f210421 // sshr v1.4s, v1.4s, #31
+	WORD $0x6e7f1e40 // bsl v0.16b, v18.16b, v31.16b
+	WORD $0x6e7f1d21 // bsl v1.16b, v9.16b, v31.16b
+	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
+	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
 	FMOVQ F0, 0(R0)
 	FMOVQ F1, 16(R0)
 	ADD  $32, R0, R0
@@ -3157,6 +3596,188 @@ loop176:
 	MOVW $0x3f800000, R8
 	VDUP R8, V15.S4
 	WORD $0x6e2dfdee // fdiv v14.4s, v15.4s, v13.4s
+	WORD $0x4f210400 // sshr v0.4s, v0.4s, #31
+	WORD $0x6e7f1d20 // bsl v0.16b, v9.16b, v31.16b
+	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
+	FMOVQ F0, 0(R0)
+	ADD  $16, R0, R0
+	ADD  R4, R1, R1
+	SUBS $4, R7, R7
+	BGE  loop176
+done175:
+	RET
+
+// func siluNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+TEXT ·siluNEON(SB), NOSPLIT, $0-64
+	MOVD dst+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD sa+32(FP), R9
+	MOVD n+56(FP), R7
+	MOVW $0x3f800000, R8
+	VDUP R8, V31.S4
+	MOVW $0x80000000, R8
+	VDUP R8, V30.S4
+	MOVW $0xc2d00000, R8
+	VDUP R8, V29.S4
+	MOVW $0x3fb8aa3b, R8
+	VDUP R8, V28.S4
+	MOVW $0x3f317200, R8
+	VDUP R8, V27.S4
+	MOVW $0x35bfbe8e, R8
+	VDUP R8, V26.S4
+	MOVW $0x3ab6da06, R8
+	VDUP R8, V25.S4
+	MOVW $0x3c091da3, R8
+	VDUP R8, V24.S4
+	MOVW $0x3d2aaa2f, R8
+	VDUP R8, V23.S4
+	MOVW $0x3e2aaa47, R8
+	VDUP R8, V22.S4
+	MOVW $0x3f000000, R8
+	VDUP R8, V21.S4
+	SUBS $8, R7, R7
+	BLT  tail177
+	MOVD $32, R8
+	MUL  R8, R9, R4
+loop178:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	WORD $0x4ebe1c02 // orr v2.16b, v0.16b, v30.16b
+	WORD $0x4ebe1c23 // orr v3.16b, v1.16b, v30.16b
+	WORD $0x4e22f7a2 // fmax v2.4s, v29.4s, v2.4s
+	WORD $0x4e23f7a3 // fmax v3.4s, v29.4s, v3.4s
+	WORD $0x6e3cdc44 // fmul v4.4s, v2.4s, v28.4s
+	WORD $0x6e3cdc65 // fmul v5.4s, v3.4s, v28.4s
+	WORD $0x4e218884 // frintn v4.4s, v4.4s
+	WORD $0x4e2188a5 // frintn v5.4s, v5.4s
+	WORD $0x4ebbcc82 // fmls v2.4s, v4.4s, v27.4s
+	WORD $0x4ebbcca3 // fmls v3.4s, v5.4s, v27.4s
+	WORD $0x4ebacc82 // fmls v2.4s, v4.4s, v26.4s
+	WORD $0x4ebacca3 // fmls v3.4s, v5.4s, v26.4s
+	VMOV V24.B16, V6.B16
+	WORD $0x4e22cf26 // fmla v6.4s, v25.4s, v2.4s
+	VMOV V24.B16, V7.B16
+	WORD $0x4e23cf27 // fmla v7.4s, v25.4s, v3.4s
+	VMOV V23.B16, V8.B16
+	WORD $0x4e22ccc8 // fmla v8.4s, v6.4s, v2.4s
+	VMOV V8.B16, V6.B16
+	VMOV V23.B16, V9.B16
+	WORD $0x4e23cce9 // fmla v9.4s, v7.4s, v3.4s
+	VMOV V9.B16, V7.B16
+	VMOV V22.B16, V10.B16
+	WORD $0x4e22ccca // fmla v10.4s, v6.4s, v2.4s
+	VMOV V10.B16, V6.B16
+	VMOV V22.B16, V11.B16
+	WORD $0x4e23cceb // fmla v11.4s, v7.4s, v3.4s
+	VMOV V11.B16, V7.B16
+	VMOV V21.B16, V12.B16
+	WORD $0x4e22cccc // fmla v12.4s, v6.4s, v2.4s
+	VMOV V12.B16, V6.B16
+	VMOV V21.B16, V13.B16
+	WORD $0x4e23cced // fmla v13.4s, v7.4s, v3.4s
+	VMOV V13.B16, V7.B16
+	VMOV V31.B16, V14.B16
+	WORD $0x4e22ccce // fmla v14.4s, v6.4s, v2.4s
+	VMOV V14.B16, V6.B16
+	VMOV V31.B16, V15.B16
+	WORD $0x4e23ccef // fmla v15.4s, v7.4s, v3.4s
+	VMOV V15.B16, V7.B16
+	VMOV V31.B16, V16.B16
+	WORD $0x4e22ccd0 // fmla v16.4s, v6.4s, v2.4s
+	VMOV V16.B16, V6.B16
+	VMOV V31.B16, V17.B16
+	WORD $0x4e23ccf1 // fmla v17.4s, v7.4s, v3.4s
+	VMOV V17.B16, V7.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V8.S4
+	WORD $0x4e21a893 // fcvtns v19.4s, v4.4s
+	WORD $0x4f3f0674 // sshr v20.4s, v19.4s, #1
+	WORD $0x6eb48673 // sub v19.4s, v19.4s, v20.4s
+	WORD $0x4ea88694 // add v20.4s, v20.4s, v8.4s
+	WORD $0x4ea88673 // add v19.4s, v19.4s, v8.4s
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x6e34dcd2 // fmul v18.4s, v6.4s, v20.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	MOVW $0x0000007f, R8
+	VDUP R8, V12.S4
+	WORD $0x4e21a8aa // fcvtns v10.4s, v5.4s
+	WORD $0x4f3f054b // sshr v11.4s, v10.4s, #1
+	WORD $0x6eab854a // sub v10.4s, v10.4s, v11.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4eac854a // add v10.4s, v10.4s, v12.4s
+	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
+	WORD $0x4f37554a // shl v10.4s, v10.4s, #23
+	WORD $0x6e2bdce9 // fmul v9.4s, v7.4s, v11.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x4e3fd64d // fadd v13.4s, v18.4s, v31.4s
+	WORD $0x4e3fd52e // fadd v14.4s, v9.4s, v31.4s
+	MOVW $0x3f800000, R8
+	VDUP R8, V2.S4
+	WORD $0x6e2dfc4f // fdiv v15.4s, v2.4s, v13.4s
+	MOVW $0x3f800000, R8
+	VDUP R8, V3.S4
+	WORD $0x6e2efc70 // fdiv v16.4s, v3.4s, v14.4s
+	WORD $0x4f210411 // sshr v17.4s, v0.4s, #31
+	WORD $0x4f210426 // sshr v6.4s, v1.4s, #31
+	WORD $0x6e7f1e51 // bsl v17.16b, v18.16b, v31.16b
+	WORD $0x6e7f1d26 // bsl v6.16b, v9.16b, v31.16b
+	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
+	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
+	WORD $0x6e31dc00 // fmul v0.4s, v0.4s, v17.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	ADD  $32, R0, R0
+	ADD  R4, R1, R1
+	SUBS $8, R7, R7
+	BGE  loop178
+tail177:
+	ADDS $8, R7, R7
+	BEQ  done179
+	SUB  $4, R7, R7
+	MOVD $16, R8
+	MUL  R8, R9, R4
+loop180:
+	FMOVQ 0(R1), F0
+	WORD $0x4ebe1c01 // orr v1.16b, v0.16b, v30.16b
+	WORD $0x4e21f7a1 // fmax v1.4s, v29.4s, v1.4s
+	WORD $0x6e3cdc22 // fmul v2.4s, v1.4s, v28.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4ebbcc41 // fmls v1.4s, v2.4s, v27.4s
+	WORD $0x4ebacc41 // fmls v1.4s, v2.4s, v26.4s
+	VMOV V24.B16, V3.B16
+	WORD $0x4e21cf23 // fmla v3.4s, v25.4s, v1.4s
+	VMOV V23.B16, V4.B16
+	WORD $0x4e21cc64 // fmla v4.4s, v3.4s, v1.4s
+	VMOV V4.B16, V3.B16
+	VMOV V22.B16, V5.B16
+	WORD $0x4e21cc65 // fmla v5.4s, v3.4s, v1.4s
+	VMOV V5.B16, V3.B16
+	VMOV V21.B16, V6.B16
+	WORD $0x4e21cc66 // fmla v6.4s, v3.4s, v1.4s
+	VMOV V6.B16, V3.B16
+	VMOV V31.B16, V7.B16
+	WORD $0x4e21cc67 // fmla v7.4s, v3.4s, v1.4s
+	VMOV V7.B16, V3.B16
+	VMOV V31.B16, V8.B16
+	WORD $0x4e21cc68 // fmla v8.4s, v3.4s, v1.4s
+	VMOV V8.B16, V3.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V12.S4
+	WORD $0x4e21a84a // fcvtns v10.4s, v2.4s
+	WORD $0x4f3f054b // sshr v11.4s, v10.4s, #1
+	WORD $0x6eab854a // sub v10.4s, v10.4s, v11.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4eac854a // add v10.4s, v10.4s, v12.4s
+	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
+	WORD $0x4f37554a // shl v10.4s, v10.4s, #23
+	WORD $0x6e2bdc69 // fmul v9.4s, v3.4s, v11.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x4e3fd52d // fadd v13.4s, v9.4s, v31.4s
+	MOVW $0x3f800000, R8
+	VDUP R8, V15.S4
+	WORD $0x6e2dfdee // fdiv v14.4s, v15.4s, v13.4s
 	WORD $0x4f210410 // sshr v16.4s, v0.4s, #31
 	WORD $0x6e7f1d30 // bsl v16.16b, v9.16b, v31.16b
 	WORD $0x6e2ede10 // fmul v16.4s, v16.4s, v14.4s
@@ -3165,8 +3786,8 @@ loop176:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop176
-done175:
+	BGE  loop180
+done179:
 	RET
 
 // func erfNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -3183,25 +3804,25 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V29.S4
 	MOVW $0x3f000000, R8
 	VDUP R8, V28.S4
-	MOVW $0x41266666, R8
-	VDUP R8, V27.S4
-	MOVW $0xc2d00000, R8
-	VDUP R8, V26.S4
-	MOVW $0x3fb8aa3b, R8
-	VDUP R8, V25.S4
-	MOVW $0x3f317200, R8
-	VDUP R8, V24.S4
-	MOVW $0x35bfbe8e, R8
-	VDUP R8, V23.S4
-	MOVW $0x3ab6da06, R8
-	VDUP R8, V22.S4
-	MOVW $0x3c091da3, R8
-	VDUP R8, V21.S4
-	MOVW $0x3d2aaa2f, R8
-	VDUP R8, V20.S4
-	MOVW $0x3e2aaa47, R8
-	VDUP R8, V19.S4
 	MOVW $0x3ecba592, R8
+	VDUP R8, V27.S4
+	MOVW $0x41266666, R8
+	VDUP R8, V26.S4
+	MOVW $0xc2d00000, R8
+	VDUP R8, V25.S4
+	MOVW $0x3fb8aa3b, R8
+	VDUP R8, V24.S4
+	MOVW $0x3f317200, R8
+	VDUP R8, V23.S4
+	MOVW $0x35bfbe8e, R8
+	VDUP R8, V22.S4
+	MOVW $0x3ab6da06, R8
+	VDUP R8, V21.S4
+	MOVW $0x3c091da3, R8
+	VDUP R8, V20.S4
+	MOVW $0x3d2aaa2f, R8
+	VDUP R8, V19.S4
+	MOVW $0x3e2aaa47, R8
 	VDUP R8, V18.S4
 	MOVW $0xbcd9afb8, R8
 	VDUP R8, V17.S4
@@ -3213,19 +3834,17 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V14.S4
 	MOVW $0xbdcf34ec, R8
 	VDUP R8, V13.S4
-	MOVW $0x3e46dcc6, R8
-	VDUP R8, V12.S4
 	SUBS $8, R7, R7
-	BLT  tail177
+	BLT  tail181
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop178:
+loop182:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4e3d1c02 // and v2.16b, v0.16b, v29.16b
 	WORD $0x4e3d1c23 // and v3.16b, v1.16b, v29.16b
-	WORD $0x4ea2f762 // fmin v2.4s, v27.4s, v2.4s
-	WORD $0x4ea3f763 // fmin v3.4s, v27.4s, v3.4s
+	WORD $0x4ea2f742 // fmin v2.4s, v26.4s, v2.4s
+	WORD $0x4ea3f743 // fmin v3.4s, v26.4s, v3.4s
 	WORD $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
 	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
 	WORD $0x6ea0f886 // fneg v6.4s, v4.4s
@@ -3236,229 +3855,245 @@ loop178:
 	WORD $0x6e3e1ca5 // eor v5.16b, v5.16b, v30.16b
 	WORD $0x6e3e1cc6 // eor v6.16b, v6.16b, v30.16b
 	WORD $0x6e3e1ce7 // eor v7.16b, v7.16b, v30.16b
-	WORD $0x4e24f744 // fmax v4.4s, v26.4s, v4.4s
-	WORD $0x4e25f745 // fmax v5.4s, v26.4s, v5.4s
-	WORD $0x6e39dc88 // fmul v8.4s, v4.4s, v25.4s
-	WORD $0x6e39dca9 // fmul v9.4s, v5.4s, v25.4s
+	WORD $0x4e24f724 // fmax v4.4s, v25.4s, v4.4s
+	WORD $0x4e25f725 // fmax v5.4s, v25.4s, v5.4s
+	WORD $0x6e38dc88 // fmul v8.4s, v4.4s, v24.4s
+	WORD $0x6e38dca9 // fmul v9.4s, v5.4s, v24.4s
 	WORD $0x4e218908 // frintn v8.4s, v8.4s
 	WORD $0x4e218929 // frintn v9.4s, v9.4s
-	WORD $0x4eb8cd04 // fmls v4.4s, v8.4s, v24.4s
-	WORD $0x4eb8cd25 // fmls v5.4s, v9.4s, v24.4s
 	WORD $0x4eb7cd04 // fmls v4.4s, v8.4s, v23.4s
 	WORD $0x4eb7cd25 // fmls v5.4s, v9.4s, v23.4s
+	WORD $0x4eb6cd04 // fmls v4.4s, v8.4s, v22.4s
+	WORD $0x4eb6cd25 // fmls v5.4s, v9.4s, v22.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-	VMOV V21.B16, V10.B16
-	WORD $0x4e24ceca // fmla v10.4s, v22.4s, v4.4s
-	VMOV V21.B16, V11.B16
-	WORD $0x4e25cecb // fmla v11.4s, v22.4s, v5.4s
-	VMOV V20.B16, V6.B16
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	VMOV V6.B16, V10.B16
-	VMOV V20.B16, V7.B16
-	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
-	VMOV V7.B16, V11.B16
+	VMOV V20.B16, V10.B16
+	WORD $0x4e24ceaa // fmla v10.4s, v21.4s, v4.4s
+	VMOV V20.B16, V11.B16
+	WORD $0x4e25ceab // fmla v11.4s, v21.4s, v5.4s
+	VMOV V19.B16, V12.B16
+	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
+	VMOV V12.B16, V10.B16
 	VMOV V19.B16, V6.B16
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	VMOV V6.B16, V10.B16
-	VMOV V19.B16, V7.B16
-	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
-	VMOV V7.B16, V11.B16
+	WORD $0x4e25cd66 // fmla v6.4s, v11.4s, v5.4s
+	VMOV V6.B16, V11.B16
+	VMOV V18.B16, V7.B16
+	WORD $0x4e24cd47 // fmla v7.4s, v10.4s, v4.4s
+	VMOV V7.B16, V10.B16
+	VMOV V18.B16, V12.B16
+	WORD $0x4e25cd6c // fmla v12.4s, v11.4s, v5.4s
+	VMOV V12.B16, V11.B16
 	VMOV V28.B16, V6.B16
 	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
 	VMOV V6.B16, V10.B16
 	VMOV V28.B16, V7.B16
 	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
 	VMOV V7.B16, V11.B16
+	VMOV V31.B16, V12.B16
+	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
+	VMOV V12.B16, V10.B16
 	VMOV V31.B16, V6.B16
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	VMOV V6.B16, V10.B16
+	WORD $0x4e25cd66 // fmla v6.4s, v11.4s, v5.4s
+	VMOV V6.B16, V11.B16
 	VMOV V31.B16, V7.B16
-	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
-	VMOV V7.B16, V11.B16
-	VMOV V31.B16, V6.B16
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	VMOV V6.B16, V10.B16
-	VMOV V31.B16, V7.B16
-	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
-	VMOV V7.B16, V11.B16
-	MOVW $0x0000007f, R8
-	VDUP R8, V7.S4
-	WORD $0x4e21a906 // fcvtns v6.4s, v8.4s
-	WORD $0x4f3f04c5 // sshr v5.4s, v6.4s, #1
-	WORD $0x6ea584c6 // sub v6.4s, v6.4s, v5.4s
-	WORD $0x4ea784a5 // add v5.4s, v5.4s, v7.4s
-	WORD $0x4ea784c6 // add v6.4s, v6.4s, v7.4s
-	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
-	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
-	WORD $0x6e25dd44 // fmul v4.4s, v10.4s, v5.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	MOVW $0x0000007f, R8
-	VDUP R8, V5.S4
-	WORD $0x4e21a928 // fcvtns v8.4s, v9.4s
-	WORD $0x4f3f0506 // sshr v6.4s, v8.4s, #1
-	WORD $0x6ea68508 // sub v8.4s, v8.4s, v6.4s
-	WORD $0x4ea584c6 // add v6.4s, v6.4s, v5.4s
-	WORD $0x4ea58508 // add v8.4s, v8.4s, v5.4s
-	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
-	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
-	WORD $0x6e26dd6a // fmul v10.4s, v11.4s, v6.4s
-	WORD $0x6e28dd4a // fmul v10.4s, v10.4s, v8.4s
-	VMOV V31.B16, V7.B16
-	WORD $0x4e32cc47 // fmla v7.4s, v2.4s, v18.4s
-	VMOV V7.B16, V2.B16
-	VMOV V31.B16, V11.B16
-	WORD $0x4e32cc6b // fmla v11.4s, v3.4s, v18.4s
-	VMOV V11.B16, V3.B16
-	WORD $0x6e22ffe2 // fdiv v2.4s, v31.4s, v2.4s
-	WORD $0x6e23ffe3 // fdiv v3.4s, v31.4s, v3.4s
-	WORD $0x4ebcd449 // fsub v9.4s, v2.4s, v28.4s
-	WORD $0x4ebcd468 // fsub v8.4s, v3.4s, v28.4s
-	VMOV V16.B16, V6.B16
-	WORD $0x4e29ce26 // fmla v6.4s, v17.4s, v9.4s
-	VMOV V16.B16, V5.B16
-	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
-	VMOV V15.B16, V7.B16
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	VMOV V7.B16, V6.B16
-	VMOV V15.B16, V11.B16
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	VMOV V11.B16, V5.B16
-	VMOV V14.B16, V7.B16
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	VMOV V7.B16, V6.B16
-	VMOV V14.B16, V11.B16
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	VMOV V11.B16, V5.B16
-	VMOV V13.B16, V7.B16
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	VMOV V7.B16, V6.B16
-	VMOV V13.B16, V11.B16
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	VMOV V11.B16, V5.B16
-	VMOV V12.B16, V7.B16
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	VMOV V7.B16, V6.B16
+	WORD $0x4e24cd47 // fmla v7.4s, v10.4s, v4.4s
+	VMOV V7.B16, V10.B16
+	VMOV V31.B16, V12.B16
+	WORD $0x4e25cd6c // fmla v12.4s, v11.4s, v5.4s
 	VMOV V12.B16, V11.B16
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	VMOV V11.B16, V5.B16
-	MOVW $0x3f0ec6e7, R8
-	VDUP R8, V7.S4
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	MOVW $0x3f0ec6e7, R8
-	VDUP R8, V11.S4
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	MOVW $0x3f3aa826, R8
-	VDUP R8, V6.S4
-	WORD $0x4e29cce6 // fmla v6.4s, v7.4s, v9.4s
-	MOVW $0x3f3aa826, R8
+	MOVW $0x0000007f, R8
 	VDUP R8, V5.S4
-	WORD $0x4e28cd65 // fmla v5.4s, v11.4s, v8.4s
-	MOVW $0x3f2468f0, R8
-	VDUP R8, V7.S4
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	MOVW $0x3f2468f0, R8
-	VDUP R8, V11.S4
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	MOVW $0x3ed6cb01, R8
-	VDUP R8, V6.S4
-	WORD $0x4e29cce6 // fmla v6.4s, v7.4s, v9.4s
-	MOVW $0x3ed6cb01, R8
-	VDUP R8, V5.S4
-	WORD $0x4e28cd65 // fmla v5.4s, v11.4s, v8.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4e21a904 // fcvtns v4.4s, v8.4s
+	WORD $0x4f3f0487 // sshr v7.4s, v4.4s, #1
+	WORD $0x6ea78484 // sub v4.4s, v4.4s, v7.4s
+	WORD $0x4ea584e7 // add v7.4s, v7.4s, v5.4s
+	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
+	WORD $0x4f3754e7 // shl v7.4s, v7.4s, #23
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
+	WORD $0x6e27dd46 // fmul v6.4s, v10.4s, v7.4s
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	MOVW $0x0000007f, R8
+	VDUP R8, V4.S4
+	WORD $0x4e21a92a // fcvtns v10.4s, v9.4s
+	WORD $0x4f3f0548 // sshr v8.4s, v10.4s, #1
+	WORD $0x6ea8854a // sub v10.4s, v10.4s, v8.4s
+	WORD $0x4ea48508 // add v8.4s, v8.4s, v4.4s
+	WORD $0x4ea4854a // add v10.4s, v10.4s, v4.4s
+	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
+	WORD $0x4f37554a // shl v10.4s, v10.4s, #23
+	WORD $0x6e28dd6c // fmul v12.4s, v11.4s, v8.4s
+	WORD $0x6e2add8c // fmul v12.4s, v12.4s, v10.4s
 	VMOV V31.B16, V7.B16
-	WORD $0x4ea2cc87 // fmls v7.4s, v4.4s, v2.4s
-	VMOV V7.B16, V4.B16
-	VMOV V31.B16, V9.B16
-	WORD $0x4ea3cd49 // fmls v9.4s, v10.4s, v3.4s
-	VMOV V9.B16, V10.B16
-	WORD $0x4e3d1c0b // and v11.16b, v0.16b, v29.16b
-	WORD $0x4e3d1c28 // and v8.16b, v1.16b, v29.16b
-	WORD $0x6e20dc06 // fmul v6.4s, v0.4s, v0.4s
-	WORD $0x6e21dc25 // fmul v5.4s, v1.4s, v1.4s
-	MOVW $0xba313cef, R8
-	VDUP R8, V2.S4
-	MOVW $0x3ba7a3f7, R8
-	VDUP R8, V7.S4
-	WORD $0x4e26cc47 // fmla v7.4s, v2.4s, v6.4s
-	MOVW $0xba313cef, R8
-	VDUP R8, V3.S4
-	MOVW $0x3ba7a3f7, R8
-	VDUP R8, V9.S4
-	WORD $0x4e25cc69 // fmla v9.4s, v3.4s, v5.4s
-	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V2.S4
-	WORD $0x4e26cce2 // fmla v2.4s, v7.4s, v6.4s
-	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V3.S4
-	WORD $0x4e25cd23 // fmla v3.4s, v9.4s, v5.4s
-	MOVW $0x3de7157a, R8
-	VDUP R8, V7.S4
-	WORD $0x4e26cc47 // fmla v7.4s, v2.4s, v6.4s
-	MOVW $0x3de7157a, R8
-	VDUP R8, V9.S4
-	WORD $0x4e25cc69 // fmla v9.4s, v3.4s, v5.4s
-	MOVW $0xbec0939d, R8
-	VDUP R8, V2.S4
-	WORD $0x4e26cce2 // fmla v2.4s, v7.4s, v6.4s
-	MOVW $0xbec0939d, R8
-	VDUP R8, V3.S4
-	WORD $0x4e25cd23 // fmla v3.4s, v9.4s, v5.4s
-	MOVW $0x3f906eba, R8
-	VDUP R8, V7.S4
-	WORD $0x4e26cc47 // fmla v7.4s, v2.4s, v6.4s
-	MOVW $0x3f906eba, R8
-	VDUP R8, V9.S4
-	WORD $0x4e25cc69 // fmla v9.4s, v3.4s, v5.4s
+	WORD $0x4e3bcc47 // fmla v7.4s, v2.4s, v27.4s
+	VMOV V31.B16, V5.B16
+	WORD $0x4e3bcc65 // fmla v5.4s, v3.4s, v27.4s
+	WORD $0x6e27ffeb // fdiv v11.4s, v31.4s, v7.4s
+	WORD $0x6e25ffe9 // fdiv v9.4s, v31.4s, v5.4s
+	WORD $0x4ea7d7ea // fsub v10.4s, v31.4s, v7.4s
+	WORD $0x4ea5d7e8 // fsub v8.4s, v31.4s, v5.4s
+	WORD $0x4e3bcc4a // fmla v10.4s, v2.4s, v27.4s
+	WORD $0x4e3bcc68 // fmla v8.4s, v3.4s, v27.4s
+	VMOV V31.B16, V4.B16
+	WORD $0x4eabcce4 // fmls v4.4s, v7.4s, v11.4s
+	VMOV V4.B16, V7.B16
+	VMOV V31.B16, V2.B16
+	WORD $0x4ea9cca2 // fmls v2.4s, v5.4s, v9.4s
+	VMOV V2.B16, V5.B16
+	WORD $0x4eabcd47 // fmls v7.4s, v10.4s, v11.4s
+	WORD $0x4ea9cd05 // fmls v5.4s, v8.4s, v9.4s
 	WORD $0x6e27dd67 // fmul v7.4s, v11.4s, v7.4s
-	WORD $0x6e29dd09 // fmul v9.4s, v8.4s, v9.4s
-	MOVW $0x3f400000, R8
+	WORD $0x6e25dd25 // fmul v5.4s, v9.4s, v5.4s
+	WORD $0x4ebcd563 // fsub v3.4s, v11.4s, v28.4s
+	WORD $0x4ebcd524 // fsub v4.4s, v9.4s, v28.4s
+	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	VMOV V16.B16, V2.B16
+	WORD $0x4e23ce22 // fmla v2.4s, v17.4s, v3.4s
+	VMOV V16.B16, V10.B16
+	WORD $0x4e24ce2a // fmla v10.4s, v17.4s, v4.4s
+	VMOV V15.B16, V8.B16
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	VMOV V8.B16, V2.B16
+	VMOV V15.B16, V8.B16
+	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
+	VMOV V8.B16, V10.B16
+	VMOV V14.B16, V8.B16
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	VMOV V8.B16, V2.B16
+	VMOV V14.B16, V8.B16
+	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
+	VMOV V8.B16, V10.B16
+	VMOV V13.B16, V8.B16
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	VMOV V8.B16, V2.B16
+	VMOV V13.B16, V8.B16
+	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
+	VMOV V8.B16, V10.B16
+	MOVW $0x3e46dcc6, R8
+	VDUP R8, V8.S4
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	MOVW $0x3e46dcc6, R8
 	VDUP R8, V2.S4
-	WORD $0x6eabe44b // fcmgt v11.4s, v2.4s, v11.4s
+	WORD $0x4e24cd42 // fmla v2.4s, v10.4s, v4.4s
+	MOVW $0x3f0ec6e7, R8
+	VDUP R8, V10.S4
+	WORD $0x4e23cd0a // fmla v10.4s, v8.4s, v3.4s
+	MOVW $0x3f0ec6e7, R8
+	VDUP R8, V8.S4
+	WORD $0x4e24cc48 // fmla v8.4s, v2.4s, v4.4s
+	MOVW $0x3f3aa826, R8
+	VDUP R8, V2.S4
+	WORD $0x4e23cd42 // fmla v2.4s, v10.4s, v3.4s
+	MOVW $0x3f3aa826, R8
+	VDUP R8, V10.S4
+	WORD $0x4e24cd0a // fmla v10.4s, v8.4s, v4.4s
+	MOVW $0x3f2468f0, R8
+	VDUP R8, V8.S4
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	MOVW $0x3f2468f0, R8
+	VDUP R8, V2.S4
+	WORD $0x4e24cd42 // fmla v2.4s, v10.4s, v4.4s
+	MOVW $0x3ed6cb01, R8
+	VDUP R8, V10.S4
+	WORD $0x4e23cd0a // fmla v10.4s, v8.4s, v3.4s
+	MOVW $0x3ed6cb01, R8
+	VDUP R8, V8.S4
+	WORD $0x4e24cc48 // fmla v8.4s, v2.4s, v4.4s
+	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD $0x4e2acd67 // fmla v7.4s, v11.4s, v10.4s
+	WORD $0x4e28cd25 // fmla v5.4s, v9.4s, v8.4s
+	VMOV V31.B16, V3.B16
+	WORD $0x4ea7ccc3 // fmls v3.4s, v6.4s, v7.4s
+	VMOV V3.B16, V6.B16
+	VMOV V31.B16, V2.B16
+	WORD $0x4ea5cd82 // fmls v2.4s, v12.4s, v5.4s
+	VMOV V2.B16, V12.B16
+	WORD $0x4e3d1c04 // and v4.16b, v0.16b, v29.16b
+	WORD $0x4e3d1c2b // and v11.16b, v1.16b, v29.16b
+	WORD $0x6e20dc0a // fmul v10.4s, v0.4s, v0.4s
+	WORD $0x6e21dc29 // fmul v9.4s, v1.4s, v1.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V8.S4
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V7.S4
+	WORD $0x4e2acd07 // fmla v7.4s, v8.4s, v10.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V3.S4
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V5.S4
+	WORD $0x4e29cc65 // fmla v5.4s, v3.4s, v9.4s
+	MOVW $0xbcdbd5fc, R8
+	VDUP R8, V2.S4
+	WORD $0x4e2acce2 // fmla v2.4s, v7.4s, v10.4s
+	MOVW $0xbcdbd5fc, R8
+	VDUP R8, V8.S4
+	WORD $0x4e29cca8 // fmla v8.4s, v5.4s, v9.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V3.S4
+	WORD $0x4e2acc43 // fmla v3.4s, v2.4s, v10.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V7.S4
+	WORD $0x4e29cd07 // fmla v7.4s, v8.4s, v9.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V5.S4
+	WORD $0x4e2acc65 // fmla v5.4s, v3.4s, v10.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V2.S4
+	WORD $0x4e29cce2 // fmla v2.4s, v7.4s, v9.4s
+	MOVW $0x3f906eba, R8
+	VDUP R8, V8.S4
+	WORD $0x4e2acca8 // fmla v8.4s, v5.4s, v10.4s
+	MOVW $0x3f906eba, R8
+	VDUP R8, V3.S4
+	WORD $0x4e29cc43 // fmla v3.4s, v2.4s, v9.4s
+	WORD $0x6e28dc88 // fmul v8.4s, v4.4s, v8.4s
+	WORD $0x6e23dd63 // fmul v3.4s, v11.4s, v3.4s
 	MOVW $0x3f400000, R8
-	VDUP R8, V6.S4
-	WORD $0x6ea8e4c8 // fcmgt v8.4s, v6.4s, v8.4s
-	WORD $0x6e641ceb // bsl v11.16b, v7.16b, v4.16b
-	WORD $0x6e6a1d28 // bsl v8.16b, v9.16b, v10.16b
+	VDUP R8, V7.S4
+	WORD $0x6ea4e4e4 // fcmgt v4.4s, v7.4s, v4.4s
+	MOVW $0x3f400000, R8
+	VDUP R8, V5.S4
+	WORD $0x6eabe4ab // fcmgt v11.4s, v5.4s, v11.4s
+	WORD $0x6e661d04 // bsl v4.16b, v8.16b, v6.16b
+	WORD $0x6e6c1c6b // bsl v11.16b, v3.16b, v12.16b
 	WORD $0x4e3e1c00 // and v0.16b, v0.16b, v30.16b
 	WORD $0x4e3e1c21 // and v1.16b, v1.16b, v30.16b
-	WORD $0x4ea01d6b // orr v11.16b, v11.16b, v0.16b
-	WORD $0x4ea11d08 // orr v8.16b, v8.16b, v1.16b
-	FMOVQ F11, 0(R0)
-	FMOVQ F8, 16(R0)
+	WORD $0x4ea01c84 // orr v4.16b, v4.16b, v0.16b
+	WORD $0x4ea11d6b // orr v11.16b, v11.16b, v1.16b
+	FMOVQ F4, 0(R0)
+	FMOVQ F11, 16(R0)
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop178
-tail177:
+	BGE  loop182
+tail181:
 	ADDS $8, R7, R7
-	BEQ  done179
+	BEQ  done183
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop180:
+loop184:
 	FMOVQ 0(R1), F0
 	WORD $0x4e3d1c01 // and v1.16b, v0.16b, v29.16b
-	WORD $0x4ea1f761 // fmin v1.4s, v27.4s, v1.4s
+	WORD $0x4ea1f741 // fmin v1.4s, v26.4s, v1.4s
 	WORD $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
 	WORD $0x6ea0f843 // fneg v3.4s, v2.4s
 	WORD $0x4e21cc23 // fmla v3.4s, v1.4s, v1.4s
 	WORD $0x6e3e1c42 // eor v2.16b, v2.16b, v30.16b
 	WORD $0x6e3e1c63 // eor v3.16b, v3.16b, v30.16b
-	WORD $0x4e22f742 // fmax v2.4s, v26.4s, v2.4s
-	WORD $0x6e39dc44 // fmul v4.4s, v2.4s, v25.4s
+	WORD $0x4e22f722 // fmax v2.4s, v25.4s, v2.4s
+	WORD $0x6e38dc44 // fmul v4.4s, v2.4s, v24.4s
 	WORD $0x4e218884 // frintn v4.4s, v4.4s
-	WORD $0x4eb8cc82 // fmls v2.4s, v4.4s, v24.4s
 	WORD $0x4eb7cc82 // fmls v2.4s, v4.4s, v23.4s
+	WORD $0x4eb6cc82 // fmls v2.4s, v4.4s, v22.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V21.B16, V5.B16
-	WORD $0x4e22cec5 // fmla v5.4s, v22.4s, v2.4s
-	VMOV V20.B16, V6.B16
+	VMOV V20.B16, V5.B16
+	WORD $0x4e22cea5 // fmla v5.4s, v21.4s, v2.4s
+	VMOV V19.B16, V6.B16
 	WORD $0x4e22cca6 // fmla v6.4s, v5.4s, v2.4s
 	VMOV V6.B16, V5.B16
-	VMOV V19.B16, V7.B16
+	VMOV V18.B16, V7.B16
 	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
 	VMOV V7.B16, V5.B16
 	VMOV V28.B16, V8.B16
@@ -3471,83 +4106,91 @@ loop180:
 	WORD $0x4e22ccaa // fmla v10.4s, v5.4s, v2.4s
 	VMOV V10.B16, V5.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V7.S4
-	WORD $0x4e21a883 // fcvtns v3.4s, v4.4s
-	WORD $0x4f3f0466 // sshr v6.4s, v3.4s, #1
-	WORD $0x6ea68463 // sub v3.4s, v3.4s, v6.4s
-	WORD $0x4ea784c6 // add v6.4s, v6.4s, v7.4s
-	WORD $0x4ea78463 // add v3.4s, v3.4s, v7.4s
-	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
+	VDUP R8, V6.S4
+	WORD $0x4e21a88c // fcvtns v12.4s, v4.4s
+	WORD $0x4f3f0583 // sshr v3.4s, v12.4s, #1
+	WORD $0x6ea3858c // sub v12.4s, v12.4s, v3.4s
+	WORD $0x4ea68463 // add v3.4s, v3.4s, v6.4s
+	WORD $0x4ea6858c // add v12.4s, v12.4s, v6.4s
 	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
-	WORD $0x6e26dcab // fmul v11.4s, v5.4s, v6.4s
-	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	VMOV V31.B16, V8.B16
-	WORD $0x4e32cc28 // fmla v8.4s, v1.4s, v18.4s
-	VMOV V8.B16, V1.B16
-	WORD $0x6e21ffe1 // fdiv v1.4s, v31.4s, v1.4s
-	WORD $0x4ebcd429 // fsub v9.4s, v1.4s, v28.4s
-	VMOV V16.B16, V2.B16
-	WORD $0x4e29ce22 // fmla v2.4s, v17.4s, v9.4s
-	VMOV V15.B16, V10.B16
-	WORD $0x4e29cc4a // fmla v10.4s, v2.4s, v9.4s
-	VMOV V10.B16, V2.B16
-	VMOV V14.B16, V5.B16
-	WORD $0x4e29cc45 // fmla v5.4s, v2.4s, v9.4s
-	VMOV V5.B16, V2.B16
-	VMOV V13.B16, V4.B16
-	WORD $0x4e29cc44 // fmla v4.4s, v2.4s, v9.4s
-	VMOV V4.B16, V2.B16
-	VMOV V12.B16, V3.B16
-	WORD $0x4e29cc43 // fmla v3.4s, v2.4s, v9.4s
-	VMOV V3.B16, V2.B16
+	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
+	WORD $0x6e23dcab // fmul v11.4s, v5.4s, v3.4s
+	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
+	VMOV V31.B16, V7.B16
+	WORD $0x4e3bcc27 // fmla v7.4s, v1.4s, v27.4s
+	WORD $0x6e27ffe8 // fdiv v8.4s, v31.4s, v7.4s
+	WORD $0x4ea7d7e9 // fsub v9.4s, v31.4s, v7.4s
+	WORD $0x4e3bcc29 // fmla v9.4s, v1.4s, v27.4s
+	VMOV V31.B16, V2.B16
+	WORD $0x4ea8cce2 // fmls v2.4s, v7.4s, v8.4s
+	VMOV V2.B16, V7.B16
+	WORD $0x4ea8cd27 // fmls v7.4s, v9.4s, v8.4s
+	WORD $0x6e27dd07 // fmul v7.4s, v8.4s, v7.4s
+	WORD $0x4ebcd50a // fsub v10.4s, v8.4s, v28.4s
+	WORD $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
+	VMOV V16.B16, V5.B16
+	WORD $0x4e2ace25 // fmla v5.4s, v17.4s, v10.4s
+	VMOV V15.B16, V4.B16
+	WORD $0x4e2acca4 // fmla v4.4s, v5.4s, v10.4s
+	VMOV V4.B16, V5.B16
+	VMOV V14.B16, V12.B16
+	WORD $0x4e2accac // fmla v12.4s, v5.4s, v10.4s
+	VMOV V12.B16, V5.B16
+	VMOV V13.B16, V3.B16
+	WORD $0x4e2acca3 // fmla v3.4s, v5.4s, v10.4s
+	VMOV V3.B16, V5.B16
+	MOVW $0x3e46dcc6, R8
+	VDUP R8, V6.S4
+	WORD $0x4e2acca6 // fmla v6.4s, v5.4s, v10.4s
 	MOVW $0x3f0ec6e7, R8
-	VDUP R8, V6.S4
-	WORD $0x4e29cc46 // fmla v6.4s, v2.4s, v9.4s
-	MOVW $0x3f3aa826, R8
-	VDUP R8, V7.S4
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	MOVW $0x3f2468f0, R8
-	VDUP R8, V8.S4
-	WORD $0x4e29cce8 // fmla v8.4s, v7.4s, v9.4s
-	MOVW $0x3ed6cb01, R8
-	VDUP R8, V10.S4
-	WORD $0x4e29cd0a // fmla v10.4s, v8.4s, v9.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	VMOV V31.B16, V5.B16
-	WORD $0x4ea1cd65 // fmls v5.4s, v11.4s, v1.4s
-	VMOV V5.B16, V11.B16
-	WORD $0x4e3d1c04 // and v4.16b, v0.16b, v29.16b
-	WORD $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
-	MOVW $0xba313cef, R8
-	VDUP R8, V2.S4
-	MOVW $0x3ba7a3f7, R8
-	VDUP R8, V6.S4
-	WORD $0x4e23cc46 // fmla v6.4s, v2.4s, v3.4s
-	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V7.S4
-	WORD $0x4e23ccc7 // fmla v7.4s, v6.4s, v3.4s
-	MOVW $0x3de7157a, R8
-	VDUP R8, V8.S4
-	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
-	MOVW $0xbec0939d, R8
-	VDUP R8, V9.S4
-	WORD $0x4e23cd09 // fmla v9.4s, v8.4s, v3.4s
-	MOVW $0x3f906eba, R8
-	VDUP R8, V10.S4
-	WORD $0x4e23cd2a // fmla v10.4s, v9.4s, v3.4s
-	WORD $0x6e2adc8a // fmul v10.4s, v4.4s, v10.4s
-	MOVW $0x3f400000, R8
 	VDUP R8, V1.S4
-	WORD $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
-	WORD $0x6e6b1d44 // bsl v4.16b, v10.16b, v11.16b
+	WORD $0x4e2accc1 // fmla v1.4s, v6.4s, v10.4s
+	MOVW $0x3f3aa826, R8
+	VDUP R8, V2.S4
+	WORD $0x4e2acc22 // fmla v2.4s, v1.4s, v10.4s
+	MOVW $0x3f2468f0, R8
+	VDUP R8, V9.S4
+	WORD $0x4e2acc49 // fmla v9.4s, v2.4s, v10.4s
+	MOVW $0x3ed6cb01, R8
+	VDUP R8, V4.S4
+	WORD $0x4e2acd24 // fmla v4.4s, v9.4s, v10.4s
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
+	VMOV V31.B16, V12.B16
+	WORD $0x4ea7cd6c // fmls v12.4s, v11.4s, v7.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x4e3d1c03 // and v3.16b, v0.16b, v29.16b
+	WORD $0x6e20dc05 // fmul v5.4s, v0.4s, v0.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V6.S4
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V1.S4
+	WORD $0x4e25ccc1 // fmla v1.4s, v6.4s, v5.4s
+	MOVW $0xbcdbd5fc, R8
+	VDUP R8, V2.S4
+	WORD $0x4e25cc22 // fmla v2.4s, v1.4s, v5.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V9.S4
+	WORD $0x4e25cc49 // fmla v9.4s, v2.4s, v5.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V10.S4
+	WORD $0x4e25cd2a // fmla v10.4s, v9.4s, v5.4s
+	MOVW $0x3f906eba, R8
+	VDUP R8, V8.S4
+	WORD $0x4e25cd48 // fmla v8.4s, v10.4s, v5.4s
+	WORD $0x6e28dc68 // fmul v8.4s, v3.4s, v8.4s
+	MOVW $0x3f400000, R8
+	VDUP R8, V4.S4
+	WORD $0x6ea3e483 // fcmgt v3.4s, v4.4s, v3.4s
+	WORD $0x6e6b1d03 // bsl v3.16b, v8.16b, v11.16b
 	WORD $0x4e3e1c00 // and v0.16b, v0.16b, v30.16b
-	WORD $0x4ea01c84 // orr v4.16b, v4.16b, v0.16b
-	FMOVQ F4, 0(R0)
+	WORD $0x4ea01c63 // orr v3.16b, v3.16b, v0.16b
+	FMOVQ F3, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop180
-done179:
+	BGE  loop184
+done183:
 	RET
 
 // func geluNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -3562,27 +4205,27 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V30.S4
 	MOVW $0x80000000, R8
 	VDUP R8, V29.S4
-	MOVW $0x7fffffff, R8
-	VDUP R8, V28.S4
-	MOVW $0x416b533c, R8
-	VDUP R8, V27.S4
-	MOVW $0xc2d00000, R8
-	VDUP R8, V26.S4
-	MOVW $0x3fb8aa3b, R8
-	VDUP R8, V25.S4
-	MOVW $0x3f317200, R8
-	VDUP R8, V24.S4
-	MOVW $0x35bfbe8e, R8
-	VDUP R8, V23.S4
-	MOVW $0x3ab6da06, R8
-	VDUP R8, V22.S4
-	MOVW $0x3c091da3, R8
-	VDUP R8, V21.S4
-	MOVW $0x3d2aaa2f, R8
-	VDUP R8, V20.S4
-	MOVW $0x3e2aaa47, R8
-	VDUP R8, V19.S4
 	MOVW $0x3e900000, R8
+	VDUP R8, V28.S4
+	MOVW $0x7fffffff, R8
+	VDUP R8, V27.S4
+	MOVW $0x416b533c, R8
+	VDUP R8, V26.S4
+	MOVW $0xc2d00000, R8
+	VDUP R8, V25.S4
+	MOVW $0x3fb8aa3b, R8
+	VDUP R8, V24.S4
+	MOVW $0x3f317200, R8
+	VDUP R8, V23.S4
+	MOVW $0x35bfbe8e, R8
+	VDUP R8, V22.S4
+	MOVW $0x3ab6da06, R8
+	VDUP R8, V21.S4
+	MOVW $0x3c091da3, R8
+	VDUP R8, V20.S4
+	MOVW $0x3d2aaa2f, R8
+	VDUP R8, V19.S4
+	MOVW $0x3e2aaa47, R8
 	VDUP R8, V18.S4
 	MOVW $0xbcd9afb8, R8
 	VDUP R8, V17.S4
@@ -3594,19 +4237,17 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V14.S4
 	MOVW $0xbdcf34ec, R8
 	VDUP R8, V13.S4
-	MOVW $0x3e46dcc6, R8
-	VDUP R8, V12.S4
 	SUBS $8, R7, R7
-	BLT  tail181
+	BLT  tail185
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop182:
+loop186:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
-	WORD $0x4e3c1c02 // and v2.16b, v0.16b, v28.16b
-	WORD $0x4e3c1c23 // and v3.16b, v1.16b, v28.16b
-	WORD $0x4ea2f762 // fmin v2.4s, v27.4s, v2.4s
-	WORD $0x4ea3f763 // fmin v3.4s, v27.4s, v3.4s
+	WORD $0x4e3b1c02 // and v2.16b, v0.16b, v27.16b
+	WORD $0x4e3b1c23 // and v3.16b, v1.16b, v27.16b
+	WORD $0x4ea2f742 // fmin v2.4s, v26.4s, v2.4s
+	WORD $0x4ea3f743 // fmin v3.4s, v26.4s, v3.4s
 	WORD $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
 	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
 	WORD $0x6ea0f886 // fneg v6.4s, v4.4s
@@ -3621,240 +4262,256 @@ loop182:
 	WORD $0x6e3d1ca5 // eor v5.16b, v5.16b, v29.16b
 	WORD $0x6e3d1cc6 // eor v6.16b, v6.16b, v29.16b
 	WORD $0x6e3d1ce7 // eor v7.16b, v7.16b, v29.16b
-	WORD $0x4e24f744 // fmax v4.4s, v26.4s, v4.4s
-	WORD $0x4e25f745 // fmax v5.4s, v26.4s, v5.4s
-	WORD $0x6e39dc88 // fmul v8.4s, v4.4s, v25.4s
-	WORD $0x6e39dca9 // fmul v9.4s, v5.4s, v25.4s
+	WORD $0x4e24f724 // fmax v4.4s, v25.4s, v4.4s
+	WORD $0x4e25f725 // fmax v5.4s, v25.4s, v5.4s
+	WORD $0x6e38dc88 // fmul v8.4s, v4.4s, v24.4s
+	WORD $0x6e38dca9 // fmul v9.4s, v5.4s, v24.4s
 	WORD $0x4e218908 // frintn v8.4s, v8.4s
 	WORD $0x4e218929 // frintn v9.4s, v9.4s
-	WORD $0x4eb8cd04 // fmls v4.4s, v8.4s, v24.4s
-	WORD $0x4eb8cd25 // fmls v5.4s, v9.4s, v24.4s
 	WORD $0x4eb7cd04 // fmls v4.4s, v8.4s, v23.4s
 	WORD $0x4eb7cd25 // fmls v5.4s, v9.4s, v23.4s
+	WORD $0x4eb6cd04 // fmls v4.4s, v8.4s, v22.4s
+	WORD $0x4eb6cd25 // fmls v5.4s, v9.4s, v22.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-	VMOV V21.B16, V10.B16
-	WORD $0x4e24ceca // fmla v10.4s, v22.4s, v4.4s
-	VMOV V21.B16, V11.B16
-	WORD $0x4e25cecb // fmla v11.4s, v22.4s, v5.4s
-	VMOV V20.B16, V6.B16
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	VMOV V6.B16, V10.B16
-	VMOV V20.B16, V7.B16
-	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
-	VMOV V7.B16, V11.B16
+	VMOV V20.B16, V10.B16
+	WORD $0x4e24ceaa // fmla v10.4s, v21.4s, v4.4s
+	VMOV V20.B16, V11.B16
+	WORD $0x4e25ceab // fmla v11.4s, v21.4s, v5.4s
+	VMOV V19.B16, V12.B16
+	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
+	VMOV V12.B16, V10.B16
 	VMOV V19.B16, V6.B16
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	VMOV V6.B16, V10.B16
-	VMOV V19.B16, V7.B16
-	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
-	VMOV V7.B16, V11.B16
+	WORD $0x4e25cd66 // fmla v6.4s, v11.4s, v5.4s
+	VMOV V6.B16, V11.B16
+	VMOV V18.B16, V7.B16
+	WORD $0x4e24cd47 // fmla v7.4s, v10.4s, v4.4s
+	VMOV V7.B16, V10.B16
+	VMOV V18.B16, V12.B16
+	WORD $0x4e25cd6c // fmla v12.4s, v11.4s, v5.4s
+	VMOV V12.B16, V11.B16
 	VMOV V31.B16, V6.B16
 	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
 	VMOV V6.B16, V10.B16
 	VMOV V31.B16, V7.B16
 	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
 	VMOV V7.B16, V11.B16
+	VMOV V30.B16, V12.B16
+	WORD $0x4e24cd4c // fmla v12.4s, v10.4s, v4.4s
+	VMOV V12.B16, V10.B16
 	VMOV V30.B16, V6.B16
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	VMOV V6.B16, V10.B16
+	WORD $0x4e25cd66 // fmla v6.4s, v11.4s, v5.4s
+	VMOV V6.B16, V11.B16
 	VMOV V30.B16, V7.B16
-	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
-	VMOV V7.B16, V11.B16
-	VMOV V30.B16, V6.B16
-	WORD $0x4e24cd46 // fmla v6.4s, v10.4s, v4.4s
-	VMOV V6.B16, V10.B16
-	VMOV V30.B16, V7.B16
-	WORD $0x4e25cd67 // fmla v7.4s, v11.4s, v5.4s
-	VMOV V7.B16, V11.B16
-	MOVW $0x0000007f, R8
-	VDUP R8, V7.S4
-	WORD $0x4e21a906 // fcvtns v6.4s, v8.4s
-	WORD $0x4f3f04c5 // sshr v5.4s, v6.4s, #1
-	WORD $0x6ea584c6 // sub v6.4s, v6.4s, v5.4s
-	WORD $0x4ea784a5 // add v5.4s, v5.4s, v7.4s
-	WORD $0x4ea784c6 // add v6.4s, v6.4s, v7.4s
-	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
-	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
-	WORD $0x6e25dd44 // fmul v4.4s, v10.4s, v5.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	MOVW $0x0000007f, R8
-	VDUP R8, V5.S4
-	WORD $0x4e21a928 // fcvtns v8.4s, v9.4s
-	WORD $0x4f3f0506 // sshr v6.4s, v8.4s, #1
-	WORD $0x6ea68508 // sub v8.4s, v8.4s, v6.4s
-	WORD $0x4ea584c6 // add v6.4s, v6.4s, v5.4s
-	WORD $0x4ea58508 // add v8.4s, v8.4s, v5.4s
-	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
-	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
-	WORD $0x6e26dd6a // fmul v10.4s, v11.4s, v6.4s
-	WORD $0x6e28dd4a // fmul v10.4s, v10.4s, v8.4s
-	VMOV V30.B16, V7.B16
-	WORD $0x4e32cc47 // fmla v7.4s, v2.4s, v18.4s
-	VMOV V7.B16, V2.B16
-	VMOV V30.B16, V11.B16
-	WORD $0x4e32cc6b // fmla v11.4s, v3.4s, v18.4s
-	VMOV V11.B16, V3.B16
-	WORD $0x6e22ffc2 // fdiv v2.4s, v30.4s, v2.4s
-	WORD $0x6e23ffc3 // fdiv v3.4s, v30.4s, v3.4s
-	WORD $0x4ebfd449 // fsub v9.4s, v2.4s, v31.4s
-	WORD $0x4ebfd468 // fsub v8.4s, v3.4s, v31.4s
-	VMOV V16.B16, V6.B16
-	WORD $0x4e29ce26 // fmla v6.4s, v17.4s, v9.4s
-	VMOV V16.B16, V5.B16
-	WORD $0x4e28ce25 // fmla v5.4s, v17.4s, v8.4s
-	VMOV V15.B16, V7.B16
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	VMOV V7.B16, V6.B16
-	VMOV V15.B16, V11.B16
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	VMOV V11.B16, V5.B16
-	VMOV V14.B16, V7.B16
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	VMOV V7.B16, V6.B16
-	VMOV V14.B16, V11.B16
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	VMOV V11.B16, V5.B16
-	VMOV V13.B16, V7.B16
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	VMOV V7.B16, V6.B16
-	VMOV V13.B16, V11.B16
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	VMOV V11.B16, V5.B16
-	VMOV V12.B16, V7.B16
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	VMOV V7.B16, V6.B16
+	WORD $0x4e24cd47 // fmla v7.4s, v10.4s, v4.4s
+	VMOV V7.B16, V10.B16
+	VMOV V30.B16, V12.B16
+	WORD $0x4e25cd6c // fmla v12.4s, v11.4s, v5.4s
 	VMOV V12.B16, V11.B16
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	VMOV V11.B16, V5.B16
-	MOVW $0x3f0ec6e7, R8
-	VDUP R8, V7.S4
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	MOVW $0x3f0ec6e7, R8
-	VDUP R8, V11.S4
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	MOVW $0x3f3aa826, R8
-	VDUP R8, V6.S4
-	WORD $0x4e29cce6 // fmla v6.4s, v7.4s, v9.4s
-	MOVW $0x3f3aa826, R8
+	MOVW $0x0000007f, R8
 	VDUP R8, V5.S4
-	WORD $0x4e28cd65 // fmla v5.4s, v11.4s, v8.4s
-	MOVW $0x3f2468f0, R8
-	VDUP R8, V7.S4
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
-	MOVW $0x3f2468f0, R8
-	VDUP R8, V11.S4
-	WORD $0x4e28ccab // fmla v11.4s, v5.4s, v8.4s
-	MOVW $0x3ed6cb01, R8
-	VDUP R8, V6.S4
-	WORD $0x4e29cce6 // fmla v6.4s, v7.4s, v9.4s
-	MOVW $0x3ed6cb01, R8
-	VDUP R8, V5.S4
-	WORD $0x4e28cd65 // fmla v5.4s, v11.4s, v8.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
-	WORD $0x6e3fdd4a // fmul v10.4s, v10.4s, v31.4s
-	MOVW $0x41a00000, R8
-	VDUP R8, V7.S4
-	WORD $0x4ea0f4e7 // fmin v7.4s, v7.4s, v0.4s
-	MOVW $0x41a00000, R8
-	VDUP R8, V9.S4
-	WORD $0x4ea1f529 // fmin v9.4s, v9.4s, v1.4s
-	WORD $0x6e24dceb // fmul v11.4s, v7.4s, v4.4s
-	WORD $0x6e2add28 // fmul v8.4s, v9.4s, v10.4s
-	WORD $0x6ea0f966 // fneg v6.4s, v11.4s
-	WORD $0x4e24cce6 // fmla v6.4s, v7.4s, v4.4s
-	VMOV V6.B16, V7.B16
-	WORD $0x6ea0f905 // fneg v5.4s, v8.4s
-	WORD $0x4e2acd25 // fmla v5.4s, v9.4s, v10.4s
-	VMOV V5.B16, V9.B16
-	WORD $0x6e22dce7 // fmul v7.4s, v7.4s, v2.4s
-	WORD $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
-	WORD $0x4e22cd67 // fmla v7.4s, v11.4s, v2.4s
-	WORD $0x4e23cd09 // fmla v9.4s, v8.4s, v3.4s
-	WORD $0x4f210404 // sshr v4.4s, v0.4s, #31
-	WORD $0x4f210426 // sshr v6.4s, v1.4s, #31
-	WORD $0x4ea7d40a // fsub v10.4s, v0.4s, v7.4s
-	WORD $0x4ea9d425 // fsub v5.4s, v1.4s, v9.4s
-	WORD $0x6e6a1ce4 // bsl v4.16b, v7.16b, v10.16b
-	WORD $0x6e651d26 // bsl v6.16b, v9.16b, v5.16b
-	WORD $0x6e20dc0b // fmul v11.4s, v0.4s, v0.4s
-	WORD $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	WORD $0x6e3fdd6b // fmul v11.4s, v11.4s, v31.4s
-	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	MOVW $0x3eb504f3, R8
+	WORD $0x4e21a904 // fcvtns v4.4s, v8.4s
+	WORD $0x4f3f0487 // sshr v7.4s, v4.4s, #1
+	WORD $0x6ea78484 // sub v4.4s, v4.4s, v7.4s
+	WORD $0x4ea584e7 // add v7.4s, v7.4s, v5.4s
+	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
+	WORD $0x4f3754e7 // shl v7.4s, v7.4s, #23
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
+	WORD $0x6e27dd46 // fmul v6.4s, v10.4s, v7.4s
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	MOVW $0x0000007f, R8
+	VDUP R8, V4.S4
+	WORD $0x4e21a92a // fcvtns v10.4s, v9.4s
+	WORD $0x4f3f0548 // sshr v8.4s, v10.4s, #1
+	WORD $0x6ea8854a // sub v10.4s, v10.4s, v8.4s
+	WORD $0x4ea48508 // add v8.4s, v8.4s, v4.4s
+	WORD $0x4ea4854a // add v10.4s, v10.4s, v4.4s
+	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
+	WORD $0x4f37554a // shl v10.4s, v10.4s, #23
+	WORD $0x6e28dd6c // fmul v12.4s, v11.4s, v8.4s
+	WORD $0x6e2add8c // fmul v12.4s, v12.4s, v10.4s
+	VMOV V30.B16, V7.B16
+	WORD $0x4e3ccc47 // fmla v7.4s, v2.4s, v28.4s
+	VMOV V30.B16, V5.B16
+	WORD $0x4e3ccc65 // fmla v5.4s, v3.4s, v28.4s
+	WORD $0x6e27ffcb // fdiv v11.4s, v30.4s, v7.4s
+	WORD $0x6e25ffc9 // fdiv v9.4s, v30.4s, v5.4s
+	WORD $0x4ea7d7ca // fsub v10.4s, v30.4s, v7.4s
+	WORD $0x4ea5d7c8 // fsub v8.4s, v30.4s, v5.4s
+	WORD $0x4e3ccc4a // fmla v10.4s, v2.4s, v28.4s
+	WORD $0x4e3ccc68 // fmla v8.4s, v3.4s, v28.4s
+	VMOV V30.B16, V4.B16
+	WORD $0x4eabcce4 // fmls v4.4s, v7.4s, v11.4s
+	VMOV V4.B16, V7.B16
+	VMOV V30.B16, V2.B16
+	WORD $0x4ea9cca2 // fmls v2.4s, v5.4s, v9.4s
+	VMOV V2.B16, V5.B16
+	WORD $0x4eabcd47 // fmls v7.4s, v10.4s, v11.4s
+	WORD $0x4ea9cd05 // fmls v5.4s, v8.4s, v9.4s
+	WORD $0x6e27dd67 // fmul v7.4s, v11.4s, v7.4s
+	WORD $0x6e25dd25 // fmul v5.4s, v9.4s, v5.4s
+	WORD $0x4ebfd563 // fsub v3.4s, v11.4s, v31.4s
+	WORD $0x4ebfd524 // fsub v4.4s, v9.4s, v31.4s
+	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	VMOV V16.B16, V2.B16
+	WORD $0x4e23ce22 // fmla v2.4s, v17.4s, v3.4s
+	VMOV V16.B16, V10.B16
+	WORD $0x4e24ce2a // fmla v10.4s, v17.4s, v4.4s
+	VMOV V15.B16, V8.B16
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	VMOV V8.B16, V2.B16
+	VMOV V15.B16, V8.B16
+	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
+	VMOV V8.B16, V10.B16
+	VMOV V14.B16, V8.B16
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	VMOV V8.B16, V2.B16
+	VMOV V14.B16, V8.B16
+	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
+	VMOV V8.B16, V10.B16
+	VMOV V13.B16, V8.B16
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	VMOV V8.B16, V2.B16
+	VMOV V13.B16, V8.B16
+	WORD $0x4e24cd48 // fmla v8.4s, v10.4s, v4.4s
+	VMOV V8.B16, V10.B16
+	MOVW $0x3e46dcc6, R8
 	VDUP R8, V8.S4
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	MOVW $0x3eb504f3, R8
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	MOVW $0x3e46dcc6, R8
+	VDUP R8, V2.S4
+	WORD $0x4e24cd42 // fmla v2.4s, v10.4s, v4.4s
+	MOVW $0x3f0ec6e7, R8
+	VDUP R8, V10.S4
+	WORD $0x4e23cd0a // fmla v10.4s, v8.4s, v3.4s
+	MOVW $0x3f0ec6e7, R8
+	VDUP R8, V8.S4
+	WORD $0x4e24cc48 // fmla v8.4s, v2.4s, v4.4s
+	MOVW $0x3f3aa826, R8
+	VDUP R8, V2.S4
+	WORD $0x4e23cd42 // fmla v2.4s, v10.4s, v3.4s
+	MOVW $0x3f3aa826, R8
+	VDUP R8, V10.S4
+	WORD $0x4e24cd0a // fmla v10.4s, v8.4s, v4.4s
+	MOVW $0x3f2468f0, R8
+	VDUP R8, V8.S4
+	WORD $0x4e23cc48 // fmla v8.4s, v2.4s, v3.4s
+	MOVW $0x3f2468f0, R8
+	VDUP R8, V2.S4
+	WORD $0x4e24cd42 // fmla v2.4s, v10.4s, v4.4s
+	MOVW $0x3ed6cb01, R8
+	VDUP R8, V10.S4
+	WORD $0x4e23cd0a // fmla v10.4s, v8.4s, v3.4s
+	MOVW $0x3ed6cb01, R8
+	VDUP R8, V8.S4
+	WORD $0x4e24cc48 // fmla v8.4s, v2.4s, v4.4s
+	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD $0x4e2acd67 // fmla v7.4s, v11.4s, v10.4s
+	WORD $0x4e28cd25 // fmla v5.4s, v9.4s, v8.4s
+	WORD $0x6e3fdcc6 // fmul v6.4s, v6.4s, v31.4s
+	WORD $0x6e3fdd8c // fmul v12.4s, v12.4s, v31.4s
+	MOVW $0x41a00000, R8
 	VDUP R8, V3.S4
-	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
-	MOVW $0xba313cef, R8
+	WORD $0x4ea0f463 // fmin v3.4s, v3.4s, v0.4s
+	MOVW $0x41a00000, R8
+	VDUP R8, V2.S4
+	WORD $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD $0x6e26dc64 // fmul v4.4s, v3.4s, v6.4s
+	WORD $0x6e2cdc4b // fmul v11.4s, v2.4s, v12.4s
+	WORD $0x6ea0f88a // fneg v10.4s, v4.4s
+	WORD $0x4e26cc6a // fmla v10.4s, v3.4s, v6.4s
+	VMOV V10.B16, V3.B16
+	WORD $0x6ea0f969 // fneg v9.4s, v11.4s
+	WORD $0x4e2ccc49 // fmla v9.4s, v2.4s, v12.4s
+	VMOV V9.B16, V2.B16
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x4e27cc83 // fmla v3.4s, v4.4s, v7.4s
+	WORD $0x4e25cd62 // fmla v2.4s, v11.4s, v5.4s
+	WORD $0x4f210408 // sshr v8.4s, v0.4s, #31
+	WORD $0x4f210426 // sshr v6.4s, v1.4s, #31
+	WORD $0x4ea3d40a // fsub v10.4s, v0.4s, v3.4s
+	WORD $0x4ea2d42c // fsub v12.4s, v1.4s, v2.4s
+	WORD $0x6e6a1c68 // bsl v8.16b, v3.16b, v10.16b
+	WORD $0x6e6c1c46 // bsl v6.16b, v2.16b, v12.16b
+	WORD $0x6e20dc09 // fmul v9.4s, v0.4s, v0.4s
+	WORD $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	WORD $0x6e3fdd29 // fmul v9.4s, v9.4s, v31.4s
+	WORD $0x6e3fdc84 // fmul v4.4s, v4.4s, v31.4s
+	MOVW $0x3eb504f3, R8
 	VDUP R8, V7.S4
-	MOVW $0x3ba7a3f7, R8
-	VDUP R8, V10.S4
-	WORD $0x4e2bccea // fmla v10.4s, v7.4s, v11.4s
+	WORD $0x6e27dc07 // fmul v7.4s, v0.4s, v7.4s
+	MOVW $0x3eb504f3, R8
+	VDUP R8, V11.S4
+	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
 	MOVW $0xba313cef, R8
-	VDUP R8, V9.S4
-	MOVW $0x3ba7a3f7, R8
 	VDUP R8, V5.S4
-	WORD $0x4e22cd25 // fmla v5.4s, v9.4s, v2.4s
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V3.S4
+	WORD $0x4e29cca3 // fmla v3.4s, v5.4s, v9.4s
+	MOVW $0xba313cef, R8
+	VDUP R8, V10.S4
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V2.S4
+	WORD $0x4e24cd42 // fmla v2.4s, v10.4s, v4.4s
 	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V7.S4
-	WORD $0x4e2bcd47 // fmla v7.4s, v10.4s, v11.4s
+	VDUP R8, V12.S4
+	WORD $0x4e29cc6c // fmla v12.4s, v3.4s, v9.4s
 	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V9.S4
-	WORD $0x4e22cca9 // fmla v9.4s, v5.4s, v2.4s
+	VDUP R8, V5.S4
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
 	MOVW $0x3de7157a, R8
 	VDUP R8, V10.S4
-	WORD $0x4e2bccea // fmla v10.4s, v7.4s, v11.4s
+	WORD $0x4e29cd8a // fmla v10.4s, v12.4s, v9.4s
 	MOVW $0x3de7157a, R8
-	VDUP R8, V5.S4
-	WORD $0x4e22cd25 // fmla v5.4s, v9.4s, v2.4s
+	VDUP R8, V3.S4
+	WORD $0x4e24cca3 // fmla v3.4s, v5.4s, v4.4s
 	MOVW $0xbec0939d, R8
-	VDUP R8, V7.S4
-	WORD $0x4e2bcd47 // fmla v7.4s, v10.4s, v11.4s
+	VDUP R8, V2.S4
+	WORD $0x4e29cd42 // fmla v2.4s, v10.4s, v9.4s
 	MOVW $0xbec0939d, R8
-	VDUP R8, V9.S4
-	WORD $0x4e22cca9 // fmla v9.4s, v5.4s, v2.4s
-	MOVW $0x3f906eba, R8
-	VDUP R8, V10.S4
-	WORD $0x4e2bccea // fmla v10.4s, v7.4s, v11.4s
+	VDUP R8, V12.S4
+	WORD $0x4e24cc6c // fmla v12.4s, v3.4s, v4.4s
 	MOVW $0x3f906eba, R8
 	VDUP R8, V5.S4
-	WORD $0x4e22cd25 // fmla v5.4s, v9.4s, v2.4s
-	VMOV V31.B16, V7.B16
-	WORD $0x4e2acd07 // fmla v7.4s, v8.4s, v10.4s
-	VMOV V7.B16, V8.B16
-	VMOV V31.B16, V9.B16
-	WORD $0x4e25cc69 // fmla v9.4s, v3.4s, v5.4s
-	VMOV V9.B16, V3.B16
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	MOVW $0x3f100000, R8
+	WORD $0x4e29cc45 // fmla v5.4s, v2.4s, v9.4s
+	MOVW $0x3f906eba, R8
 	VDUP R8, V10.S4
-	WORD $0x6eabe54b // fcmgt v11.4s, v10.4s, v11.4s
-	MOVW $0x3f100000, R8
-	VDUP R8, V7.S4
-	WORD $0x6ea2e4e2 // fcmgt v2.4s, v7.4s, v2.4s
-	WORD $0x6e641c0b // bsl v11.16b, v0.16b, v4.16b
-	WORD $0x6e661c22 // bsl v2.16b, v1.16b, v6.16b
-	FMOVQ F11, 0(R0)
-	FMOVQ F2, 16(R0)
+	WORD $0x4e24cd8a // fmla v10.4s, v12.4s, v4.4s
+	VMOV V31.B16, V3.B16
+	WORD $0x4e25cce3 // fmla v3.4s, v7.4s, v5.4s
+	VMOV V3.B16, V7.B16
+	VMOV V31.B16, V2.B16
+	WORD $0x4e2acd62 // fmla v2.4s, v11.4s, v10.4s
+	VMOV V2.B16, V11.B16
+	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
+	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
+	MOVW $0x3e4ccccd, R8
+	VDUP R8, V12.S4
+	WORD $0x6ea9e589 // fcmgt v9.4s, v12.4s, v9.4s
+	MOVW $0x3e4ccccd, R8
+	VDUP R8, V5.S4
+	WORD $0x6ea4e4a4 // fcmgt v4.4s, v5.4s, v4.4s
+	WORD $0x6e681c09 // bsl v9.16b, v0.16b, v8.16b
+	WORD $0x6e661c24 // bsl v4.16b, v1.16b, v6.16b
+	FMOVQ F9, 0(R0)
+	FMOVQ F4, 16(R0)
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop182
-tail181:
+	BGE  loop186
+tail185:
 	ADDS $8, R7, R7
-	BEQ  done183
+	BEQ  done187
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop184:
+loop188:
 	FMOVQ 0(R1), F0
-	WORD $0x4e3c1c01 // and v1.16b, v0.16b, v28.16b
-	WORD $0x4ea1f761 // fmin v1.4s, v27.4s, v1.4s
+	WORD $0x4e3b1c01 // and v1.16b, v0.16b, v27.16b
+	WORD $0x4ea1f741 // fmin v1.4s, v26.4s, v1.4s
 	WORD $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
 	WORD $0x6ea0f843 // fneg v3.4s, v2.4s
 	WORD $0x4e21cc23 // fmla v3.4s, v1.4s, v1.4s
@@ -3862,18 +4519,18 @@ loop184:
 	WORD $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
 	WORD $0x6e3d1c42 // eor v2.16b, v2.16b, v29.16b
 	WORD $0x6e3d1c63 // eor v3.16b, v3.16b, v29.16b
-	WORD $0x4e22f742 // fmax v2.4s, v26.4s, v2.4s
-	WORD $0x6e39dc44 // fmul v4.4s, v2.4s, v25.4s
+	WORD $0x4e22f722 // fmax v2.4s, v25.4s, v2.4s
+	WORD $0x6e38dc44 // fmul v4.4s, v2.4s, v24.4s
 	WORD $0x4e218884 // frintn v4.4s, v4.4s
-	WORD $0x4eb8cc82 // fmls v2.4s, v4.4s, v24.4s
 	WORD $0x4eb7cc82 // fmls v2.4s, v4.4s, v23.4s
+	WORD $0x4eb6cc82 // fmls v2.4s, v4.4s, v22.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V21.B16, V5.B16
-	WORD $0x4e22cec5 // fmla v5.4s, v22.4s, v2.4s
-	VMOV V20.B16, V6.B16
+	VMOV V20.B16, V5.B16
+	WORD $0x4e22cea5 // fmla v5.4s, v21.4s, v2.4s
+	VMOV V19.B16, V6.B16
 	WORD $0x4e22cca6 // fmla v6.4s, v5.4s, v2.4s
 	VMOV V6.B16, V5.B16
-	VMOV V19.B16, V7.B16
+	VMOV V18.B16, V7.B16
 	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
 	VMOV V7.B16, V5.B16
 	VMOV V31.B16, V8.B16
@@ -3886,97 +4543,105 @@ loop184:
 	WORD $0x4e22ccaa // fmla v10.4s, v5.4s, v2.4s
 	VMOV V10.B16, V5.B16
 	MOVW $0x0000007f, R8
-	VDUP R8, V7.S4
-	WORD $0x4e21a883 // fcvtns v3.4s, v4.4s
-	WORD $0x4f3f0466 // sshr v6.4s, v3.4s, #1
-	WORD $0x6ea68463 // sub v3.4s, v3.4s, v6.4s
-	WORD $0x4ea784c6 // add v6.4s, v6.4s, v7.4s
-	WORD $0x4ea78463 // add v3.4s, v3.4s, v7.4s
-	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
-	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
-	WORD $0x6e26dcab // fmul v11.4s, v5.4s, v6.4s
-	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
-	VMOV V30.B16, V8.B16
-	WORD $0x4e32cc28 // fmla v8.4s, v1.4s, v18.4s
-	VMOV V8.B16, V1.B16
-	WORD $0x6e21ffc1 // fdiv v1.4s, v30.4s, v1.4s
-	WORD $0x4ebfd429 // fsub v9.4s, v1.4s, v31.4s
-	VMOV V16.B16, V2.B16
-	WORD $0x4e29ce22 // fmla v2.4s, v17.4s, v9.4s
-	VMOV V15.B16, V10.B16
-	WORD $0x4e29cc4a // fmla v10.4s, v2.4s, v9.4s
-	VMOV V10.B16, V2.B16
-	VMOV V14.B16, V5.B16
-	WORD $0x4e29cc45 // fmla v5.4s, v2.4s, v9.4s
-	VMOV V5.B16, V2.B16
-	VMOV V13.B16, V4.B16
-	WORD $0x4e29cc44 // fmla v4.4s, v2.4s, v9.4s
-	VMOV V4.B16, V2.B16
-	VMOV V12.B16, V3.B16
-	WORD $0x4e29cc43 // fmla v3.4s, v2.4s, v9.4s
-	VMOV V3.B16, V2.B16
-	MOVW $0x3f0ec6e7, R8
 	VDUP R8, V6.S4
-	WORD $0x4e29cc46 // fmla v6.4s, v2.4s, v9.4s
+	WORD $0x4e21a88c // fcvtns v12.4s, v4.4s
+	WORD $0x4f3f0583 // sshr v3.4s, v12.4s, #1
+	WORD $0x6ea3858c // sub v12.4s, v12.4s, v3.4s
+	WORD $0x4ea68463 // add v3.4s, v3.4s, v6.4s
+	WORD $0x4ea6858c // add v12.4s, v12.4s, v6.4s
+	WORD $0x4f375463 // shl v3.4s, v3.4s, #23
+	WORD $0x4f37558c // shl v12.4s, v12.4s, #23
+	WORD $0x6e23dcab // fmul v11.4s, v5.4s, v3.4s
+	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
+	VMOV V30.B16, V7.B16
+	WORD $0x4e3ccc27 // fmla v7.4s, v1.4s, v28.4s
+	WORD $0x6e27ffc8 // fdiv v8.4s, v30.4s, v7.4s
+	WORD $0x4ea7d7c9 // fsub v9.4s, v30.4s, v7.4s
+	WORD $0x4e3ccc29 // fmla v9.4s, v1.4s, v28.4s
+	VMOV V30.B16, V2.B16
+	WORD $0x4ea8cce2 // fmls v2.4s, v7.4s, v8.4s
+	VMOV V2.B16, V7.B16
+	WORD $0x4ea8cd27 // fmls v7.4s, v9.4s, v8.4s
+	WORD $0x6e27dd07 // fmul v7.4s, v8.4s, v7.4s
+	WORD $0x4ebfd50a // fsub v10.4s, v8.4s, v31.4s
+	WORD $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
+	VMOV V16.B16, V5.B16
+	WORD $0x4e2ace25 // fmla v5.4s, v17.4s, v10.4s
+	VMOV V15.B16, V4.B16
+	WORD $0x4e2acca4 // fmla v4.4s, v5.4s, v10.4s
+	VMOV V4.B16, V5.B16
+	VMOV V14.B16, V12.B16
+	WORD $0x4e2accac // fmla v12.4s, v5.4s, v10.4s
+	VMOV V12.B16, V5.B16
+	VMOV V13.B16, V3.B16
+	WORD $0x4e2acca3 // fmla v3.4s, v5.4s, v10.4s
+	VMOV V3.B16, V5.B16
+	MOVW $0x3e46dcc6, R8
+	VDUP R8, V6.S4
+	WORD $0x4e2acca6 // fmla v6.4s, v5.4s, v10.4s
+	MOVW $0x3f0ec6e7, R8
+	VDUP R8, V1.S4
+	WORD $0x4e2accc1 // fmla v1.4s, v6.4s, v10.4s
 	MOVW $0x3f3aa826, R8
-	VDUP R8, V7.S4
-	WORD $0x4e29ccc7 // fmla v7.4s, v6.4s, v9.4s
+	VDUP R8, V2.S4
+	WORD $0x4e2acc22 // fmla v2.4s, v1.4s, v10.4s
 	MOVW $0x3f2468f0, R8
-	VDUP R8, V8.S4
-	WORD $0x4e29cce8 // fmla v8.4s, v7.4s, v9.4s
+	VDUP R8, V9.S4
+	WORD $0x4e2acc49 // fmla v9.4s, v2.4s, v10.4s
 	MOVW $0x3ed6cb01, R8
-	VDUP R8, V10.S4
-	WORD $0x4e29cd0a // fmla v10.4s, v8.4s, v9.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VDUP R8, V4.S4
+	WORD $0x4e2acd24 // fmla v4.4s, v9.4s, v10.4s
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
 	WORD $0x6e3fdd6b // fmul v11.4s, v11.4s, v31.4s
 	MOVW $0x41a00000, R8
-	VDUP R8, V5.S4
-	WORD $0x4ea0f4a5 // fmin v5.4s, v5.4s, v0.4s
-	WORD $0x6e2bdca4 // fmul v4.4s, v5.4s, v11.4s
-	WORD $0x6ea0f883 // fneg v3.4s, v4.4s
-	WORD $0x4e2bcca3 // fmla v3.4s, v5.4s, v11.4s
-	VMOV V3.B16, V5.B16
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e21cc85 // fmla v5.4s, v4.4s, v1.4s
-	WORD $0x4f210402 // sshr v2.4s, v0.4s, #31
-	WORD $0x4ea5d406 // fsub v6.4s, v0.4s, v5.4s
-	WORD $0x6e661ca2 // bsl v2.16b, v5.16b, v6.16b
-	WORD $0x6e20dc07 // fmul v7.4s, v0.4s, v0.4s
-	WORD $0x6e3fdce7 // fmul v7.4s, v7.4s, v31.4s
+	VDUP R8, V12.S4
+	WORD $0x4ea0f58c // fmin v12.4s, v12.4s, v0.4s
+	WORD $0x6e2bdd83 // fmul v3.4s, v12.4s, v11.4s
+	WORD $0x6ea0f865 // fneg v5.4s, v3.4s
+	WORD $0x4e2bcd85 // fmla v5.4s, v12.4s, v11.4s
+	VMOV V5.B16, V12.B16
+	WORD $0x6e27dd8c // fmul v12.4s, v12.4s, v7.4s
+	WORD $0x4e27cc6c // fmla v12.4s, v3.4s, v7.4s
+	WORD $0x4f210406 // sshr v6.4s, v0.4s, #31
+	WORD $0x4eacd401 // fsub v1.4s, v0.4s, v12.4s
+	WORD $0x6e611d86 // bsl v6.16b, v12.16b, v1.16b
+	WORD $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
+	WORD $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
 	MOVW $0x3eb504f3, R8
-	VDUP R8, V8.S4
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	MOVW $0xba313cef, R8
 	VDUP R8, V9.S4
-	MOVW $0x3ba7a3f7, R8
+	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
+	MOVW $0xba313cef, R8
 	VDUP R8, V10.S4
-	WORD $0x4e27cd2a // fmla v10.4s, v9.4s, v7.4s
+	MOVW $0x3ba7a3f7, R8
+	VDUP R8, V8.S4
+	WORD $0x4e22cd48 // fmla v8.4s, v10.4s, v2.4s
 	MOVW $0xbcdbd5fc, R8
-	VDUP R8, V11.S4
-	WORD $0x4e27cd4b // fmla v11.4s, v10.4s, v7.4s
-	MOVW $0x3de7157a, R8
-	VDUP R8, V3.S4
-	WORD $0x4e27cd63 // fmla v3.4s, v11.4s, v7.4s
-	MOVW $0xbec0939d, R8
 	VDUP R8, V4.S4
-	WORD $0x4e27cc64 // fmla v4.4s, v3.4s, v7.4s
+	WORD $0x4e22cd04 // fmla v4.4s, v8.4s, v2.4s
+	MOVW $0x3de7157a, R8
+	VDUP R8, V11.S4
+	WORD $0x4e22cc8b // fmla v11.4s, v4.4s, v2.4s
+	MOVW $0xbec0939d, R8
+	VDUP R8, V5.S4
+	WORD $0x4e22cd65 // fmla v5.4s, v11.4s, v2.4s
 	MOVW $0x3f906eba, R8
-	VDUP R8, V1.S4
-	WORD $0x4e27cc81 // fmla v1.4s, v4.4s, v7.4s
-	VMOV V31.B16, V5.B16
-	WORD $0x4e21cd05 // fmla v5.4s, v8.4s, v1.4s
-	VMOV V5.B16, V8.B16
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	MOVW $0x3f100000, R8
-	VDUP R8, V6.S4
-	WORD $0x6ea7e4c7 // fcmgt v7.4s, v6.4s, v7.4s
-	WORD $0x6e621c07 // bsl v7.16b, v0.16b, v2.16b
-	FMOVQ F7, 0(R0)
+	VDUP R8, V3.S4
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	VMOV V31.B16, V7.B16
+	WORD $0x4e23cd27 // fmla v7.4s, v9.4s, v3.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
+	MOVW $0x3e4ccccd, R8
+	VDUP R8, V12.S4
+	WORD $0x6ea2e582 // fcmgt v2.4s, v12.4s, v2.4s
+	WORD $0x6e661c02 // bsl v2.16b, v0.16b, v6.16b
+	FMOVQ F2, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop184
-done183:
+	BGE  loop188
+done187:
 	RET
 
 // func geluTanhNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -4018,10 +4683,10 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-64
 	MOVW $0x3e2aaa47, R8
 	VDUP R8, V16.S4
 	SUBS $8, R7, R7
-	BLT  tail185
+	BLT  tail189
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop186:
+loop190:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4ea0f762 // fmin v2.4s, v27.4s, v0.4s
@@ -4171,14 +4836,14 @@ loop186:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop186
-tail185:
+	BGE  loop190
+tail189:
 	ADDS $8, R7, R7
-	BEQ  done187
+	BEQ  done191
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop188:
+loop192:
 	FMOVQ 0(R1), F0
 	WORD $0x4ea0f761 // fmin v1.4s, v27.4s, v0.4s
 	WORD $0x4e21f741 // fmax v1.4s, v26.4s, v1.4s
@@ -4255,8 +4920,8 @@ loop188:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop188
-done187:
+	BGE  loop192
+done191:
 	RET
 
 // func sinSmallNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -4292,10 +4957,10 @@ TEXT ·sinSmallNEON(SB), NOSPLIT, $0-64
 	MOVW $0x80000000, R8
 	VDUP R8, V19.S4
 	SUBS $8, R7, R7
-	BLT  tail189
+	BLT  tail193
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop190:
+loop194:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
@@ -4369,14 +5034,14 @@ loop190:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop190
-tail189:
+	BGE  loop194
+tail193:
 	ADDS $8, R7, R7
-	BEQ  done191
+	BEQ  done195
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop192:
+loop196:
 	FMOVQ 0(R1), F0
 	WORD $0x6e3fdc01 // fmul v1.4s, v0.4s, v31.4s
 	WORD $0x4e218821 // frintn v1.4s, v1.4s
@@ -4415,8 +5080,8 @@ loop192:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop192
-done191:
+	BGE  loop196
+done195:
 	RET
 
 // func cosSmallNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -4454,10 +5119,10 @@ TEXT ·cosSmallNEON(SB), NOSPLIT, $0-64
 	MOVW $0x80000000, R8
 	VDUP R8, V18.S4
 	SUBS $8, R7, R7
-	BLT  tail193
+	BLT  tail197
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop194:
+loop198:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x6e3fdc02 // fmul v2.4s, v0.4s, v31.4s
@@ -4533,14 +5198,14 @@ loop194:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop194
-tail193:
+	BGE  loop198
+tail197:
 	ADDS $8, R7, R7
-	BEQ  done195
+	BEQ  done199
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop196:
+loop200:
 	FMOVQ 0(R1), F0
 	WORD $0x6e3fdc01 // fmul v1.4s, v0.4s, v31.4s
 	WORD $0x4e218821 // frintn v1.4s, v1.4s
@@ -4580,185 +5245,12 @@ loop196:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop196
-done195:
-	RET
-
-// func expMulNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
-TEXT ·expMulNEON(SB), NOSPLIT, $0-64
-	MOVD dst+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD sa+32(FP), R9
-	MOVD b+16(FP), R2
-	MOVD sb+40(FP), R10
-	MOVD n+56(FP), R7
-	MOVW $0x3f800000, R8
-	VDUP R8, V31.S4
-	MOVW $0x42b20000, R8
-	VDUP R8, V30.S4
-	MOVW $0xc2d00000, R8
-	VDUP R8, V29.S4
-	MOVW $0x3fb8aa3b, R8
-	VDUP R8, V28.S4
-	MOVW $0x3f317200, R8
-	VDUP R8, V27.S4
-	MOVW $0x35bfbe8e, R8
-	VDUP R8, V26.S4
-	MOVW $0x3ab6da06, R8
-	VDUP R8, V25.S4
-	MOVW $0x3c091da3, R8
-	VDUP R8, V24.S4
-	MOVW $0x3d2aaa2f, R8
-	VDUP R8, V23.S4
-	MOVW $0x3e2aaa47, R8
-	VDUP R8, V22.S4
-	MOVW $0x3f000000, R8
-	VDUP R8, V21.S4
-	SUBS $8, R7, R7
-	BLT  tail197
-	MOVD $32, R8
-	MUL  R8, R9, R4
-	MOVD $32, R8
-	MUL  R8, R10, R5
-loop198:
-	FMOVQ 0(R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 0(R2), F2
-	FMOVQ 16(R2), F3
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD $0x4ea0f7c0 // fmin v0.4s, v30.4s, v0.4s
-	WORD $0x4ea1f7c1 // fmin v1.4s, v30.4s, v1.4s
-	WORD $0x4e20f7a0 // fmax v0.4s, v29.4s, v0.4s
-	WORD $0x4e21f7a1 // fmax v1.4s, v29.4s, v1.4s
-	WORD $0x6e3cdc04 // fmul v4.4s, v0.4s, v28.4s
-	WORD $0x6e3cdc25 // fmul v5.4s, v1.4s, v28.4s
-	WORD $0x4e218884 // frintn v4.4s, v4.4s
-	WORD $0x4e2188a5 // frintn v5.4s, v5.4s
-	WORD $0x4ebbcc80 // fmls v0.4s, v4.4s, v27.4s
-	WORD $0x4ebbcca1 // fmls v1.4s, v5.4s, v27.4s
-	WORD $0x4ebacc80 // fmls v0.4s, v4.4s, v26.4s
-	WORD $0x4ebacca1 // fmls v1.4s, v5.4s, v26.4s
-	VMOV V24.B16, V6.B16
-	WORD $0x4e20cf26 // fmla v6.4s, v25.4s, v0.4s
-	VMOV V24.B16, V7.B16
-	WORD $0x4e21cf27 // fmla v7.4s, v25.4s, v1.4s
-	VMOV V23.B16, V8.B16
-	WORD $0x4e20ccc8 // fmla v8.4s, v6.4s, v0.4s
-	VMOV V8.B16, V6.B16
-	VMOV V23.B16, V9.B16
-	WORD $0x4e21cce9 // fmla v9.4s, v7.4s, v1.4s
-	VMOV V9.B16, V7.B16
-	VMOV V22.B16, V10.B16
-	WORD $0x4e20ccca // fmla v10.4s, v6.4s, v0.4s
-	VMOV V10.B16, V6.B16
-	VMOV V22.B16, V11.B16
-	WORD $0x4e21cceb // fmla v11.4s, v7.4s, v1.4s
-	VMOV V11.B16, V7.B16
-	VMOV V21.B16, V12.B16
-	WORD $0x4e20cccc // fmla v12.4s, v6.4s, v0.4s
-	VMOV V12.B16, V6.B16
-	VMOV V21.B16, V13.B16
-	WORD $0x4e21cced // fmla v13.4s, v7.4s, v1.4s
-	VMOV V13.B16, V7.B16
-	VMOV V31.B16, V14.B16
-	WORD $0x4e20ccce // fmla v14.4s, v6.4s, v0.4s
-	VMOV V14.B16, V6.B16
-	VMOV V31.B16, V15.B16
-	WORD $0x4e21ccef // fmla v15.4s, v7.4s, v1.4s
-	VMOV V15.B16, V7.B16
-	VMOV V31.B16, V16.B16
-	WORD $0x4e20ccd0 // fmla v16.4s, v6.4s, v0.4s
-	VMOV V16.B16, V6.B16
-	VMOV V31.B16, V17.B16
-	WORD $0x4e21ccf1 // fmla v17.4s, v7.4s, v1.4s
-	VMOV V17.B16, V7.B16
-	MOVW $0x0000007f, R8
-	VDUP R8, V2.S4
-	WORD $0x4e21a893 // fcvtns v19.4s, v4.4s
-	WORD $0x4f3f0674 // sshr v20.4s, v19.4s, #1
-	WORD $0x6eb48673 // sub v19.4s, v19.4s, v20.4s
-	WORD $0x4ea28694 // add v20.4s, v20.4s, v2.4s
-	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
-	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
-	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
-	WORD $0x6e34dcd2 // fmul v18.4s, v6.4s, v20.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	MOVW $0x0000007f, R8
-	VDUP R8, V10.S4
-	WORD $0x4e21a8a8 // fcvtns v8.4s, v5.4s
-	WORD $0x4f3f0509 // sshr v9.4s, v8.4s, #1
-	WORD $0x6ea98508 // sub v8.4s, v8.4s, v9.4s
-	WORD $0x4eaa8529 // add v9.4s, v9.4s, v10.4s
-	WORD $0x4eaa8508 // add v8.4s, v8.4s, v10.4s
-	WORD $0x4f375529 // shl v9.4s, v9.4s, #23
-	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
-	WORD $0x6e29dce3 // fmul v3.4s, v7.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	FMOVQ F18, 0(R0)
-	FMOVQ F3, 16(R0)
-	ADD  $32, R0, R0
-	ADD  R4, R1, R1
-	ADD  R5, R2, R2
-	SUBS $8, R7, R7
-	BGE  loop198
-tail197:
-	ADDS $8, R7, R7
-	BEQ  done199
-	SUB  $4, R7, R7
-	MOVD $16, R8
-	MUL  R8, R9, R4
-	MOVD $16, R8
-	MUL  R8, R10, R5
-loop200:
-	FMOVQ 0(R1), F0
-	FMOVQ 0(R2), F1
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0f7c0 // fmin v0.4s, v30.4s, v0.4s
-	WORD $0x4e20f7a0 // fmax v0.4s, v29.4s, v0.4s
-	WORD $0x6e3cdc02 // fmul v2.4s, v0.4s, v28.4s
-	WORD $0x4e218842 // frintn v2.4s, v2.4s
-	WORD $0x4ebbcc40 // fmls v0.4s, v2.4s, v27.4s
-	WORD $0x4ebacc40 // fmls v0.4s, v2.4s, v26.4s
-	VMOV V24.B16, V3.B16
-	WORD $0x4e20cf23 // fmla v3.4s, v25.4s, v0.4s
-	VMOV V23.B16, V4.B16
-	WORD $0x4e20cc64 // fmla v4.4s, v3.4s, v0.4s
-	VMOV V4.B16, V3.B16
-	VMOV V22.B16, V5.B16
-	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
-	VMOV V5.B16, V3.B16
-	VMOV V21.B16, V6.B16
-	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
-	VMOV V6.B16, V3.B16
-	VMOV V31.B16, V7.B16
-	WORD $0x4e20cc67 // fmla v7.4s, v3.4s, v0.4s
-	VMOV V7.B16, V3.B16
-	VMOV V31.B16, V8.B16
-	WORD $0x4e20cc68 // fmla v8.4s, v3.4s, v0.4s
-	VMOV V8.B16, V3.B16
-	MOVW $0x0000007f, R8
-	VDUP R8, V12.S4
-	WORD $0x4e21a84a // fcvtns v10.4s, v2.4s
-	WORD $0x4f3f054b // sshr v11.4s, v10.4s, #1
-	WORD $0x6eab854a // sub v10.4s, v10.4s, v11.4s
-	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
-	WORD $0x4eac854a // add v10.4s, v10.4s, v12.4s
-	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
-	WORD $0x4f37554a // shl v10.4s, v10.4s, #23
-	WORD $0x6e2bdc69 // fmul v9.4s, v3.4s, v11.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	FMOVQ F9, 0(R0)
-	ADD  $16, R0, R0
-	ADD  R4, R1, R1
-	ADD  R5, R2, R2
-	SUBS $4, R7, R7
 	BGE  loop200
 done199:
 	RET
 
-// func expSubNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
-TEXT ·expSubNEON(SB), NOSPLIT, $0-64
+// func expMulNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+TEXT ·expMulNEON(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD sa+32(FP), R9
@@ -4798,8 +5290,8 @@ loop202:
 	FMOVQ 16(R1), F1
 	FMOVQ 0(R2), F2
 	FMOVQ 16(R2), F3
-	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD $0x4ea0f7c0 // fmin v0.4s, v30.4s, v0.4s
 	WORD $0x4ea1f7c1 // fmin v1.4s, v30.4s, v1.4s
 	WORD $0x4e20f7a0 // fmax v0.4s, v29.4s, v0.4s
@@ -4886,7 +5378,7 @@ tail201:
 loop204:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
-	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0f7c0 // fmin v0.4s, v30.4s, v0.4s
 	WORD $0x4e20f7a0 // fmax v0.4s, v29.4s, v0.4s
 	WORD $0x6e3cdc02 // fmul v2.4s, v0.4s, v28.4s
@@ -4930,6 +5422,179 @@ loop204:
 done203:
 	RET
 
+// func expSubNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+TEXT ·expSubNEON(SB), NOSPLIT, $0-64
+	MOVD dst+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD sa+32(FP), R9
+	MOVD b+16(FP), R2
+	MOVD sb+40(FP), R10
+	MOVD n+56(FP), R7
+	MOVW $0x3f800000, R8
+	VDUP R8, V31.S4
+	MOVW $0x42b20000, R8
+	VDUP R8, V30.S4
+	MOVW $0xc2d00000, R8
+	VDUP R8, V29.S4
+	MOVW $0x3fb8aa3b, R8
+	VDUP R8, V28.S4
+	MOVW $0x3f317200, R8
+	VDUP R8, V27.S4
+	MOVW $0x35bfbe8e, R8
+	VDUP R8, V26.S4
+	MOVW $0x3ab6da06, R8
+	VDUP R8, V25.S4
+	MOVW $0x3c091da3, R8
+	VDUP R8, V24.S4
+	MOVW $0x3d2aaa2f, R8
+	VDUP R8, V23.S4
+	MOVW $0x3e2aaa47, R8
+	VDUP R8, V22.S4
+	MOVW $0x3f000000, R8
+	VDUP R8, V21.S4
+	SUBS $8, R7, R7
+	BLT  tail205
+	MOVD $32, R8
+	MUL  R8, R9, R4
+	MOVD $32, R8
+	MUL  R8, R10, R5
+loop206:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 0(R2), F2
+	FMOVQ 16(R2), F3
+	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
+	WORD $0x4ea0f7c0 // fmin v0.4s, v30.4s, v0.4s
+	WORD $0x4ea1f7c1 // fmin v1.4s, v30.4s, v1.4s
+	WORD $0x4e20f7a0 // fmax v0.4s, v29.4s, v0.4s
+	WORD $0x4e21f7a1 // fmax v1.4s, v29.4s, v1.4s
+	WORD $0x6e3cdc04 // fmul v4.4s, v0.4s, v28.4s
+	WORD $0x6e3cdc25 // fmul v5.4s, v1.4s, v28.4s
+	WORD $0x4e218884 // frintn v4.4s, v4.4s
+	WORD $0x4e2188a5 // frintn v5.4s, v5.4s
+	WORD $0x4ebbcc80 // fmls v0.4s, v4.4s, v27.4s
+	WORD $0x4ebbcca1 // fmls v1.4s, v5.4s, v27.4s
+	WORD $0x4ebacc80 // fmls v0.4s, v4.4s, v26.4s
+	WORD $0x4ebacca1 // fmls v1.4s, v5.4s, v26.4s
+	VMOV V24.B16, V6.B16
+	WORD $0x4e20cf26 // fmla v6.4s, v25.4s, v0.4s
+	VMOV V24.B16, V7.B16
+	WORD $0x4e21cf27 // fmla v7.4s, v25.4s, v1.4s
+	VMOV V23.B16, V8.B16
+	WORD $0x4e20ccc8 // fmla v8.4s, v6.4s, v0.4s
+	VMOV V8.B16, V6.B16
+	VMOV V23.B16, V9.B16
+	WORD $0x4e21cce9 // fmla v9.4s, v7.4s, v1.4s
+	VMOV V9.B16, V7.B16
+	VMOV V22.B16, V10.B16
+	WORD $0x4e20ccca // fmla v10.4s, v6.4s, v0.4s
+	VMOV V10.B16, V6.B16
+	VMOV V22.B16, V11.B16
+	WORD $0x4e21cceb // fmla v11.4s, v7.4s, v1.4s
+	VMOV V11.B16, V7.B16
+	VMOV V21.B16, V12.B16
+	WORD $0x4e20cccc // fmla v12.4s, v6.4s, v0.4s
+	VMOV V12.B16, V6.B16
+	VMOV V21.B16, V13.B16
+	WORD $0x4e21cced // fmla v13.4s, v7.4s, v1.4s
+	VMOV V13.B16, V7.B16
+	VMOV V31.B16, V14.B16
+	WORD $0x4e20ccce // fmla v14.4s, v6.4s, v0.4s
+	VMOV V14.B16, V6.B16
+	VMOV V31.B16, V15.B16
+	WORD $0x4e21ccef // fmla v15.4s, v7.4s, v1.4s
+	VMOV V15.B16, V7.B16
+	VMOV V31.B16, V16.B16
+	WORD $0x4e20ccd0 // fmla v16.4s, v6.4s, v0.4s
+	VMOV V16.B16, V6.B16
+	VMOV V31.B16, V17.B16
+	WORD $0x4e21ccf1 // fmla v17.4s, v7.4s, v1.4s
+	VMOV V17.B16, V7.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V2.S4
+	WORD $0x4e21a893 // fcvtns v19.4s, v4.4s
+	WORD $0x4f3f0674 // sshr v20.4s, v19.4s, #1
+	WORD $0x6eb48673 // sub v19.4s, v19.4s, v20.4s
+	WORD $0x4ea28694 // add v20.4s, v20.4s, v2.4s
+	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x6e34dcd2 // fmul v18.4s, v6.4s, v20.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	MOVW $0x0000007f, R8
+	VDUP R8, V10.S4
+	WORD $0x4e21a8a8 // fcvtns v8.4s, v5.4s
+	WORD $0x4f3f0509 // sshr v9.4s, v8.4s, #1
+	WORD $0x6ea98508 // sub v8.4s, v8.4s, v9.4s
+	WORD $0x4eaa8529 // add v9.4s, v9.4s, v10.4s
+	WORD $0x4eaa8508 // add v8.4s, v8.4s, v10.4s
+	WORD $0x4f375529 // shl v9.4s, v9.4s, #23
+	WORD $0x4f375508 // shl v8.4s, v8.4s, #23
+	WORD $0x6e29dce3 // fmul v3.4s, v7.4s, v9.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	FMOVQ F18, 0(R0)
+	FMOVQ F3, 16(R0)
+	ADD  $32, R0, R0
+	ADD  R4, R1, R1
+	ADD  R5, R2, R2
+	SUBS $8, R7, R7
+	BGE  loop206
+tail205:
+	ADDS $8, R7, R7
+	BEQ  done207
+	SUB  $4, R7, R7
+	MOVD $16, R8
+	MUL  R8, R9, R4
+	MOVD $16, R8
+	MUL  R8, R10, R5
+loop208:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0f7c0 // fmin v0.4s, v30.4s, v0.4s
+	WORD $0x4e20f7a0 // fmax v0.4s, v29.4s, v0.4s
+	WORD $0x6e3cdc02 // fmul v2.4s, v0.4s, v28.4s
+	WORD $0x4e218842 // frintn v2.4s, v2.4s
+	WORD $0x4ebbcc40 // fmls v0.4s, v2.4s, v27.4s
+	WORD $0x4ebacc40 // fmls v0.4s, v2.4s, v26.4s
+	VMOV V24.B16, V3.B16
+	WORD $0x4e20cf23 // fmla v3.4s, v25.4s, v0.4s
+	VMOV V23.B16, V4.B16
+	WORD $0x4e20cc64 // fmla v4.4s, v3.4s, v0.4s
+	VMOV V4.B16, V3.B16
+	VMOV V22.B16, V5.B16
+	WORD $0x4e20cc65 // fmla v5.4s, v3.4s, v0.4s
+	VMOV V5.B16, V3.B16
+	VMOV V21.B16, V6.B16
+	WORD $0x4e20cc66 // fmla v6.4s, v3.4s, v0.4s
+	VMOV V6.B16, V3.B16
+	VMOV V31.B16, V7.B16
+	WORD $0x4e20cc67 // fmla v7.4s, v3.4s, v0.4s
+	VMOV V7.B16, V3.B16
+	VMOV V31.B16, V8.B16
+	WORD $0x4e20cc68 // fmla v8.4s, v3.4s, v0.4s
+	VMOV V8.B16, V3.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V12.S4
+	WORD $0x4e21a84a // fcvtns v10.4s, v2.4s
+	WORD $0x4f3f054b // sshr v11.4s, v10.4s, #1
+	WORD $0x6eab854a // sub v10.4s, v10.4s, v11.4s
+	WORD $0x4eac856b // add v11.4s, v11.4s, v12.4s
+	WORD $0x4eac854a // add v10.4s, v10.4s, v12.4s
+	WORD $0x4f37556b // shl v11.4s, v11.4s, #23
+	WORD $0x4f37554a // shl v10.4s, v10.4s, #23
+	WORD $0x6e2bdc69 // fmul v9.4s, v3.4s, v11.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	FMOVQ F9, 0(R0)
+	ADD  $16, R0, R0
+	ADD  R4, R1, R1
+	ADD  R5, R2, R2
+	SUBS $4, R7, R7
+	BGE  loop208
+done207:
+	RET
+
 // func sigmoidMulNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 TEXT ·sigmoidMulNEON(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R0
@@ -4961,12 +5626,12 @@ TEXT ·sigmoidMulNEON(SB), NOSPLIT, $0-64
 	MOVW $0x3f000000, R8
 	VDUP R8, V21.S4
 	SUBS $8, R7, R7
-	BLT  tail205
+	BLT  tail209
 	MOVD $32, R8
 	MUL  R8, R9, R4
 	MOVD $32, R8
 	MUL  R8, R10, R5
-loop206:
+loop210:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	FMOVQ 0(R2), F2
@@ -5061,16 +5726,16 @@ loop206:
 	ADD  R4, R1, R1
 	ADD  R5, R2, R2
 	SUBS $8, R7, R7
-	BGE  loop206
-tail205:
+	BGE  loop210
+tail209:
 	ADDS $8, R7, R7
-	BEQ  done207
+	BEQ  done211
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
 	MOVD $16, R8
 	MUL  R8, R10, R5
-loop208:
+loop212:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -5120,8 +5785,8 @@ loop208:
 	ADD  R4, R1, R1
 	ADD  R5, R2, R2
 	SUBS $4, R7, R7
-	BGE  loop208
-done207:
+	BGE  loop212
+done211:
 	RET
 
 // func tanhMulNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5161,12 +5826,12 @@ TEXT ·tanhMulNEON(SB), NOSPLIT, $0-64
 	MOVW $0x38d1b717, R8
 	VDUP R8, V18.S4
 	SUBS $8, R7, R7
-	BLT  tail209
+	BLT  tail213
 	MOVD $32, R8
 	MUL  R8, R9, R4
 	MOVD $32, R8
 	MUL  R8, R10, R5
-loop210:
+loop214:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	FMOVQ 0(R2), F2
@@ -5265,16 +5930,16 @@ loop210:
 	ADD  R4, R1, R1
 	ADD  R5, R2, R2
 	SUBS $8, R7, R7
-	BGE  loop210
-tail209:
+	BGE  loop214
+tail213:
 	ADDS $8, R7, R7
-	BEQ  done211
+	BEQ  done215
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
 	MOVD $16, R8
 	MUL  R8, R10, R5
-loop212:
+loop216:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -5326,8 +5991,8 @@ loop212:
 	ADD  R4, R1, R1
 	ADD  R5, R2, R2
 	SUBS $4, R7, R7
-	BGE  loop212
-done211:
+	BGE  loop216
+done215:
 	RET
 
 // func siluMulNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5361,12 +6026,12 @@ TEXT ·siluMulNEON(SB), NOSPLIT, $0-64
 	MOVW $0x3f000000, R8
 	VDUP R8, V21.S4
 	SUBS $8, R7, R7
-	BLT  tail213
+	BLT  tail217
 	MOVD $32, R8
 	MUL  R8, R9, R4
 	MOVD $32, R8
 	MUL  R8, R10, R5
-loop214:
+loop218:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	FMOVQ 0(R2), F2
@@ -5463,16 +6128,16 @@ loop214:
 	ADD  R4, R1, R1
 	ADD  R5, R2, R2
 	SUBS $8, R7, R7
-	BGE  loop214
-tail213:
+	BGE  loop218
+tail217:
 	ADDS $8, R7, R7
-	BEQ  done215
+	BEQ  done219
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
 	MOVD $16, R8
 	MUL  R8, R10, R5
-loop216:
+loop220:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4ebe1c02 // orr v2.16b, v0.16b, v30.16b
@@ -5523,8 +6188,8 @@ loop216:
 	ADD  R4, R1, R1
 	ADD  R5, R2, R2
 	SUBS $4, R7, R7
-	BGE  loop216
-done215:
+	BGE  loop220
+done219:
 	RET
 
 // func floatToIntNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5539,10 +6204,10 @@ TEXT ·floatToIntNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V30.S4
 	VEOR V29.B16, V29.B16, V29.B16
 	SUBS $8, R7, R7
-	BLT  tail217
+	BLT  tail221
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop218:
+loop222:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4ea1b802 // fcvtzs v2.4s, v0.4s
@@ -5562,14 +6227,14 @@ loop218:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop218
-tail217:
+	BGE  loop222
+tail221:
 	ADDS $8, R7, R7
-	BEQ  done219
+	BEQ  done223
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop220:
+loop224:
 	FMOVQ 0(R1), F0
 	WORD $0x4ea1b801 // fcvtzs v1.4s, v0.4s
 	WORD $0x6e3fe402 // fcmge v2.4s, v0.4s, v31.4s
@@ -5581,8 +6246,8 @@ loop220:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop220
-done219:
+	BGE  loop224
+done223:
 	RET
 
 // func intToFloatNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5592,52 +6257,14 @@ TEXT ·intToFloatNEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail221
+	BLT  tail225
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop222:
+loop226:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ F1, 16(R0)
-	ADD  $32, R0, R0
-	ADD  R4, R1, R1
-	SUBS $8, R7, R7
-	BGE  loop222
-tail221:
-	ADDS $8, R7, R7
-	BEQ  done223
-	SUB  $4, R7, R7
-	MOVD $16, R8
-	MUL  R8, R9, R4
-loop224:
-	FMOVQ 0(R1), F0
-	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	FMOVQ F0, 0(R0)
-	ADD  $16, R0, R0
-	ADD  R4, R1, R1
-	SUBS $4, R7, R7
-	BGE  loop224
-done223:
-	RET
-
-// func bF16ToFloatNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
-TEXT ·bF16ToFloatNEON(SB), NOSPLIT, $0-64
-	MOVD dst+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD sa+32(FP), R9
-	MOVD n+56(FP), R7
-	SUBS $8, R7, R7
-	BLT  tail225
-	MOVD $16, R8
-	MUL  R8, R9, R4
-loop226:
-	FMOVD 0(R1), F0
-	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
-	FMOVD 8(R1), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
 	FMOVQ F0, 0(R0)
 	FMOVQ F1, 16(R0)
 	ADD  $32, R0, R0
@@ -5648,17 +6275,55 @@ tail225:
 	ADDS $8, R7, R7
 	BEQ  done227
 	SUB  $4, R7, R7
-	MOVD $8, R8
+	MOVD $16, R8
 	MUL  R8, R9, R4
 loop228:
-	FMOVD 0(R1), F0
-	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	FMOVQ 0(R1), F0
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	FMOVQ F0, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
 	BGE  loop228
 done227:
+	RET
+
+// func bF16ToFloatNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+TEXT ·bF16ToFloatNEON(SB), NOSPLIT, $0-64
+	MOVD dst+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD sa+32(FP), R9
+	MOVD n+56(FP), R7
+	SUBS $8, R7, R7
+	BLT  tail229
+	MOVD $16, R8
+	MUL  R8, R9, R4
+loop230:
+	FMOVD 0(R1), F0
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	FMOVD 8(R1), F1
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	ADD  $32, R0, R0
+	ADD  R4, R1, R1
+	SUBS $8, R7, R7
+	BGE  loop230
+tail229:
+	ADDS $8, R7, R7
+	BEQ  done231
+	SUB  $4, R7, R7
+	MOVD $8, R8
+	MUL  R8, R9, R4
+loop232:
+	FMOVD 0(R1), F0
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	FMOVQ F0, 0(R0)
+	ADD  $16, R0, R0
+	ADD  R4, R1, R1
+	SUBS $4, R7, R7
+	BGE  loop232
+done231:
 	RET
 
 // func floatToBF16NEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5674,10 +6339,10 @@ TEXT ·floatToBF16NEON(SB), NOSPLIT, $0-64
 	MOVW $0x00400000, R8
 	VDUP R8, V29.S4
 	SUBS $8, R7, R7
-	BLT  tail229
+	BLT  tail233
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop230:
+loop234:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x6f300402 // ushr v2.4s, v0.4s, #16
@@ -5705,14 +6370,14 @@ loop230:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop230
-tail229:
+	BGE  loop234
+tail233:
 	ADDS $8, R7, R7
-	BEQ  done231
+	BEQ  done235
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop232:
+loop236:
 	FMOVQ 0(R1), F0
 	WORD $0x6f300401 // ushr v1.4s, v0.4s, #16
 	WORD $0x4e3f1c21 // and v1.16b, v1.16b, v31.16b
@@ -5728,8 +6393,8 @@ loop232:
 	ADD  $8, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop232
-done231:
+	BGE  loop236
+done235:
 	RET
 
 // func f16ToFloatNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5739,10 +6404,10 @@ TEXT ·f16ToFloatNEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail233
+	BLT  tail237
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop234:
+loop238:
 	FMOVD 0(R1), F0
 	WORD $0x0e217800 // fcvtl v0.4s, v0.4h
 	FMOVD 8(R1), F1
@@ -5752,22 +6417,22 @@ loop234:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop234
-tail233:
+	BGE  loop238
+tail237:
 	ADDS $8, R7, R7
-	BEQ  done235
+	BEQ  done239
 	SUB  $4, R7, R7
 	MOVD $8, R8
 	MUL  R8, R9, R4
-loop236:
+loop240:
 	FMOVD 0(R1), F0
 	WORD $0x0e217800 // fcvtl v0.4s, v0.4h
 	FMOVQ F0, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop236
-done235:
+	BGE  loop240
+done239:
 	RET
 
 // func floatToF16NEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5777,10 +6442,10 @@ TEXT ·floatToF16NEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail237
+	BLT  tail241
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop238:
+loop242:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x0e216802 // fcvtn v2.4h, v0.4s
@@ -5790,22 +6455,22 @@ loop238:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop238
-tail237:
+	BGE  loop242
+tail241:
 	ADDS $8, R7, R7
-	BEQ  done239
+	BEQ  done243
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop240:
+loop244:
 	FMOVQ 0(R1), F0
 	WORD $0x0e216801 // fcvtn v1.4h, v0.4s
 	FMOVD F1, 0(R0)
 	ADD  $8, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop240
-done239:
+	BGE  loop244
+done243:
 	RET
 
 // func u8ToIntNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5815,10 +6480,10 @@ TEXT ·u8ToIntNEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail241
+	BLT  tail245
 	MOVD $8, R8
 	MUL  R8, R9, R4
-loop242:
+loop246:
 	FMOVS 0(R1), F0
 	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
 	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
@@ -5830,14 +6495,14 @@ loop242:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop242
-tail241:
+	BGE  loop246
+tail245:
 	ADDS $8, R7, R7
-	BEQ  done243
+	BEQ  done247
 	SUB  $4, R7, R7
 	MOVD $4, R8
 	MUL  R8, R9, R4
-loop244:
+loop248:
 	FMOVS 0(R1), F0
 	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
 	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
@@ -5845,8 +6510,8 @@ loop244:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop244
-done243:
+	BGE  loop248
+done247:
 	RET
 
 // func intToU8NEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5858,10 +6523,10 @@ TEXT ·intToU8NEON(SB), NOSPLIT, $0-64
 	MOVW $0x000000ff, R8
 	VDUP R8, V31.S4
 	SUBS $8, R7, R7
-	BLT  tail245
+	BLT  tail249
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop246:
+loop250:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
@@ -5875,14 +6540,14 @@ loop246:
 	ADD  $8, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop246
-tail245:
+	BGE  loop250
+tail249:
 	ADDS $8, R7, R7
-	BEQ  done247
+	BEQ  done251
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop248:
+loop252:
 	FMOVQ 0(R1), F0
 	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
 	WORD $0x0e612801 // xtn v1.4h, v0.4s
@@ -5891,8 +6556,8 @@ loop248:
 	ADD  $4, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop248
-done247:
+	BGE  loop252
+done251:
 	RET
 
 // func boolToMaskNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5903,10 +6568,10 @@ TEXT ·boolToMaskNEON(SB), NOSPLIT, $0-64
 	MOVD n+56(FP), R7
 	VEOR V31.B16, V31.B16, V31.B16
 	SUBS $8, R7, R7
-	BLT  tail249
+	BLT  tail253
 	MOVD $8, R8
 	MUL  R8, R9, R4
-loop250:
+loop254:
 	FMOVS 0(R1), F0
 	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
 	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
@@ -5920,14 +6585,14 @@ loop250:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop250
-tail249:
+	BGE  loop254
+tail253:
 	ADDS $8, R7, R7
-	BEQ  done251
+	BEQ  done255
 	SUB  $4, R7, R7
 	MOVD $4, R8
 	MUL  R8, R9, R4
-loop252:
+loop256:
 	FMOVS 0(R1), F0
 	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
 	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
@@ -5936,8 +6601,8 @@ loop252:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop252
-done251:
+	BGE  loop256
+done255:
 	RET
 
 // func maskToBoolNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -5947,10 +6612,10 @@ TEXT ·maskToBoolNEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail253
+	BLT  tail257
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop254:
+loop258:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x6f210400 // ushr v0.4s, v0.4s, #31
@@ -5964,14 +6629,14 @@ loop254:
 	ADD  $8, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop254
-tail253:
+	BGE  loop258
+tail257:
 	ADDS $8, R7, R7
-	BEQ  done255
+	BEQ  done259
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop256:
+loop260:
 	FMOVQ 0(R1), F0
 	WORD $0x6f210400 // ushr v0.4s, v0.4s, #31
 	WORD $0x0e612801 // xtn v1.4h, v0.4s
@@ -5980,6 +6645,6 @@ loop256:
 	ADD  $4, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop256
-done255:
+	BGE  loop260
+done259:
 	RET

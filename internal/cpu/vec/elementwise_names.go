@@ -43,6 +43,7 @@ const (
 	kCeil
 	kTrunc
 	kRound
+	kPow
 	kExp
 	kExpm1
 	kLog
@@ -112,6 +113,7 @@ var kernelNames = [kernelCount]string{
 	"Ceil",
 	"Trunc",
 	"Round",
+	"Pow",
 	"Exp",
 	"Expm1",
 	"Log",

@@ -238,6 +238,7 @@ var twins = [kernelCount]micro{
 	kCeil:        of64(math.Ceil),
 	kTrunc:       of64(math.Trunc),
 	kRound:       of64(math.RoundToEven),
+	kPow:         each2(func(a, b float32) float32 { return float32(math.Pow(float64(a), float64(b))) }),
 	kExp:         of64(math.Exp),
 	kExpm1:       of64(math.Expm1),
 	kLog:         of64(math.Log),

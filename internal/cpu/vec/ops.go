@@ -192,8 +192,8 @@ var rows = [opCount]opRow{
 		F64: each2(func(a, b float64) float64 { return math.Floor(a / b) }), I32: each2(floorQuotient[int32]), I64: each2(floorQuotient[int64])}},
 	Mod: {name: "mod", arity: 2, slow: map[Type]micro{
 		F32: in32(floatMod), F64: each2(floatMod), I32: each2(floorMod[int32]), I64: each2(floorMod[int64])}},
-	Pow: {name: "pow", arity: 2, slow: map[Type]micro{
-		F32: in32(math.Pow), F64: each2(math.Pow), I32: each2(intPow[int32]), I64: each2(intPow[int64])}},
+	Pow: {name: "pow", arity: 2, fast: map[Type]kernel{F32: kPow}, slow: map[Type]micro{
+		F64: each2(math.Pow), I32: each2(intPow[int32]), I64: each2(intPow[int64])}},
 	Minimum: {name: "minimum", arity: 2, fast: map[Type]kernel{F32: kMinimum, I32: kMinInt}, slow: map[Type]micro{
 		F64: each2(smaller[float64]), I64: each2(func(a, b int64) int64 { return min(a, b) })}},
 	Maximum: {name: "maximum", arity: 2, fast: map[Type]kernel{F32: kMaximum, I32: kMaxInt}, slow: map[Type]micro{
