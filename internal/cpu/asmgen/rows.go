@@ -14,7 +14,7 @@ const (
 	rowsPointers = 0  // 6 addresses: dst, x, a, b, c, out
 	rowsStrides  = 48 // 4 row strides in bytes: of dst, x, b, c
 	rowsRows     = 80
-	rowsN        = 88 // elements of a row, a multiple of the lanes
+	rowsN        = 88 // elements of a row
 	rowsScalars  = 96 // 8 float32
 )
 
@@ -35,6 +35,8 @@ type machine interface {
 	scalar(t *text, reg, offset int) // broadcast a float32 of the argument
 	startPass(t *text, slots []int)
 	passLoop(t *text, copies int, slots []int, body func(addr func(slot, index int, store bool) string))
+	passTail(t *text, slots []int, body func(addr func(slot, index int, store bool) string))
+	mergeTail(t *text, acc, from int, tmp func() int) // the lanes that are left into acc
 	swapLanes(t *text, step, from, to int) bool // false when all lanes have met
 	storeLane(t *text, reg, offset int)         // lane 0 to out
 	endRow(t *text, outBytes int)
@@ -102,6 +104,11 @@ func (r *rowBuilder) pass(f func(b *builder)) {
 	if n > 1 {
 		loop(1)
 	}
+	r.m.passTail(r.t, slots, func(addr func(slot, index int, store bool) string) {
+		c := &compiler{t: r.t, isa: r.m, pinned: pinned, fixed: r.fixed, use: r.consts, addr: addr}
+		c.merge = func(acc, from int, tmp func() int) { r.m.mergeTail(r.t, acc, from, tmp) }
+		c.compile(b, 1)
+	})
 }
 
 // fold combines the copies and lanes of an accumulator into all lanes of a scalar.
@@ -359,6 +366,9 @@ func rowsX86(x x86, suffix string) string {
 	consts := map[uint32]bool{0x3f800000: true, 127: true}
 	rowsOf(t, &x86Rows{x86: x}, suffix, consts)
 	constantTables(t, x.wide, consts)
+	if !x.wide {
+		tailMasks(t)
+	}
 	return t.String()
 }
 

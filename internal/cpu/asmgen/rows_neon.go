@@ -50,6 +50,35 @@ func (m *neonRows) passLoop(t *text, copies int, slots []int, body func(addr fun
 	t.p("ADD  $%d, R9, R9", 4*copies)
 }
 
+// passTail writes a loop over the elements that are left, one by one in lane 0.
+func (m *neonRows) passTail(t *text, slots []int, body func(addr func(slot, index int, store bool) string)) {
+	loop, done := t.fresh("loop"), t.fresh("done")
+	t.p("CBZ  R9, %s", done)
+	t.label(loop)
+	body(func(slot, _ int, _ bool) string { return fmt.Sprintf("(R%d)", 11+slot) })
+	for _, s := range slots {
+		t.p("ADD  $4, R%d, R%d", 11+s, 11+s)
+	}
+	t.p("SUBS $1, R9, R9")
+	t.p("BNE  %s", loop)
+	t.label(done)
+}
+
+func (m *neonRows) mergeTail(t *text, acc, from int, _ func() int) {
+	t.p("VMOV V%d.S[0], V%d.S[0]", from, acc)
+}
+
+func (m *neonRows) emit(t *text, e emission) {
+	switch {
+	case e.part && e.op == opLoad:
+		t.p("FMOVS %s, F%d", e.mem, e.dst)
+	case e.part && e.op == opStore:
+		t.p("FMOVS F%d, %s", e.args[0], e.mem)
+	default:
+		m.neon.emit(t, e)
+	}
+}
+
 func (m *neonRows) swapLanes(t *text, step, from, to int) bool {
 	switch step {
 	case 0:

@@ -3,8 +3,9 @@ package main
 import "fmt"
 
 // x86Rows keeps the five row addresses in SI, DI, R8, R9, R10, out in R11, the
-// rows left in DX and the bytes of a row in BX; AX walks along a row. CX and R12
-// are free.
+// rows left in DX and the bytes of a row in BX; AX walks along a row. CX is free. The
+// lanes that a row has beyond whole vectors are masked by K7 or, without mask
+// registers, by the vector at R12.
 type x86Rows struct {
 	x86
 	row string
@@ -28,6 +29,13 @@ func (m *x86Rows) begin(t *text, name string) {
 	t.p("MOVQ %d(R13), R11", rowsPointers+40)
 	t.p("MOVQ %d(R13), DX", rowsRows)
 	t.p("MOVQ %d(R13), BX", rowsN)
+	t.p("MOVQ BX, CX")
+	t.p("ANDQ $%d, CX", m.lanes()-1)
+	if m.wide {
+		t.ps("MOVL $1, AX; SHLL CX, AX; DECL AX; KMOVW AX, K7")
+	} else {
+		t.ps("LEAQ tailMasks<>+32(SB), R12; SHLQ $2, CX; SUBQ CX, R12")
+	}
 	t.p("SHLQ $2, BX")
 	m.row = t.fresh("nextRow")
 	t.label(m.row)
@@ -55,6 +63,55 @@ func (m *x86Rows) passLoop(t *text, copies int, slots []int, body func(addr func
 	t.p("CMPQ CX, BX")
 	t.p("JLE  %s", loop)
 	t.label(done)
+}
+
+// maskRegisters leaves K7 out.
+func (m *x86Rows) maskRegisters() int { return max(0, m.x86.maskRegisters()-1) }
+
+// tailMasks writes eight lanes of ones and eight of zeros.
+func tailMasks(t *text) {
+	for i := range 8 {
+		bits := []string{"0xffffffffffffffff", "0"}[i/4]
+		t.p("DATA tailMasks<>+%d(SB)/8, $%s", 8*i, bits)
+	}
+	t.p("GLOBL tailMasks<>(SB), RODATA|NOPTR, $64")
+}
+
+// passTail writes one turn over the lanes that are left, if any.
+func (m *x86Rows) passTail(t *text, slots []int, body func(addr func(slot, index int, store bool) string)) {
+	done := t.fresh("done")
+	t.p("CMPQ AX, BX")
+	t.p("JGE  %s", done)
+	body(func(slot, _ int, _ bool) string { return fmt.Sprintf("(%s)(AX*1)", x86RowPointers[slot]) })
+	t.label(done)
+}
+
+func (m *x86Rows) mergeTail(t *text, acc, from int, tmp func() int) {
+	if m.wide {
+		t.p("VMOVAPS Z%d, K7, Z%d", from, acc)
+		return
+	}
+	mask := tmp()
+	t.p("VMOVUPS (R12), Y%d", mask)
+	t.p("VBLENDVPS Y%d, Y%d, Y%d, Y%d", mask, from, acc, acc)
+}
+
+func (m *x86Rows) emit(t *text, e emission) {
+	switch {
+	case e.part && e.op == opLoad && m.wide:
+		t.p("VMOVUPS.Z %s, K7, Z%d", e.mem, e.dst)
+	case e.part && e.op == opStore && m.wide:
+		t.p("VMOVUPS Z%d, K7, %s", e.args[0], e.mem)
+	case e.part && e.op == opLoad:
+		t.p("VMOVUPS (R12), Y%d", e.dst)
+		t.p("VMASKMOVPS %s, Y%d, Y%d", e.mem, e.dst, e.dst)
+	case e.part && e.op == opStore:
+		mask := e.tmp()
+		t.p("VMOVUPS (R12), Y%d", mask)
+		t.p("VMASKMOVPS Y%d, Y%d, %s", e.args[0], mask, e.mem)
+	default:
+		m.x86.emit(t, e)
+	}
 }
 
 func (m *x86Rows) swapLanes(t *text, step, from, to int) bool {

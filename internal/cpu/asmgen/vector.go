@@ -172,8 +172,9 @@ type emission struct {
 	imm   uint32
 	mem   string // memory operand that replaces the last argument
 	elem  elem
-	index int // copy in the unrolled body, for loads and stores
-	slot  int // operand
+	index int  // copy in the unrolled body, for loads and stores
+	slot  int  // operand
+	part  bool // loads and stores touch only the row's last lanes
 	tmp   func() int
 }
 
@@ -185,6 +186,10 @@ type compiler struct {
 	fixed  []int          // registers that the kernel keeps for itself
 	use    map[uint32]bool
 	addr   func(slot, index int, store bool) string
+
+	// merge, if set, compiles the body for the last lanes of a row, fewer than a
+	// vector: it moves those lanes of a result into its accumulator.
+	merge func(acc, from int, tmp func() int)
 }
 
 type outOfRegisters struct{}
@@ -239,7 +244,7 @@ func (c *compiler) compile(b *builder, n int) {
 			reg[id(value(it.at), it.copy)] = int(in.imm) + it.copy
 			continue
 		}
-		e := emission{op: in.op, imm: in.imm, index: it.copy, slot: int(in.imm)}
+		e := emission{op: in.op, imm: in.imm, index: it.copy, slot: int(in.imm), part: c.merge != nil}
 		if in.op == opLoad {
 			e.elem, e.mem = b.in[in.imm], c.addr(int(in.imm), it.copy, false)
 		}
@@ -295,7 +300,15 @@ func (c *compiler) compile(b *builder, n int) {
 			temps = append(temps, r)
 			return r
 		}
-		c.isa.emit(c.t, e)
+		if in.acc && c.merge != nil {
+			acc := e.dst
+			e.dst = e.tmp()
+			c.isa.emit(c.t, e)
+			c.merge(acc, e.dst, e.tmp)
+			e.dst = acc
+		} else {
+			c.isa.emit(c.t, e)
+		}
 		for _, v := range release {
 			if r := reg[v]; r != e.dst || in.op == opStore {
 				if b.code[v%size].op.isMask() && c.isa.maskRegisters() > 0 {
@@ -417,6 +430,10 @@ func tryAll(i isa, fixed []int, pinned map[uint32]int, n int, bodies []*builder)
 	for _, b := range bodies {
 		c := &compiler{t: &text{}, isa: i, pinned: pinned, fixed: fixed, use: map[uint32]bool{}, addr: func(int, int, bool) string { return "" }}
 		c.compile(b, n)
+		if m, ok := i.(machine); ok {
+			c.merge = func(acc, from int, tmp func() int) { m.mergeTail(c.t, acc, from, tmp) }
+			c.compile(b, 1)
+		}
 	}
 	return true
 }

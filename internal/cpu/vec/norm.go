@@ -86,7 +86,7 @@ func LayerNorm(dst, x Rows, gain, bias, stats []float32, eps float32, rows, n in
 	if rows == 0 || n == 0 {
 		return
 	}
-	if n <= longRow && n%activeRows.lanes == 0 {
+	if n <= longRow {
 		scratch := scraps.Get().(*scrap)
 		defer scraps.Put(scratch)
 		r := rowArgs{dst: dst.Data, x: x.Data, a: unsafe.Pointer(&gain[0]), c: unsafe.Pointer(&bias[0]), ldd: dst.bytes(), ldx: x.bytes(), rows: rows, n: n,

@@ -29,15 +29,8 @@ func (a AdamW) Update(w, g, m, v []float32) {
 	s := scraps.Get().(*scrap)
 	for i := 0; i < len(w); i += callElements {
 		n := min(callElements, len(w)-i)
-		whole := n - n%activeRows.lanes
-		for _, part := range [2][2]int{{i, whole}, {i + whole, n - whole}} {
-			if part[1] == 0 {
-				continue
-			}
-			o := part[0]
-			s.r = rowArgs{dst: unsafe.Pointer(&w[o]), x: unsafe.Pointer(&g[o]), b: unsafe.Pointer(&m[o]), c: unsafe.Pointer(&v[o]), rows: 1, n: part[1], s: k}
-			runRows(kAdamWRows, &s.r)
-		}
+		s.r = rowArgs{dst: unsafe.Pointer(&w[i]), x: unsafe.Pointer(&g[i]), b: unsafe.Pointer(&m[i]), c: unsafe.Pointer(&v[i]), rows: 1, n: n, s: k}
+		runRows(kAdamWRows, &s.r)
 	}
 	s.r = rowArgs{}
 	scraps.Put(s)

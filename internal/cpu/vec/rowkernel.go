@@ -12,29 +12,23 @@ import (
 type rowArgs struct {
 	dst, x, a, b, c, out unsafe.Pointer
 	ldd, ldx, ldb, ldc   uintptr
-	rows, n              int // n is a multiple of the level's lanes
+	rows, n              int
 	s                    [8]float32
 }
 
 type rowMicro = func(r *rowArgs)
 
-// rowSet is the row kernels of a level.
-type rowSet struct {
-	run   [rowKernelCount]rowMicro
-	lanes int
-}
-
 var activeRows = rowsFor(feature.Active())
 
 // rowsFor returns the row kernels of a level; where assembly is missing, their twins.
-func rowsFor(l feature.Level) *rowSet {
-	s := &rowSet{run: rowMicros[l], lanes: l.Lanes()}
-	for i := range s.run {
-		if s.run[i] == nil {
-			s.run[i] = rowTwins[i]
+func rowsFor(l feature.Level) *[rowKernelCount]rowMicro {
+	s := rowMicros[l]
+	for i := range s {
+		if s[i] == nil {
+			s[i] = rowTwins[i]
 		}
 	}
-	return s
+	return &s
 }
 
 func row(p unsafe.Pointer, ld uintptr, i, n int) []float32 {

@@ -1,8 +1,6 @@
 package vec
 
 import (
-	"math"
-	"sync"
 	"unsafe"
 )
 
@@ -25,60 +23,26 @@ const (
 	sumBlock = 8 << 10
 )
 
-// padding is scratch memory for rows whose length is no multiple of the lanes.
-type padding struct {
-	buf [6][]float32
-	r   rowArgs
+// rowOuts tells how many numbers a kernel gives for a row beside its rows of results.
+var rowOuts = [rowKernelCount]int{
+	kSumRows: 1, kSumSquaresRows: 1, kDotRows: 1, kCenteredSquaresRows: 1, kMaxRows: 1, kMinRows: 1,
+	kLogSumExpRows: 1, kCrossEntropyRows: 1, kRMSNormRows: 1, kRMSNormResidualRows: 1, kAddRMSNormRows: 1, kLayerNormRows: 2,
 }
 
-var paddings = sync.Pool{New: func() any { return new(padding) }}
-
-// fills tells what to pad each operand (dst, x, a, b, c) with, and which are results.
-type fills struct {
-	x       float32
-	results [5]bool
-	outs    int
-}
-
-var rowFills = [rowKernelCount]fills{
-	kSumRows: {outs: 1}, kSumSquaresRows: {outs: 1}, kDotRows: {outs: 1}, kCenteredSquaresRows: {outs: 1},
-	kMaxRows: {x: float32(math.Inf(-1)), outs: 1}, kMinRows: {x: float32(math.Inf(1)), outs: 1},
-	kSoftmaxRows:    {x: float32(math.Inf(-1)), results: [5]bool{0: true}},
-	kLogSoftmaxRows: {x: float32(math.Inf(-1)), results: [5]bool{0: true}},
-	kLogSumExpRows:  {x: float32(math.Inf(-1)), outs: 1}, kCrossEntropyRows: {x: float32(math.Inf(-1)), results: [5]bool{0: true}, outs: 1},
-	kRMSNormRows: {results: [5]bool{0: true}, outs: 1}, kRMSNormResidualRows: {results: [5]bool{0: true}, outs: 1},
-	kAddRMSNormRows: {results: [5]bool{0: true, 4: true}, outs: 1}, kLayerNormRows: {results: [5]bool{0: true}, outs: 2},
-	kAdamWRows: {results: [5]bool{0: true, 3: true, 4: true}},
-}
-
-// runRows runs a kernel over any number of rows of any length.
+// runRows runs a kernel over any number of rows.
 func runRows(k rowKernel, r *rowArgs) {
 	if r.rows <= 0 || r.n <= 0 {
 		return
 	}
-	lanes := activeRows.lanes
-	if r.n%lanes == 0 {
-		group := max(1, callElements/r.n)
-		all, outs := r.rows, rowFills[k].outs
-		for i := 0; i < all; i += group {
-			r.rows = min(group, all-i)
-			activeRows.run[k](r)
-			if i+group < all {
-				r.advance(group, outs)
-			}
-		}
-		return
-	}
-	p := paddings.Get().(*padding)
-	n := (r.n + lanes - 1) / lanes * lanes
-	for i := range r.rows {
-		p.run(k, r, n)
-		if i+1 < r.rows {
-			r.advance(1, rowFills[k].outs)
+	group := max(1, callElements/r.n)
+	all, outs := r.rows, rowOuts[k]
+	for i := 0; i < all; i += group {
+		r.rows = min(group, all-i)
+		activeRows[k](r)
+		if i+group < all {
+			r.advance(group, outs)
 		}
 	}
-	p.r = rowArgs{}
-	paddings.Put(p)
 }
 
 // advance moves to a later row.
@@ -93,41 +57,6 @@ func (r *rowArgs) advance(rows, outs int) {
 	step(&r.b, r.ldb)
 	step(&r.c, r.ldc)
 	step(&r.out, uintptr(4*outs))
-}
-
-// run does one row of r in padded copies of n elements.
-func (p *padding) run(k rowKernel, r *rowArgs, n int) {
-	p.r = *r
-	p.r.rows, p.r.n = 1, n
-	from := [5]unsafe.Pointer{r.dst, r.x, r.a, r.b, r.c}
-	to := [5]*unsafe.Pointer{&p.r.dst, &p.r.x, &p.r.a, &p.r.b, &p.r.c}
-	for i, src := range from {
-		if src == nil {
-			continue
-		}
-		if len(p.buf[i]) < n {
-			p.buf[i] = make([]float32, n+64)
-		}
-		b := p.buf[i][:n]
-		copy(b, unsafe.Slice((*float32)(src), r.n))
-		fill := float32(0)
-		if i == 1 {
-			fill = rowFills[k].x
-			if k == kCenteredSquaresRows {
-				fill = r.s[0]
-			}
-		}
-		for j := r.n; j < n; j++ {
-			b[j] = fill
-		}
-		*to[i] = unsafe.Pointer(&b[0])
-	}
-	activeRows.run[k](&p.r)
-	for i, dst := range from {
-		if dst != nil && rowFills[k].results[i] {
-			copy(unsafe.Slice((*float32)(dst), r.n), p.buf[i][:r.n])
-		}
-	}
 }
 
 // reduce runs a kernel that gives one number for a row, block by block where rows are long.

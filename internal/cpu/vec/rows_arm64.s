@@ -41,6 +41,15 @@ loop4:
 	BGE  loop4
 done5:
 	ADD  $4, R9, R9
+	CBZ  R9, done7
+loop6:
+	FMOVS (R12), F9
+	WORD $0x4e29d40a // fadd v10.4s, v0.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop6
+done7:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -71,33 +80,43 @@ TEXT ·sumSquaresRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow6:
+nextRow8:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done8
-loop7:
+	BLT  done10
+loop9:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop7
-done8:
+	BGE  loop9
+done10:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done10
-loop9:
+	BLT  done12
+loop11:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop9
-done10:
+	BGE  loop11
+done12:
 	ADD  $4, R9, R9
+	CBZ  R9, done14
+loop13:
+	FMOVS (R12), F9
+	VMOV V0.B16, V10.B16
+	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop13
+done14:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -115,7 +134,7 @@ done10:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow6
+	BNE  nextRow8
 	RET
 
 // func maxRowsNEON(r *rowArgs)
@@ -128,7 +147,7 @@ TEXT ·maxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow11:
+nextRow15:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -136,8 +155,8 @@ nextRow11:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done13
-loop12:
+	BLT  done17
+loop16:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e20e40b // fcmeq v11.4s, v0.4s, v0.4s
@@ -154,12 +173,12 @@ loop12:
 	VMOV V14.B16, V1.B16
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop12
-done13:
+	BGE  loop16
+done17:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done15
-loop14:
+	BLT  done19
+loop18:
 	FMOVQ 0(R12), F9
 	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
 	WORD $0x6e20594a // mvn v10.16b, v10.16b
@@ -169,9 +188,22 @@ loop14:
 	VMOV V11.B16, V0.B16
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop14
-done15:
+	BGE  loop18
+done19:
 	ADD  $4, R9, R9
+	CBZ  R9, done21
+loop20:
+	FMOVS (R12), F9
+	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
+	WORD $0x6e20594a // mvn v10.16b, v10.16b
+	WORD $0x4e29f409 // fmax v9.4s, v0.4s, v9.4s
+	VMOV V10.B16, V11.B16
+	WORD $0x6e691c0b // bsl v11.16b, v0.16b, v9.16b
+	VMOV V11.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop20
+done21:
 	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
 	WORD $0x6e205929 // mvn v9.16b, v9.16b
 	WORD $0x4e21f40a // fmax v10.4s, v0.4s, v1.4s
@@ -204,7 +236,7 @@ done15:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow11
+	BNE  nextRow15
 	RET
 
 // func minRowsNEON(r *rowArgs)
@@ -217,7 +249,7 @@ TEXT ·minRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow16:
+nextRow22:
 	MOVW $0x7f800000, R8
 	VDUP R8, V0.S4
 	MOVW $0x7f800000, R8
@@ -225,8 +257,8 @@ nextRow16:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done18
-loop17:
+	BLT  done24
+loop23:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e20e40b // fcmeq v11.4s, v0.4s, v0.4s
@@ -243,12 +275,12 @@ loop17:
 	VMOV V14.B16, V1.B16
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop17
-done18:
+	BGE  loop23
+done24:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done20
-loop19:
+	BLT  done26
+loop25:
 	FMOVQ 0(R12), F9
 	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
 	WORD $0x6e20594a // mvn v10.16b, v10.16b
@@ -258,9 +290,22 @@ loop19:
 	VMOV V11.B16, V0.B16
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop19
-done20:
+	BGE  loop25
+done26:
 	ADD  $4, R9, R9
+	CBZ  R9, done28
+loop27:
+	FMOVS (R12), F9
+	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
+	WORD $0x6e20594a // mvn v10.16b, v10.16b
+	WORD $0x4ea9f409 // fmin v9.4s, v0.4s, v9.4s
+	VMOV V10.B16, V11.B16
+	WORD $0x6e691c0b // bsl v11.16b, v0.16b, v9.16b
+	VMOV V11.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop27
+done28:
 	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
 	WORD $0x6e205929 // mvn v9.16b, v9.16b
 	WORD $0x4ea1f40a // fmin v10.4s, v0.4s, v1.4s
@@ -293,7 +338,7 @@ done20:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow16
+	BNE  nextRow22
 	RET
 
 // func dotRowsNEON(r *rowArgs)
@@ -306,15 +351,15 @@ TEXT ·dotRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow21:
+nextRow29:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R4, R14
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done23
-loop22:
+	BLT  done31
+loop30:
 	FMOVQ 0(R14), F9
 	FMOVQ 16(R14), F10
 	FMOVQ 0(R12), F11
@@ -324,21 +369,33 @@ loop22:
 	ADD  $32, R14, R14
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop22
-done23:
+	BGE  loop30
+done31:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done25
-loop24:
+	BLT  done33
+loop32:
 	FMOVQ 0(R14), F9
 	FMOVQ 0(R12), F10
 	WORD $0x4e29cd40 // fmla v0.4s, v10.4s, v9.4s
 	ADD  $16, R14, R14
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop24
-done25:
+	BGE  loop32
+done33:
 	ADD  $4, R9, R9
+	CBZ  R9, done35
+loop34:
+	FMOVS (R14), F9
+	FMOVS (R12), F10
+	VMOV V0.B16, V11.B16
+	WORD $0x4e29cd4b // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.S[0], V0.S[0]
+	ADD  $4, R14, R14
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop34
+done35:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -356,7 +413,7 @@ done25:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow21
+	BNE  nextRow29
 	RET
 
 // func centeredSquaresRowsNEON(r *rowArgs)
@@ -369,7 +426,7 @@ TEXT ·centeredSquaresRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow26:
+nextRow36:
 	MOVWU 96(R0), R8
 	VDUP R8, V5.S4
 	VEOR V0.B16, V0.B16, V0.B16
@@ -377,8 +434,8 @@ nextRow26:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done28
-loop27:
+	BLT  done38
+loop37:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -387,20 +444,31 @@ loop27:
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop27
-done28:
+	BGE  loop37
+done38:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done30
-loop29:
+	BLT  done40
+loop39:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop29
-done30:
+	BGE  loop39
+done40:
 	ADD  $4, R9, R9
+	CBZ  R9, done42
+loop41:
+	FMOVS (R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	VMOV V0.B16, V10.B16
+	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop41
+done42:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -418,7 +486,7 @@ done30:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow26
+	BNE  nextRow36
 	RET
 
 // func softmaxRowsNEON(r *rowArgs)
@@ -431,7 +499,7 @@ TEXT ·softmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow31:
+nextRow43:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -439,27 +507,36 @@ nextRow31:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done33
-loop32:
+	BLT  done45
+loop44:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop32
-done33:
+	BGE  loop44
+done45:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done35
-loop34:
+	BLT  done47
+loop46:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop34
-done35:
+	BGE  loop46
+done47:
 	ADD  $4, R9, R9
+	CBZ  R9, done49
+loop48:
+	FMOVS (R12), F9
+	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop48
+done49:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -494,8 +571,8 @@ done35:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done37
-loop36:
+	BLT  done51
+loop50:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -575,12 +652,12 @@ loop36:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop36
-done37:
+	BGE  loop50
+done51:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done39
-loop38:
+	BLT  done53
+loop52:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -622,9 +699,55 @@ loop38:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop38
-done39:
+	BGE  loop52
+done53:
 	ADD  $4, R9, R9
+	CBZ  R9, done55
+loop54:
+	FMOVS (R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
+	WORD $0x4e29f7a9 // fmax v9.4s, v29.4s, v9.4s
+	WORD $0x6e3cdd2a // fmul v10.4s, v9.4s, v28.4s
+	WORD $0x4e21894a // frintn v10.4s, v10.4s
+	WORD $0x4ebbcd49 // fmls v9.4s, v10.4s, v27.4s
+	WORD $0x4ebacd49 // fmls v9.4s, v10.4s, v26.4s
+	VMOV V24.B16, V11.B16
+	WORD $0x4e29cf2b // fmla v11.4s, v25.4s, v9.4s
+	VMOV V23.B16, V12.B16
+	WORD $0x4e29cd6c // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	VMOV V22.B16, V13.B16
+	WORD $0x4e29cd6d // fmla v13.4s, v11.4s, v9.4s
+	VMOV V13.B16, V11.B16
+	VMOV V21.B16, V14.B16
+	WORD $0x4e29cd6e // fmla v14.4s, v11.4s, v9.4s
+	VMOV V14.B16, V11.B16
+	VMOV V31.B16, V15.B16
+	WORD $0x4e29cd6f // fmla v15.4s, v11.4s, v9.4s
+	VMOV V15.B16, V11.B16
+	VMOV V31.B16, V16.B16
+	WORD $0x4e29cd70 // fmla v16.4s, v11.4s, v9.4s
+	VMOV V16.B16, V11.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V20.S4
+	WORD $0x4e21a952 // fcvtns v18.4s, v10.4s
+	WORD $0x4f3f0653 // sshr v19.4s, v18.4s, #1
+	WORD $0x6eb38652 // sub v18.4s, v18.4s, v19.4s
+	WORD $0x4eb48673 // add v19.4s, v19.4s, v20.4s
+	WORD $0x4eb48652 // add v18.4s, v18.4s, v20.4s
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e33dd71 // fmul v17.4s, v11.4s, v19.4s
+	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
+	FMOVS F17, (R11)
+	WORD $0x4e31d40c // fadd v12.4s, v0.4s, v17.4s
+	VMOV V12.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop54
+done55:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -637,8 +760,8 @@ done39:
 	MOVD 88(R0), R9
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done41
-loop40:
+	BLT  done57
+loop56:
 	FMOVQ 0(R11), F9
 	FMOVQ 16(R11), F10
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -647,20 +770,29 @@ loop40:
 	FMOVQ F10, 16(R11)
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop40
-done41:
+	BGE  loop56
+done57:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done43
-loop42:
+	BLT  done59
+loop58:
 	FMOVQ 0(R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVQ F9, 0(R11)
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop42
-done43:
+	BGE  loop58
+done59:
 	ADD  $4, R9, R9
+	CBZ  R9, done61
+loop60:
+	FMOVS (R11), F9
+	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
+	FMOVS F9, (R11)
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop60
+done61:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -670,7 +802,7 @@ done43:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow31
+	BNE  nextRow43
 	RET
 
 // func logSoftmaxRowsNEON(r *rowArgs)
@@ -683,7 +815,7 @@ TEXT ·logSoftmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow44:
+nextRow62:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -691,27 +823,36 @@ nextRow44:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done46
-loop45:
+	BLT  done64
+loop63:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop45
-done46:
+	BGE  loop63
+done64:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done48
-loop47:
+	BLT  done66
+loop65:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop47
-done48:
+	BGE  loop65
+done66:
 	ADD  $4, R9, R9
+	CBZ  R9, done68
+loop67:
+	FMOVS (R12), F9
+	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop67
+done68:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -745,8 +886,8 @@ done48:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done50
-loop49:
+	BLT  done70
+loop69:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -823,12 +964,12 @@ loop49:
 	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop49
-done50:
+	BGE  loop69
+done70:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done52
-loop51:
+	BLT  done72
+loop71:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -868,9 +1009,53 @@ loop51:
 	WORD $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop51
-done52:
+	BGE  loop71
+done72:
 	ADD  $4, R9, R9
+	CBZ  R9, done74
+loop73:
+	FMOVS (R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
+	WORD $0x4e29f7a9 // fmax v9.4s, v29.4s, v9.4s
+	WORD $0x6e3cdd2a // fmul v10.4s, v9.4s, v28.4s
+	WORD $0x4e21894a // frintn v10.4s, v10.4s
+	WORD $0x4ebbcd49 // fmls v9.4s, v10.4s, v27.4s
+	WORD $0x4ebacd49 // fmls v9.4s, v10.4s, v26.4s
+	VMOV V24.B16, V11.B16
+	WORD $0x4e29cf2b // fmla v11.4s, v25.4s, v9.4s
+	VMOV V23.B16, V12.B16
+	WORD $0x4e29cd6c // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	VMOV V22.B16, V13.B16
+	WORD $0x4e29cd6d // fmla v13.4s, v11.4s, v9.4s
+	VMOV V13.B16, V11.B16
+	VMOV V21.B16, V14.B16
+	WORD $0x4e29cd6e // fmla v14.4s, v11.4s, v9.4s
+	VMOV V14.B16, V11.B16
+	VMOV V31.B16, V15.B16
+	WORD $0x4e29cd6f // fmla v15.4s, v11.4s, v9.4s
+	VMOV V15.B16, V11.B16
+	VMOV V31.B16, V16.B16
+	WORD $0x4e29cd70 // fmla v16.4s, v11.4s, v9.4s
+	VMOV V16.B16, V11.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V20.S4
+	WORD $0x4e21a952 // fcvtns v18.4s, v10.4s
+	WORD $0x4f3f0653 // sshr v19.4s, v18.4s, #1
+	WORD $0x6eb38652 // sub v18.4s, v18.4s, v19.4s
+	WORD $0x4eb48673 // add v19.4s, v19.4s, v20.4s
+	WORD $0x4eb48652 // add v18.4s, v18.4s, v20.4s
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e33dd71 // fmul v17.4s, v11.4s, v19.4s
+	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
+	WORD $0x4e31d40c // fadd v12.4s, v0.4s, v17.4s
+	VMOV V12.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop73
+done74:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -956,8 +1141,8 @@ done52:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done54
-loop53:
+	BLT  done76
+loop75:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -969,12 +1154,12 @@ loop53:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop53
-done54:
+	BGE  loop75
+done76:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done56
-loop55:
+	BLT  done78
+loop77:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
@@ -982,9 +1167,20 @@ loop55:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop55
-done56:
+	BGE  loop77
+done78:
 	ADD  $4, R9, R9
+	CBZ  R9, done80
+loop79:
+	FMOVS (R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
+	FMOVS F9, (R11)
+	ADD  $4, R12, R12
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop79
+done80:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -994,7 +1190,7 @@ done56:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow44
+	BNE  nextRow62
 	RET
 
 // func logSumExpRowsNEON(r *rowArgs)
@@ -1007,7 +1203,7 @@ TEXT ·logSumExpRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow57:
+nextRow81:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1015,27 +1211,36 @@ nextRow57:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done59
-loop58:
+	BLT  done83
+loop82:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop58
-done59:
+	BGE  loop82
+done83:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done61
-loop60:
+	BLT  done85
+loop84:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop60
-done61:
+	BGE  loop84
+done85:
 	ADD  $4, R9, R9
+	CBZ  R9, done87
+loop86:
+	FMOVS (R12), F9
+	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop86
+done87:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -1069,8 +1274,8 @@ done61:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done63
-loop62:
+	BLT  done89
+loop88:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1147,12 +1352,12 @@ loop62:
 	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop62
-done63:
+	BGE  loop88
+done89:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done65
-loop64:
+	BLT  done91
+loop90:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1192,9 +1397,53 @@ loop64:
 	WORD $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop64
-done65:
+	BGE  loop90
+done91:
 	ADD  $4, R9, R9
+	CBZ  R9, done93
+loop92:
+	FMOVS (R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
+	WORD $0x4e29f7a9 // fmax v9.4s, v29.4s, v9.4s
+	WORD $0x6e3cdd2a // fmul v10.4s, v9.4s, v28.4s
+	WORD $0x4e21894a // frintn v10.4s, v10.4s
+	WORD $0x4ebbcd49 // fmls v9.4s, v10.4s, v27.4s
+	WORD $0x4ebacd49 // fmls v9.4s, v10.4s, v26.4s
+	VMOV V24.B16, V11.B16
+	WORD $0x4e29cf2b // fmla v11.4s, v25.4s, v9.4s
+	VMOV V23.B16, V12.B16
+	WORD $0x4e29cd6c // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	VMOV V22.B16, V13.B16
+	WORD $0x4e29cd6d // fmla v13.4s, v11.4s, v9.4s
+	VMOV V13.B16, V11.B16
+	VMOV V21.B16, V14.B16
+	WORD $0x4e29cd6e // fmla v14.4s, v11.4s, v9.4s
+	VMOV V14.B16, V11.B16
+	VMOV V31.B16, V15.B16
+	WORD $0x4e29cd6f // fmla v15.4s, v11.4s, v9.4s
+	VMOV V15.B16, V11.B16
+	VMOV V31.B16, V16.B16
+	WORD $0x4e29cd70 // fmla v16.4s, v11.4s, v9.4s
+	VMOV V16.B16, V11.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V20.S4
+	WORD $0x4e21a952 // fcvtns v18.4s, v10.4s
+	WORD $0x4f3f0653 // sshr v19.4s, v18.4s, #1
+	WORD $0x6eb38652 // sub v18.4s, v18.4s, v19.4s
+	WORD $0x4eb48673 // add v19.4s, v19.4s, v20.4s
+	WORD $0x4eb48652 // add v18.4s, v18.4s, v20.4s
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e33dd71 // fmul v17.4s, v11.4s, v19.4s
+	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
+	WORD $0x4e31d40c // fadd v12.4s, v0.4s, v17.4s
+	VMOV V12.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop92
+done93:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1287,7 +1536,7 @@ done65:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow57
+	BNE  nextRow81
 	RET
 
 // func crossEntropyRowsNEON(r *rowArgs)
@@ -1300,7 +1549,7 @@ TEXT ·crossEntropyRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow66:
+nextRow94:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1308,27 +1557,36 @@ nextRow66:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done68
-loop67:
+	BLT  done96
+loop95:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop67
-done68:
+	BGE  loop95
+done96:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done70
-loop69:
+	BLT  done98
+loop97:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop69
-done70:
+	BGE  loop97
+done98:
 	ADD  $4, R9, R9
+	CBZ  R9, done100
+loop99:
+	FMOVS (R12), F9
+	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop99
+done100:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -1363,8 +1621,8 @@ done70:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done72
-loop71:
+	BLT  done102
+loop101:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1444,12 +1702,12 @@ loop71:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop71
-done72:
+	BGE  loop101
+done102:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done74
-loop73:
+	BLT  done104
+loop103:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1491,9 +1749,55 @@ loop73:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop73
-done74:
+	BGE  loop103
+done104:
 	ADD  $4, R9, R9
+	CBZ  R9, done106
+loop105:
+	FMOVS (R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
+	WORD $0x4e29f7a9 // fmax v9.4s, v29.4s, v9.4s
+	WORD $0x6e3cdd2a // fmul v10.4s, v9.4s, v28.4s
+	WORD $0x4e21894a // frintn v10.4s, v10.4s
+	WORD $0x4ebbcd49 // fmls v9.4s, v10.4s, v27.4s
+	WORD $0x4ebacd49 // fmls v9.4s, v10.4s, v26.4s
+	VMOV V24.B16, V11.B16
+	WORD $0x4e29cf2b // fmla v11.4s, v25.4s, v9.4s
+	VMOV V23.B16, V12.B16
+	WORD $0x4e29cd6c // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	VMOV V22.B16, V13.B16
+	WORD $0x4e29cd6d // fmla v13.4s, v11.4s, v9.4s
+	VMOV V13.B16, V11.B16
+	VMOV V21.B16, V14.B16
+	WORD $0x4e29cd6e // fmla v14.4s, v11.4s, v9.4s
+	VMOV V14.B16, V11.B16
+	VMOV V31.B16, V15.B16
+	WORD $0x4e29cd6f // fmla v15.4s, v11.4s, v9.4s
+	VMOV V15.B16, V11.B16
+	VMOV V31.B16, V16.B16
+	WORD $0x4e29cd70 // fmla v16.4s, v11.4s, v9.4s
+	VMOV V16.B16, V11.B16
+	MOVW $0x0000007f, R8
+	VDUP R8, V20.S4
+	WORD $0x4e21a952 // fcvtns v18.4s, v10.4s
+	WORD $0x4f3f0653 // sshr v19.4s, v18.4s, #1
+	WORD $0x6eb38652 // sub v18.4s, v18.4s, v19.4s
+	WORD $0x4eb48673 // add v19.4s, v19.4s, v20.4s
+	WORD $0x4eb48652 // add v18.4s, v18.4s, v20.4s
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e33dd71 // fmul v17.4s, v11.4s, v19.4s
+	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
+	FMOVS F17, (R11)
+	WORD $0x4e31d40c // fadd v12.4s, v0.4s, v17.4s
+	VMOV V12.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop105
+done106:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1582,8 +1886,8 @@ done74:
 	MOVD 88(R0), R9
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done76
-loop75:
+	BLT  done108
+loop107:
 	FMOVQ 0(R11), F9
 	FMOVQ 16(R11), F10
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -1592,20 +1896,29 @@ loop75:
 	FMOVQ F10, 16(R11)
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop75
-done76:
+	BGE  loop107
+done108:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done78
-loop77:
+	BLT  done110
+loop109:
 	FMOVQ 0(R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVQ F9, 0(R11)
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop77
-done78:
+	BGE  loop109
+done110:
 	ADD  $4, R9, R9
+	CBZ  R9, done112
+loop111:
+	FMOVS (R11), F9
+	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
+	FMOVS F9, (R11)
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop111
+done112:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1616,7 +1929,7 @@ done78:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow66
+	BNE  nextRow94
 	RET
 
 // func rMSNormRowsNEON(r *rowArgs)
@@ -1629,33 +1942,43 @@ TEXT ·rMSNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow79:
+nextRow113:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done81
-loop80:
+	BLT  done115
+loop114:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop80
-done81:
+	BGE  loop114
+done115:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done83
-loop82:
+	BLT  done117
+loop116:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop82
-done83:
+	BGE  loop116
+done117:
 	ADD  $4, R9, R9
+	CBZ  R9, done119
+loop118:
+	FMOVS (R12), F9
+	VMOV V0.B16, V10.B16
+	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop118
+done119:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1678,8 +2001,8 @@ done83:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done85
-loop84:
+	BLT  done121
+loop120:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -1694,12 +2017,12 @@ loop84:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop84
-done85:
+	BGE  loop120
+done121:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done87
-loop86:
+	BLT  done123
+loop122:
 	FMOVQ 0(R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -1709,9 +2032,22 @@ loop86:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop86
-done87:
+	BGE  loop122
+done123:
 	ADD  $4, R9, R9
+	CBZ  R9, done125
+loop124:
+	FMOVS (R12), F9
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	FMOVS (R13), F10
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	FMOVS F9, (R11)
+	ADD  $4, R12, R12
+	ADD  $4, R13, R13
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop124
+done125:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1722,7 +2058,7 @@ done87:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow79
+	BNE  nextRow113
 	RET
 
 // func rMSNormResidualRowsNEON(r *rowArgs)
@@ -1735,33 +2071,43 @@ TEXT ·rMSNormResidualRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow88:
+nextRow126:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done90
-loop89:
+	BLT  done128
+loop127:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop89
-done90:
+	BGE  loop127
+done128:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done92
-loop91:
+	BLT  done130
+loop129:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop91
-done92:
+	BGE  loop129
+done130:
 	ADD  $4, R9, R9
+	CBZ  R9, done132
+loop131:
+	FMOVS (R12), F9
+	VMOV V0.B16, V10.B16
+	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop131
+done132:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1785,8 +2131,8 @@ done92:
 	MOVD R4, R14
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done94
-loop93:
+	BLT  done134
+loop133:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -1804,12 +2150,12 @@ loop93:
 	ADD  $32, R14, R14
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop93
-done94:
+	BGE  loop133
+done134:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done96
-loop95:
+	BLT  done136
+loop135:
 	FMOVQ 0(R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -1821,9 +2167,24 @@ loop95:
 	ADD  $16, R14, R14
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop95
-done96:
+	BGE  loop135
+done136:
 	ADD  $4, R9, R9
+	CBZ  R9, done138
+loop137:
+	FMOVS (R12), F9
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	FMOVS (R13), F10
+	FMOVS (R14), F11
+	WORD $0x4e2acd2b // fmla v11.4s, v9.4s, v10.4s
+	FMOVS F11, (R11)
+	ADD  $4, R12, R12
+	ADD  $4, R13, R13
+	ADD  $4, R14, R14
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop137
+done138:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1834,7 +2195,7 @@ done96:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow88
+	BNE  nextRow126
 	RET
 
 // func addRMSNormRowsNEON(r *rowArgs)
@@ -1847,7 +2208,7 @@ TEXT ·addRMSNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow97:
+nextRow139:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
@@ -1855,8 +2216,8 @@ nextRow97:
 	MOVD R4, R14
 	MOVD R5, R15
 	SUBS $8, R9, R9
-	BLT  done99
-loop98:
+	BLT  done141
+loop140:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	FMOVQ 0(R14), F11
@@ -1871,12 +2232,12 @@ loop98:
 	ADD  $32, R14, R14
 	ADD  $32, R15, R15
 	SUBS $8, R9, R9
-	BGE  loop98
-done99:
+	BGE  loop140
+done141:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done101
-loop100:
+	BLT  done143
+loop142:
 	FMOVQ 0(R12), F9
 	FMOVQ 0(R14), F10
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -1886,9 +2247,24 @@ loop100:
 	ADD  $16, R14, R14
 	ADD  $16, R15, R15
 	SUBS $4, R9, R9
-	BGE  loop100
-done101:
+	BGE  loop142
+done143:
 	ADD  $4, R9, R9
+	CBZ  R9, done145
+loop144:
+	FMOVS (R12), F9
+	FMOVS (R14), F10
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVS F9, (R15)
+	VMOV V0.B16, V11.B16
+	WORD $0x4e29cd2b // fmla v11.4s, v9.4s, v9.4s
+	VMOV V11.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	ADD  $4, R14, R14
+	ADD  $4, R15, R15
+	SUBS $1, R9, R9
+	BNE  loop144
+done145:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1911,8 +2287,8 @@ done101:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done103
-loop102:
+	BLT  done147
+loop146:
 	FMOVQ 0(R15), F9
 	FMOVQ 16(R15), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -1927,12 +2303,12 @@ loop102:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop102
-done103:
+	BGE  loop146
+done147:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done105
-loop104:
+	BLT  done149
+loop148:
 	FMOVQ 0(R15), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -1942,9 +2318,22 @@ loop104:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop104
-done105:
+	BGE  loop148
+done149:
 	ADD  $4, R9, R9
+	CBZ  R9, done151
+loop150:
+	FMOVS (R15), F9
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	FMOVS (R13), F10
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	FMOVS F9, (R11)
+	ADD  $4, R15, R15
+	ADD  $4, R13, R13
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop150
+done151:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1955,7 +2344,7 @@ done105:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow97
+	BNE  nextRow139
 	RET
 
 // func layerNormRowsNEON(r *rowArgs)
@@ -1968,33 +2357,42 @@ TEXT ·layerNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow106:
+nextRow152:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done108
-loop107:
+	BLT  done154
+loop153:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	WORD $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop107
-done108:
+	BGE  loop153
+done154:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done110
-loop109:
+	BLT  done156
+loop155:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop109
-done110:
+	BGE  loop155
+done156:
 	ADD  $4, R9, R9
+	CBZ  R9, done158
+loop157:
+	FMOVS (R12), F9
+	WORD $0x4e29d40a // fadd v10.4s, v0.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop157
+done158:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2010,8 +2408,8 @@ done110:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done112
-loop111:
+	BLT  done160
+loop159:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
@@ -2020,20 +2418,31 @@ loop111:
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop111
-done112:
+	BGE  loop159
+done160:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done114
-loop113:
+	BLT  done162
+loop161:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop113
-done114:
+	BGE  loop161
+done162:
 	ADD  $4, R9, R9
+	CBZ  R9, done164
+loop163:
+	FMOVS (R12), F9
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	VMOV V0.B16, V10.B16
+	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop163
+done164:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2056,8 +2465,8 @@ done114:
 	MOVD R5, R15
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done116
-loop115:
+	BLT  done166
+loop165:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
@@ -2077,12 +2486,12 @@ loop115:
 	ADD  $32, R15, R15
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop115
-done116:
+	BGE  loop165
+done166:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done118
-loop117:
+	BLT  done168
+loop167:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -2095,9 +2504,25 @@ loop117:
 	ADD  $16, R15, R15
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop117
-done118:
+	BGE  loop167
+done168:
 	ADD  $4, R9, R9
+	CBZ  R9, done170
+loop169:
+	FMOVS (R12), F9
+	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
+	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
+	FMOVS (R13), F10
+	FMOVS (R15), F11
+	WORD $0x4e2acd2b // fmla v11.4s, v9.4s, v10.4s
+	FMOVS F11, (R11)
+	ADD  $4, R12, R12
+	ADD  $4, R13, R13
+	ADD  $4, R15, R15
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop169
+done170:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2108,7 +2533,7 @@ done118:
 	ADD  R8, R5, R5
 	ADD  $8, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow106
+	BNE  nextRow152
 	RET
 
 // func adamWRowsNEON(r *rowArgs)
@@ -2121,7 +2546,7 @@ TEXT ·adamWRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow119:
+nextRow171:
 	MOVWU 96(R0), R8
 	VDUP R8, V0.S4
 	MOVWU 100(R0), R8
@@ -2144,8 +2569,8 @@ nextRow119:
 	MOVD R5, R15
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done121
-loop120:
+	BLT  done173
+loop172:
 	FMOVQ 0(R12), F8
 	FMOVQ 16(R12), F9
 	FMOVQ 0(R14), F10
@@ -2191,12 +2616,12 @@ loop120:
 	ADD  $32, R15, R15
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop120
-done121:
+	BGE  loop172
+done173:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done123
-loop122:
+	BLT  done175
+loop174:
 	FMOVQ 0(R12), F8
 	FMOVQ 0(R14), F9
 	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
@@ -2222,9 +2647,38 @@ loop122:
 	ADD  $16, R15, R15
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop122
-done123:
+	BGE  loop174
+done175:
 	ADD  $4, R9, R9
+	CBZ  R9, done177
+loop176:
+	FMOVS (R12), F8
+	FMOVS (R14), F9
+	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
+	WORD $0x4e20cd2a // fmla v10.4s, v9.4s, v0.4s
+	FMOVS F10, (R14)
+	FMOVS (R15), F11
+	WORD $0x6e28dd0c // fmul v12.4s, v8.4s, v8.4s
+	WORD $0x6e23dd8c // fmul v12.4s, v12.4s, v3.4s
+	WORD $0x4e22cd6c // fmla v12.4s, v11.4s, v2.4s
+	FMOVS F12, (R15)
+	WORD $0x6ea1f98c // fsqrt v12.4s, v12.4s
+	VMOV V7.B16, V13.B16
+	WORD $0x4e26cd8d // fmla v13.4s, v12.4s, v6.4s
+	VMOV V13.B16, V12.B16
+	WORD $0x6e25dd4a // fmul v10.4s, v10.4s, v5.4s
+	WORD $0x6e2cfd4a // fdiv v10.4s, v10.4s, v12.4s
+	FMOVS (R11), F14
+	WORD $0x6ea0f94a // fneg v10.4s, v10.4s
+	WORD $0x4e24cdca // fmla v10.4s, v14.4s, v4.4s
+	FMOVS F10, (R11)
+	ADD  $4, R12, R12
+	ADD  $4, R14, R14
+	ADD  $4, R15, R15
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop176
+done177:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2234,5 +2688,5 @@ done123:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow119
+	BNE  nextRow171
 	RET

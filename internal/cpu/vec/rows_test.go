@@ -251,7 +251,7 @@ func TestRowTwins(t *testing.T) {
 		t.Run(l.String(), func(t *testing.T) {
 			for k := range rowKernelCount {
 				r := rand.New(rand.NewPCG(11, uint64(k)))
-				for _, n := range []int{16, 32, 48, 64, 80, 144, 512} {
+				for _, n := range []int{4, 5, 11, 16, 32, 35, 48, 64, 80, 95, 144, 512, 525} {
 					for _, special := range []float32{0, 1e-40, float32(math.Inf(-1)), float32(math.NaN())} {
 						const rows = 3
 						var bufs [2][6][]float32
@@ -265,7 +265,7 @@ func TestRowTwins(t *testing.T) {
 							}
 							bufs[1][i] = slices.Clone(bufs[0][i])
 						}
-						for side, run := range []rowMicro{set.run[k], rowTwins[k]} {
+						for side, run := range []rowMicro{set[k], rowTwins[k]} {
 							b := &bufs[side]
 							b[5] = make([]float32, 2*rows)
 							ld := uintptr(4 * n)
