@@ -35,7 +35,9 @@ func Inline(t *Type) bool { return t.Size <= 2048 && t.TFlag&flagGCMaskOnDemand 
 func (l *Layout) Place(t *Type) uintptr {
 	align := uintptr(max(t.Align, 1))
 	off := (l.size + align - 1) &^ (align - 1)
-	l.size = off + t.Size
+	// A value of size zero takes a byte: a pointer to the end of the object
+	// would be one to whatever follows it, which the collector does not expect.
+	l.size = off + max(t.Size, 1)
 	l.mark(t, off)
 	return off
 }

@@ -37,3 +37,16 @@ func TestEntryPoints(t *testing.T) {
 		t.Fatal(calls)
 	}
 }
+
+// No value lies at the end of its object, where a pointer to it would be one to
+// what follows.
+func TestLayoutOfNothing(t *testing.T) {
+	var l Layout
+	empty := Of(reflect.TypeFor[struct{}]())
+	word := Of(reflect.TypeFor[*int]())
+	l.Place(word)
+	off := l.Place(empty)
+	if typ := l.Type(); off >= typ.Size || typ.PtrBytes != 8 {
+		t.Fatalf("offset %d in %d bytes, pointers in %d", off, typ.Size, typ.PtrBytes)
+	}
+}

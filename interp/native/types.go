@@ -318,6 +318,9 @@ func (u *Types) fillComposite(t *Type, kind reflect.Kind, under types.Type) {
 		a, b := (*funcType)(p), (*funcType)(lit)
 		a.inCount, a.outCount = b.inCount, b.outCount
 		n := int(b.inCount) + int(b.outCount&(1<<15-1))
+		if n == 0 {
+			return
+		}
 		from := unsafe.Add(lit, unsafe.Sizeof(funcType{}))
 		if b.TFlag&flagUncommon != 0 {
 			from = unsafe.Add(from, unsafe.Sizeof(uncommonType{}))
