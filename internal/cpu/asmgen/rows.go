@@ -37,8 +37,8 @@ type machine interface {
 	passLoop(t *text, copies int, slots []int, body func(addr func(slot, index int, store bool) string))
 	passTail(t *text, slots []int, body func(addr func(slot, index int, store bool) string))
 	mergeTail(t *text, acc, from int, tmp func() int) // the lanes that are left into acc
-	swapLanes(t *text, step, from, to int) bool // false when all lanes have met
-	storeLane(t *text, reg, offset int)         // lane 0 to out
+	swapLanes(t *text, step, from, to int) bool       // false when all lanes have met
+	storeLane(t *text, reg, offset int)               // lane 0 to out
 	endRow(t *text, outBytes int)
 	finish(t *text)
 }

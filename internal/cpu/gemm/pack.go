@@ -179,6 +179,12 @@ func packPanel(dst unsafe.Pointer, nr int, b Matrix, k0, k1, j0, j1 int) {
 	}
 }
 
+// Transpose copies element (i, j) of src to dst[i·ld + j], fast where columns of src
+// are contiguous.
+func Transpose(dst []float32, ld int, src Matrix, rows, cols int) {
+	transpose(dst, ld, src, 0, rows, 0, cols)
+}
+
 // transpose copies element (k, j) of b to d[(k-k0)·ld + j-j0]. It walks some columns
 // at once, so that both sides are read and written in runs.
 func transpose(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) {

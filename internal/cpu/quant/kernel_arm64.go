@@ -14,4 +14,12 @@ func dotsQ8NEON(out *float32, w unsafe.Pointer, ldw uintptr, scales unsafe.Point
 //go:noescape
 func dotsQ4NEON(out *float32, w unsafe.Pointer, ldw uintptr, scales unsafe.Pointer, lds uintptr, x unsafe.Pointer, groups, blocks, rows int)
 
-var levels = map[feature.Level]*[2]dotsFunc{feature.NEON: {dotsQ4NEON, dotsQ8NEON}}
+//go:noescape
+func widenQ8NEON(dst *float32, w, scales unsafe.Pointer, groups, blocks int)
+
+//go:noescape
+func widenQ4NEON(dst *float32, w, scales unsafe.Pointer, groups, blocks int)
+
+var levels = map[feature.Level]*kernels{
+	feature.NEON: {[2]dotsFunc{dotsQ4NEON, dotsQ8NEON}, [2]widenFunc{widenQ4NEON, widenQ8NEON}},
+}

@@ -4,6 +4,76 @@
 
 #include "textflag.h"
 
+// func widenQ8NEON(dst *float32, w, scales unsafe.Pointer, groups, blocks int)
+TEXT ·widenQ8NEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD scales+16(FP), R3
+	MOVD groups+24(FP), R6
+	MOVW $0x0000000f, R8
+	VDUP R8, V20.S4
+	MOVW $0x00000008, R8
+	VDUP R8, V21.S4
+group1:
+	VLD1R.P 4(R3), [V22.S4]
+	MOVD blocks+32(FP), R7
+block2:
+	FMOVS 0(R1), F0
+	WORD $0x0f08a400 // sshll v0.8h, v0.8b, #0
+	WORD $0x0f10a400 // sshll v0.4s, v0.4h, #0
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x6e36dc00 // fmul v0.4s, v0.4s, v22.4s
+	FMOVQ F0, 0(R0)
+	FMOVS 4(R1), F1
+	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
+	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x6e36dc21 // fmul v1.4s, v1.4s, v22.4s
+	FMOVQ F1, 16(R0)
+	FMOVS 8(R1), F2
+	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
+	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x6e36dc42 // fmul v2.4s, v2.4s, v22.4s
+	FMOVQ F2, 32(R0)
+	FMOVS 12(R1), F3
+	WORD $0x0f08a463 // sshll v3.8h, v3.8b, #0
+	WORD $0x0f10a463 // sshll v3.4s, v3.4h, #0
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x6e36dc63 // fmul v3.4s, v3.4s, v22.4s
+	FMOVQ F3, 48(R0)
+	FMOVS 16(R1), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x6e36dc84 // fmul v4.4s, v4.4s, v22.4s
+	FMOVQ F4, 64(R0)
+	FMOVS 20(R1), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x6e36dca5 // fmul v5.4s, v5.4s, v22.4s
+	FMOVQ F5, 80(R0)
+	FMOVS 24(R1), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x6e36dcc6 // fmul v6.4s, v6.4s, v22.4s
+	FMOVQ F6, 96(R0)
+	FMOVS 28(R1), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x6e36dce7 // fmul v7.4s, v7.4s, v22.4s
+	FMOVQ F7, 112(R0)
+	ADD  $32, R1, R1
+	ADD  $128, R0, R0
+	SUBS $1, R7, R7
+	BNE  block2
+	SUBS $1, R6, R6
+	BNE  group1
+	RET
+
 // func dotsQ8NEON(out *float32, w unsafe.Pointer, ldw uintptr, scales unsafe.Pointer, lds uintptr, x unsafe.Pointer, groups, blocks, rows int)
 TEXT ·dotsQ8NEON(SB), NOSPLIT, $0-72
 	MOVD out+0(FP), R0
@@ -34,13 +104,13 @@ q8_4:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-group1:
+group3:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	MOVD blocks+56(FP), R7
-block2:
+block4:
 	FMOVQ 0(R5), F8
 	FMOVS 0(R11), F16
 	WORD $0x0f08a610 // sshll v16.8h, v16.8b, #0
@@ -215,7 +285,7 @@ block2:
 	ADD  $32, R14, R14
 	ADD  $128, R5, R5
 	SUBS $1, R7, R7
-	BNE  block2
+	BNE  block4
 	VLD1R.P 4(R3), [V8.S4]
 	VFMLA V4.S4, V8.S4, V0.S4
 	VLD1R.P 4(R15), [V8.S4]
@@ -225,7 +295,7 @@ block2:
 	VLD1R.P 4(R20), [V8.S4]
 	VFMLA V7.S4, V8.S4, V3.S4
 	SUBS $1, R6, R6
-	BNE  group1
+	BNE  group3
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
 	FMOVS F0, 0(R0)
@@ -249,11 +319,11 @@ q8_2:
 	VDUP R8, V21.S4
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-group3:
+group5:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	MOVD blocks+56(FP), R7
-block4:
+block6:
 	FMOVQ 0(R5), F8
 	FMOVS 0(R11), F16
 	WORD $0x0f08a610 // sshll v16.8h, v16.8b, #0
@@ -346,13 +416,13 @@ block4:
 	ADD  $32, R12, R12
 	ADD  $128, R5, R5
 	SUBS $1, R7, R7
-	BNE  block4
+	BNE  block6
 	VLD1R.P 4(R3), [V8.S4]
 	VFMLA V4.S4, V8.S4, V0.S4
 	VLD1R.P 4(R15), [V8.S4]
 	VFMLA V5.S4, V8.S4, V1.S4
 	SUBS $1, R6, R6
-	BNE  group3
+	BNE  group5
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
 	FMOVS F0, 0(R0)
@@ -367,10 +437,10 @@ q8_1:
 	MOVW $0x00000008, R8
 	VDUP R8, V21.S4
 	VEOR V0.B16, V0.B16, V0.B16
-group5:
+group7:
 	VEOR V4.B16, V4.B16, V4.B16
 	MOVD blocks+56(FP), R7
-block6:
+block8:
 	FMOVQ 0(R5), F8
 	FMOVS 0(R11), F16
 	WORD $0x0f08a610 // sshll v16.8h, v16.8b, #0
@@ -422,14 +492,100 @@ block6:
 	ADD  $32, R11, R11
 	ADD  $128, R5, R5
 	SUBS $1, R7, R7
-	BNE  block6
+	BNE  block8
 	VLD1R.P 4(R3), [V8.S4]
 	VFMLA V4.S4, V8.S4, V0.S4
 	SUBS $1, R6, R6
-	BNE  group5
+	BNE  group7
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
 	FMOVS F0, 0(R0)
+	RET
+
+// func widenQ4NEON(dst *float32, w, scales unsafe.Pointer, groups, blocks int)
+TEXT ·widenQ4NEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD scales+16(FP), R3
+	MOVD groups+24(FP), R6
+	MOVW $0x0000000f, R8
+	VDUP R8, V20.S4
+	MOVW $0x00000008, R8
+	VDUP R8, V21.S4
+group9:
+	VLD1R.P 4(R3), [V22.S4]
+	MOVD blocks+32(FP), R7
+block10:
+	FMOVS 0(R1), F0
+	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
+	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
+	WORD $0x4e341c00 // and v0.16b, v0.16b, v20.16b
+	WORD $0x6eb58400 // sub v0.4s, v0.4s, v21.4s
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x6e36dc00 // fmul v0.4s, v0.4s, v22.4s
+	FMOVQ F0, 0(R0)
+	FMOVS 4(R1), F1
+	WORD $0x2f08a421 // ushll v1.8h, v1.8b, #0
+	WORD $0x2f10a421 // ushll v1.4s, v1.4h, #0
+	WORD $0x4e341c21 // and v1.16b, v1.16b, v20.16b
+	WORD $0x6eb58421 // sub v1.4s, v1.4s, v21.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x6e36dc21 // fmul v1.4s, v1.4s, v22.4s
+	FMOVQ F1, 16(R0)
+	FMOVS 8(R1), F2
+	WORD $0x2f08a442 // ushll v2.8h, v2.8b, #0
+	WORD $0x2f10a442 // ushll v2.4s, v2.4h, #0
+	WORD $0x4e341c42 // and v2.16b, v2.16b, v20.16b
+	WORD $0x6eb58442 // sub v2.4s, v2.4s, v21.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x6e36dc42 // fmul v2.4s, v2.4s, v22.4s
+	FMOVQ F2, 32(R0)
+	FMOVS 12(R1), F3
+	WORD $0x2f08a463 // ushll v3.8h, v3.8b, #0
+	WORD $0x2f10a463 // ushll v3.4s, v3.4h, #0
+	WORD $0x4e341c63 // and v3.16b, v3.16b, v20.16b
+	WORD $0x6eb58463 // sub v3.4s, v3.4s, v21.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x6e36dc63 // fmul v3.4s, v3.4s, v22.4s
+	FMOVQ F3, 48(R0)
+	FMOVS 0(R1), F4
+	WORD $0x2f08a484 // ushll v4.8h, v4.8b, #0
+	WORD $0x2f10a484 // ushll v4.4s, v4.4h, #0
+	WORD $0x6f3c0484 // ushr v4.4s, v4.4s, #4
+	WORD $0x6eb58484 // sub v4.4s, v4.4s, v21.4s
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x6e36dc84 // fmul v4.4s, v4.4s, v22.4s
+	FMOVQ F4, 64(R0)
+	FMOVS 4(R1), F5
+	WORD $0x2f08a4a5 // ushll v5.8h, v5.8b, #0
+	WORD $0x2f10a4a5 // ushll v5.4s, v5.4h, #0
+	WORD $0x6f3c04a5 // ushr v5.4s, v5.4s, #4
+	WORD $0x6eb584a5 // sub v5.4s, v5.4s, v21.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x6e36dca5 // fmul v5.4s, v5.4s, v22.4s
+	FMOVQ F5, 80(R0)
+	FMOVS 8(R1), F6
+	WORD $0x2f08a4c6 // ushll v6.8h, v6.8b, #0
+	WORD $0x2f10a4c6 // ushll v6.4s, v6.4h, #0
+	WORD $0x6f3c04c6 // ushr v6.4s, v6.4s, #4
+	WORD $0x6eb584c6 // sub v6.4s, v6.4s, v21.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x6e36dcc6 // fmul v6.4s, v6.4s, v22.4s
+	FMOVQ F6, 96(R0)
+	FMOVS 12(R1), F7
+	WORD $0x2f08a4e7 // ushll v7.8h, v7.8b, #0
+	WORD $0x2f10a4e7 // ushll v7.4s, v7.4h, #0
+	WORD $0x6f3c04e7 // ushr v7.4s, v7.4s, #4
+	WORD $0x6eb584e7 // sub v7.4s, v7.4s, v21.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x6e36dce7 // fmul v7.4s, v7.4s, v22.4s
+	FMOVQ F7, 112(R0)
+	ADD  $16, R1, R1
+	ADD  $128, R0, R0
+	SUBS $1, R7, R7
+	BNE  block10
+	SUBS $1, R6, R6
+	BNE  group9
 	RET
 
 // func dotsQ4NEON(out *float32, w unsafe.Pointer, ldw uintptr, scales unsafe.Pointer, lds uintptr, x unsafe.Pointer, groups, blocks, rows int)
@@ -462,13 +618,13 @@ q4_4:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-group7:
+group11:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	MOVD blocks+56(FP), R7
-block8:
+block12:
 	FMOVQ 0(R5), F8
 	FMOVS 0(R11), F16
 	WORD $0x2f08a610 // ushll v16.8h, v16.8b, #0
@@ -707,7 +863,7 @@ block8:
 	ADD  $16, R14, R14
 	ADD  $128, R5, R5
 	SUBS $1, R7, R7
-	BNE  block8
+	BNE  block12
 	VLD1R.P 4(R3), [V8.S4]
 	VFMLA V4.S4, V8.S4, V0.S4
 	VLD1R.P 4(R15), [V8.S4]
@@ -717,7 +873,7 @@ block8:
 	VLD1R.P 4(R20), [V8.S4]
 	VFMLA V7.S4, V8.S4, V3.S4
 	SUBS $1, R6, R6
-	BNE  group7
+	BNE  group11
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
 	FMOVS F0, 0(R0)
@@ -741,11 +897,11 @@ q4_2:
 	VDUP R8, V21.S4
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-group9:
+group13:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	MOVD blocks+56(FP), R7
-block10:
+block14:
 	FMOVQ 0(R5), F8
 	FMOVS 0(R11), F16
 	WORD $0x2f08a610 // ushll v16.8h, v16.8b, #0
@@ -870,13 +1026,13 @@ block10:
 	ADD  $16, R12, R12
 	ADD  $128, R5, R5
 	SUBS $1, R7, R7
-	BNE  block10
+	BNE  block14
 	VLD1R.P 4(R3), [V8.S4]
 	VFMLA V4.S4, V8.S4, V0.S4
 	VLD1R.P 4(R15), [V8.S4]
 	VFMLA V5.S4, V8.S4, V1.S4
 	SUBS $1, R6, R6
-	BNE  group9
+	BNE  group13
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
 	FMOVS F0, 0(R0)
@@ -891,10 +1047,10 @@ q4_1:
 	MOVW $0x00000008, R8
 	VDUP R8, V21.S4
 	VEOR V0.B16, V0.B16, V0.B16
-group11:
+group15:
 	VEOR V4.B16, V4.B16, V4.B16
 	MOVD blocks+56(FP), R7
-block12:
+block16:
 	FMOVQ 0(R5), F8
 	FMOVS 0(R11), F16
 	WORD $0x2f08a610 // ushll v16.8h, v16.8b, #0
@@ -962,11 +1118,11 @@ block12:
 	ADD  $16, R11, R11
 	ADD  $128, R5, R5
 	SUBS $1, R7, R7
-	BNE  block12
+	BNE  block16
 	VLD1R.P 4(R3), [V8.S4]
 	VFMLA V4.S4, V8.S4, V0.S4
 	SUBS $1, R6, R6
-	BNE  group11
+	BNE  group15
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
 	FMOVS F0, 0(R0)

@@ -4,4 +4,4 @@ package quant
 
 import "loris/internal/cpu/feature"
 
-var levels = map[feature.Level]*[2]dotsFunc{}
+var levels = map[feature.Level]*kernels{}

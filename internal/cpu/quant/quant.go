@@ -127,22 +127,38 @@ func (m *Matrix) set(row, k, q int) {
 // row widens columns k0 to k1 of a row to float32.
 func (m *Matrix) row(dst []float32, row, k0, k1 int) {
 	data, scales := m.Data[row*m.rowBytes():][:m.rowBytes()], m.Scales[row*m.Groups():]
+	widen := active.widen[m.Bits/8]
 	for k := k0; k < k1; {
-		end := min(k1, (k/32+1)*32)
-		s, block := scales[k/m.Group], k/32
-		d := dst[k-k0 : end-k0]
-		if m.Bits == 8 {
-			for i, q := range data[k:end] {
-				d[i] = s * float32(int8(q))
+		end := min(k1, (k/m.Group+1)*m.Group)
+		first, d := k/32, dst[k-k0:]
+		switch {
+		case k%32 == 0 && end-k >= 32:
+			groups, blocks := 1, (end-k)/32
+			if k%m.Group == 0 && end-k == m.Group {
+				groups = (k1 - k) / m.Group
 			}
-		} else {
-			bytes := data[block*16:][:16]
-			for i := range d {
-				j := k - block*32 + i
-				d[i] = s * float32(int(bytes[j&15]>>(j>>4*4)&15)-8)
-			}
+			widen(&d[0], unsafe.Pointer(&data[first*m.blockBytes()]), unsafe.Pointer(&scales[k/m.Group]), groups, blocks)
+			k += 32 * groups * blocks
+		default:
+			end = min(end, (first+1)*32)
+			m.part(d[:end-k], data[first*m.blockBytes():], scales[k/m.Group], k%32)
+			k = end
 		}
-		k = end
+	}
+}
+
+// blockBytes returns the bytes of 32 weights.
+func (m *Matrix) blockBytes() int { return 4 * m.Bits }
+
+// part widens weights of one block of 32, from one on.
+func (m *Matrix) part(dst []float32, block []byte, scale float32, from int) {
+	for i := range dst {
+		j := from + i
+		if m.Bits == 8 {
+			dst[i] = scale * float32(int8(block[j]))
+		} else {
+			dst[i] = scale * float32(int(block[j&15]>>(j>>4*4)&15)-8)
+		}
 	}
 }
 
@@ -161,8 +177,23 @@ func (m *Matrix) Bytes() int { return len(m.Data) + 4*len(m.Scales) }
 // dotsFunc gives the dot products of 1, 2 or 4 rows with x; see the assembly.
 type dotsFunc = func(out *float32, w unsafe.Pointer, ldw uintptr, scales unsafe.Pointer, lds uintptr, x unsafe.Pointer, groups, blocks, rows int)
 
-// active holds the kernels for four and eight bits, or nil.
-var active = levels[feature.Active()]
+// widenFunc writes groups of 32·blocks weights of a row as float32.
+type widenFunc = func(dst *float32, w, scales unsafe.Pointer, groups, blocks int)
+
+// kernels has one of each kind for four and one for eight bits.
+type kernels struct {
+	dots  [2]dotsFunc
+	widen [2]widenFunc
+}
+
+var active = kernelsFor(feature.Active())
+
+func kernelsFor(l feature.Level) *kernels {
+	if k := levels[l]; k != nil {
+		return k
+	}
+	return generic
+}
 
 // Product multiplies by a matrix of weights: y = x·Wᵀ + bias. Its shape is fixed at
 // the first Run; it is used by one goroutine at a time.
@@ -244,33 +275,25 @@ func (q *Product) dots(out *[4]float32, i, j, rows int) {
 		return
 	}
 	x := q.x[i*w.Groups()*w.Group:]
-	run := dotsGeneric(w.Bits)
-	if active != nil {
-		run = active[w.Bits/8]
-	}
-	run(&out[0], unsafe.Pointer(&w.Data[j*w.rowBytes()]), uintptr(w.rowBytes()), unsafe.Pointer(&w.Scales[j*w.Groups()]), uintptr(4*w.Groups()),
+	active.dots[w.Bits/8](&out[0], unsafe.Pointer(&w.Data[j*w.rowBytes()]), uintptr(w.rowBytes()), unsafe.Pointer(&w.Scales[j*w.Groups()]), uintptr(4*w.Groups()),
 		unsafe.Pointer(&x[0]), w.Groups(), w.Group/32, rows)
 }
 
-var generics = [2]dotsFunc{newGeneric(4), newGeneric(8)}
+// generic is the plain Go twin of the kernels.
+var generic = &kernels{[2]dotsFunc{dotsGeneric(4), dotsGeneric(8)}, [2]widenFunc{widenGeneric(4), widenGeneric(8)}}
 
-// dotsGeneric returns the plain Go twin of the kernels.
-func dotsGeneric(bits int) dotsFunc { return generics[bits/8] }
-
-func newGeneric(bits int) dotsFunc {
+func dotsGeneric(bits int) dotsFunc {
+	widen := widenGeneric(bits)
 	return func(out *float32, w unsafe.Pointer, ldw uintptr, scales unsafe.Pointer, lds uintptr, x unsafe.Pointer, groups, blocks, rows int) {
-		n := groups * blocks * 32
-		xs := unsafe.Slice((*float32)(x), n)
+		xs := unsafe.Slice((*float32)(x), groups*blocks*32)
+		var block [32]float32
 		for r := range rows {
-			m := Matrix{Rows: 1, Cols: n, Bits: bits, Group: blocks * 32}
-			m.Data = unsafe.Slice((*byte)(unsafe.Add(w, uintptr(r)*ldw)), n*bits/8)
-			m.Scales = unsafe.Slice((*float32)(unsafe.Add(scales, uintptr(r)*lds)), groups)
-			var block [32]float32
+			data, scale := unsafe.Add(w, uintptr(r)*ldw), unsafe.Add(scales, uintptr(r)*lds)
 			sum := float32(0)
-			for k := 0; k < n; k += 32 {
-				m.row(block[:], 0, k, k+32)
+			for b := range groups * blocks {
+				widen(&block[0], unsafe.Add(data, b*4*bits), unsafe.Add(scale, b/blocks*4), 1, 1)
 				for i, v := range block {
-					sum += v * xs[k+i]
+					sum += v * xs[32*b+i]
 				}
 			}
 			unsafe.Slice(out, rows)[r] = sum
@@ -278,16 +301,39 @@ func newGeneric(bits int) dotsFunc {
 	}
 }
 
-// Panel implements [gemm.Source]: element (k, j) of the right factor is weight k of row j.
-func (m *Matrix) Panel(dst []float32, ld, k0, k1, j0, j1 int) {
-	var block [64]float32
-	for j := j0; j < j1; j++ {
-		for k := k0; k < k1; k += len(block) {
-			n := min(len(block), k1-k)
-			m.row(block[:n], j, k, k+n)
-			for i, v := range block[:n] {
-				dst[(k-k0+i)*ld+j-j0] = v
-			}
+func widenGeneric(bits int) widenFunc {
+	m := &Matrix{Bits: bits}
+	return func(dst *float32, w, scales unsafe.Pointer, groups, blocks int) {
+		d, bytes := unsafe.Slice(dst, 32*groups*blocks), unsafe.Slice((*byte)(w), m.blockBytes()*groups*blocks)
+		for b := range groups * blocks {
+			m.part(d[32*b:][:32], bytes[b*m.blockBytes():], unsafe.Slice((*float32)(scales), groups)[b/blocks], 0)
 		}
 	}
+}
+
+// strip is memory for columns of a panel before they are transposed.
+type strip [stripCols * stripRows]float32
+
+const (
+	stripCols = 8
+	stripRows = 256
+)
+
+var strips = sync.Pool{New: func() any { return new(strip) }}
+
+// Panel implements [gemm.Source]: element (k, j) of the right factor is weight k of row j.
+func (m *Matrix) Panel(dst []float32, ld, k0, k1, j0, j1 int) {
+	s := strips.Get().(*strip)
+	for k := k0; k < k1; k += stripRows {
+		n := min(stripRows, k1-k)
+		for j := j0; j < j1; j += stripCols {
+			cols := min(stripCols, j1-j)
+			for c := range cols {
+				m.row(s[c*stripRows:][:n], j+c, k, k+n)
+			}
+			src := gemm.Matrix{Data: unsafe.Pointer(s), RowStride: 1, ColStride: stripRows}
+			gemm.Transpose(dst[(k-k0)*ld+j-j0:], ld, src, n, cols)
+		}
+	}
+	strips.Put(s)
 }

@@ -32,7 +32,7 @@ func eachLevel(t *testing.T, f func(t *testing.T)) {
 	old := active
 	defer func() { active = old }()
 	for _, l := range feature.Levels() {
-		active = levels[l]
+		active = kernelsFor(l)
 		t.Run(l.String(), f)
 	}
 }
@@ -91,6 +91,42 @@ func TestProduct(t *testing.T) {
 						}
 						if math.Abs(float64(y[i*rows+j])-want) > 1e-6*size {
 							t.Fatalf("%d bits %v: y[%d,%d] = %v, want %v", bits, s, i, j, y[i*rows+j], want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestPanel compares parts of a matrix with the whole.
+func TestPanel(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for _, bits := range []int{8, 4} {
+			for _, group := range []int{32, 96} {
+				const rows, cols, ld = 37, 700, 40
+				w, err := Quantize(normal(r, rows*cols), rows, cols, bits, group)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d := make([]float32, rows*cols)
+				for i := range d {
+					m, k := w, i%cols
+					m.part(d[i:i+1], m.Data[i/cols*m.rowBytes()+k/32*m.blockBytes():], m.Scales[i/cols*m.Groups()+k/group], k%32)
+				}
+				for range 30 {
+					k0, j0 := r.IntN(cols), r.IntN(rows)
+					k1, j1 := k0+1+r.IntN(cols-k0), j0+1+r.IntN(rows-j0)
+					got := make([]float32, (k1-k0)*ld)
+					w.Panel(got, ld, k0, k1, j0, j1)
+					for i, v := range got {
+						k, j, want := k0+i/ld, j0+i%ld, float32(0)
+						if j < j1 {
+							want = d[j*cols+k]
+						}
+						if v != want {
+							t.Fatalf("%d bits, groups of %d, [%d:%d, %d:%d]: weight %d of row %d is %v, want %v", bits, group, k0, k1, j0, j1, k, j, v, want)
 						}
 					}
 				}
