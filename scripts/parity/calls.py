@@ -3,6 +3,7 @@ the case of one call from a random.Random."""
 import math
 
 from inputs import FLOATS
+from ops import TWO
 
 LAYOUTS = ["", "", "", "transposed", "sliced", "expanded"]
 SIZES = [1, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 33]
@@ -75,7 +76,7 @@ def tensor(rng, s, dtype="f32", gen=None, dense=False, grad=True, **more):
 def distinct(rng, s, dtype):
     """All elements different, also in half precision, and exact."""
     dense = math.prod(s) > 120  # views of larger bases would need more numbers
-    step = {"f32": 0.0625, "f64": 0.0625, "f16": 0.0625, "bf16": 1.0}.get(dtype, 2)
+    step = {"f32": 0.0625 if math.prod(s) < 1000 else 2.0**-10, "f64": 0.0625, "f16": 0.0625, "bf16": 1.0}.get(dtype, 2)
     if dtype == "u8":
         return tensor(rng, s, dtype)
     x = tensor(rng, s, dtype, "distinct", dense=True, step=step)
@@ -865,3 +866,83 @@ def lora(rng, name):
     if rng.random() < 0.4:
         ins.append(tensor(rng, [o], d, dense=True, grad=False))
     return call(name, ins, alpha=rng.choice([4.0, 8.0, 16.0]), rslora=True if rng.random() < 0.3 else None, dora=True if dora else None, results=2)
+
+
+# Large operands: blocked, vectorised and parallel kernels, with rests.
+
+@calls(8, "matmul.large")
+def large_matmul(rng, name):
+    m, k, n = rng.choice([(1, 700, 300), (300, 257, 1), (129, 200, 65), (200, 131, 190), (64, 512, 64), (8, 64, 1000), (63, 33, 511)])
+    d = rng.choice(["f32", "f32", "f32", "f64", "f16", "bf16"])
+    return call("matmul", [tensor(rng, [m, k], d), tensor(rng, [k, n], d)])
+
+
+@calls(6, "add.large", "mul.large", "exp.large", "tanh.large", "gelu.large", "sigmoid.large", "sin.large", "log.large", "erf.large", "silu.large", "div.large", "maximum.large", "pow.large")
+def large_elementwise(rng, name):
+    name = name.removesuffix(".large")
+    s, d = rng.choice([[20011], [130, 151], [7, 33, 65]]), float_type(rng)
+    lo, hi = RANGE.get(name, (0.2, 3.0))
+    ins = [tensor(rng, s, d, lo=lo, hi=hi)]
+    if name in TWO:
+        ins.append(tensor(rng, rng.choice([s, s[-1:]]), d, lo=lo, hi=hi))
+    return call(name, ins)
+
+
+@calls(6, "sum.large", "mean.large", "max.large", "var.large", "norm.large", "logsumexp.large", "softmax.large", "log_softmax.large", "rms_norm.large", "layer_norm.large", "cumsum.large")
+def large_rows(rng, name):
+    name = name.removesuffix(".large")
+    s, d = rng.choice([[64, 512], [3, 5001], [2100, 9], [17, 31, 40]]), float_type(rng)
+    x = distinct(rng, s, "f32") if name == "max" else tensor(rng, s, d)
+    if name in ("softmax", "log_softmax", "cumsum"):
+        return call(name, [x], axis=axis_of(rng, s))
+    if name in ("rms_norm", "layer_norm"):
+        return call(name, [x] + [tensor(rng, s[-1:], d) for _ in range(2 if name == "layer_norm" else 1)], eps=1e-5)
+    return call(name, [x], axes=some_axes(rng, s))
+
+
+@calls(6, "sort.large", "topk.large", "argmax.large", "take.large", "scatter_add.large", "transpose.large", "concat.large", "at.large", "embedding.large")
+def large_index(rng, name):
+    name = name.removesuffix(".large")
+    s = rng.choice([[5, 3001], [900, 13], [33, 65, 7]])
+    axis = axis_of(rng, s)
+    if name in ("sort", "topk", "argmax"):
+        return call(name, [distinct(rng, s, "f32")], axis=axis, k=min(9, s[axis]) if name == "topk" else None, results=2 if name == "topk" else 1)
+    x = tensor(rng, s, float_type(rng))
+    if name in ("take", "scatter_add"):
+        t = list(s)
+        t[axis] = 50
+        ins = [x, index(rng, [50], s[axis])] if name == "take" else [x, index(rng, t, s[axis]), tensor(rng, t, x["dtype"])]
+        return call(name, ins, axis=axis)
+    if name == "embedding":
+        return call(name, [tensor(rng, [500, 65], float_type(rng)), index(rng, [7, 40], 500)])
+    if name == "transpose":
+        return call(name, [x], axes=rng.sample(range(len(s)), len(s)))
+    if name == "at":
+        return call(name, [x], places=some_places(rng, s))
+    return call(name, [x, tensor(rng, s, x["dtype"])], axis=axis)
+
+
+@calls(8, "attention.large", "conv1d.large", "conv2d.large", "cross_entropy.large", "lora.large", "rope.large", "linear.large")
+def large_layers(rng, name):
+    name = name.removesuffix(".large")
+    d = float_type(rng)
+    if name == "attention":
+        t, s = rng.choice([(1, 300), (70, 70), (65, 130), (33, 200)])
+        width = rng.choice([16, 64, 80])
+        ins = [tensor(rng, [1, 4, t, width], d), tensor(rng, [1, 2, s, width], d), tensor(rng, [1, 2, s, width], d)]
+        return call(name, ins, causal=True if rng.random() < 0.6 else None)
+    if name == "conv1d":
+        return call(name, [tensor(rng, [3, 16, 101], d), tensor(rng, [24, 16, 5], d), tensor(rng, [24], d)], stride=[2], pad=[3], dilation=[2], groups=1)
+    if name == "conv2d":
+        groups = rng.choice([1, 2, 16])
+        return call(name, [tensor(rng, [2, 16, 21, 19], d), tensor(rng, [32, 16 // groups, 3, 3], d)], stride=[rng.choice([1, 2])] * 2, pad=[1, 1], dilation=[1, 1], groups=groups)
+    if name == "cross_entropy":
+        return call(name, [tensor(rng, [50, 1003], d), {"gen": "int", "shape": [50], "dtype": "i64", "lo": 0, "hi": 1003}], smoothing=rng.choice([None, 0.1]))
+    if name == "rope":
+        return call(name, [tensor(rng, [2, 3, 65, 64], d)], interleaved=True if rng.random() < 0.5 else None)
+    if name == "linear":
+        return call(name, [tensor(rng, [3, 40, 65], d), tensor(rng, [129, 65], d), tensor(rng, [129], d)])
+    d = "f32"
+    ins = [tensor(rng, [rng.choice([64, 512]), 128], d), tensor(rng, [96, 128], d, lo=-1.0, hi=1.0, dense=True, grad=False),
+           tensor(rng, [8, 128], d, lo=-0.5, hi=0.5, dense=True), tensor(rng, [96, 8], d, lo=-0.5, hi=0.5, dense=True)]
+    return call(name, ins, alpha=16.0, results=2)

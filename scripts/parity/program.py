@@ -153,6 +153,21 @@ def weight(v, dtype):
     return {"gen": "uniform", "lo": -1.0, "hi": 1.0, "shape": list(v.shape), "dtype": dtype}
 
 
+def steady(case, number, names, clean, rough, generator):
+    """Rejects a case in half precision whose rounding may flip a decision (a sign,
+    the larger of two): moved by two units, it changes by more than in proportion."""
+    half = [s["dtype"] for s in case["in"] if s["dtype"] in ("f16", "bf16")]
+    if not half:
+        return
+    h = 2 * max(EPSILON[d] for d in half)
+    for _ in range(8):
+        for (kind, k), d in differences(clean, run(case, number, names, perturbed(generator, h))).items():
+            t = (clean[0] if kind == "value" else clean[1])[k]
+            finite = t[t.isfinite()].abs()
+            if d / h > 4 * rough[kind, k] + 4 * max(finite.max().item() if finite.numel() else 0.0, FLOOR):
+                raise Rejected(f"{kind} {k}: rounding flips a decision")
+
+
 def expected(case, number, limit):
     """The results of a case: a list of (kind, index, dtype, tensor, noise). noise
     is the conditioning of the case: the largest change of an element when
@@ -172,6 +187,8 @@ def expected(case, number, limit):
         for _ in range(3):
             for k, d in differences(clean, run(case, number, names, perturbed(generator, H), exact)).items():
                 rough[k] = max(rough.get(k, 0.0), d / H)
+        if not exact:
+            steady(case, number, names, clean, rough, generator)
         lost = losses(case, number, names, generator)
     except (RuntimeError, IndexError, ValueError) as e:
         raise Rejected(f"{type(e).__name__}: {e}") from e

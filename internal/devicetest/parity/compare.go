@@ -50,14 +50,23 @@ func (s *Suite) compare(c *Case, place int, got *lt.Tensor) string {
 			return fmt.Sprintf("element %d is %v, PyTorch has %v (tolerance %.3g)", at, v[at], w.Data[i], t.of(w.Data[i]))
 		}
 	}
-	sum := 0.0
+	// The sum is taken with compensation (Neumaier 1974): that of f64 elements is
+	// compared to less than its own rounding.
+	sum, rest := 0.0, 0.0
 	for i, z := range words(c.Number, k, len(v)) {
+		x := v[i]
 		if z&1 == 1 {
-			sum -= v[i]
-		} else {
-			sum += v[i]
+			x = -x
 		}
+		next := sum + x
+		if math.Abs(sum) >= math.Abs(x) {
+			rest += (sum - next) + x
+		} else {
+			rest += (x - next) + sum
+		}
+		sum = next
 	}
+	sum += rest
 	most := math.Sqrt(float64(len(v))) * t.of(w.Largest)
 	if !(math.Abs(sum-w.Sum) <= most) {
 		return fmt.Sprintf("the signed sum is %v, PyTorch has %v (tolerance %.3g)", sum, w.Sum, most)
