@@ -61,6 +61,7 @@ const unpacked = 3
 // frame is what one worker keeps for a block of a given height.
 type frame struct {
 	height        int
+	scale         float32
 	scores, mixed gemm.Call
 }
 
@@ -92,6 +93,9 @@ func (c *Call) prepare() {
 	}
 	c.ld = (c.Keys+15)/16*16 + 16
 	c.block = min(c.Queries, 128, max(16, feature.Cache().L2/2/(4*c.ld)))
+	if c.Causal {
+		c.block = min(c.block, 64) // half of the last block's square is hidden, but computed
+	}
 	c.blocks = (c.Queries + c.block - 1) / c.block
 	c.k, c.v = make([]gemm.PackedB, c.Batch*c.KVHeads), make([]gemm.PackedB, c.Batch*c.KVHeads)
 	c.frames.New = func() any { return new(frame) }
@@ -160,17 +164,21 @@ func (c *Call) rowBlock(chunk int, w *pool.Worker) {
 		m.Run(c.pool, c.stop)
 	}
 	// Addresses outside the heap must not outlive the run.
-	s.C, m.C, s.Terms[0], m.Terms[0] = gemm.Matrix{}, gemm.Matrix{}, gemm.Term{K: c.Dim}, gemm.Term{K: c.Keys}
+	s.C, m.C, s.Terms[0], m.Terms[0] = gemm.Matrix{}, gemm.Matrix{}, gemm.Term{K: c.Dim, Alpha: f.scale}, gemm.Term{K: c.Keys}
 	c.frames.Put(f)
 }
 
-// shape makes a frame's products fit a block of the given height.
+// shape makes a frame's products fit a block of the given height and the scale.
 func (c *Call) shape(f *frame, rows int) {
-	if f.height == rows {
+	scale := c.Scale
+	if scale == 0 {
+		scale = float32(1 / math.Sqrt(float64(c.Dim)))
+	}
+	if f.height == rows && f.scale == scale {
 		return
 	}
-	f.height = rows
-	f.scores = gemm.Call{M: rows, N: c.Keys, Terms: []gemm.Term{{K: c.Dim}}}
+	f.height, f.scale = rows, scale
+	f.scores = gemm.Call{M: rows, N: c.Keys, Terms: []gemm.Term{{K: c.Dim, Alpha: scale}}}
 	f.mixed = gemm.Call{M: rows, N: c.ValueDim, Terms: []gemm.Term{{K: c.Keys}}}
 }
 
@@ -183,48 +191,44 @@ func (c *Call) clearRows(b, h, i0, rows int) {
 	}
 }
 
-// softmax scales, masks and normalises the scores of a block. Columns that a row
-// does not see become 0.
+// softmax masks and normalises the scores of a block. Columns that a row does not
+// see become 0.
 func (c *Call) softmax(scores []float32, b, h, i0, rows, seen int) {
-	scale := c.Scale
-	if scale == 0 {
-		scale = float32(1 / math.Sqrt(float64(c.Dim)))
-	}
-	hidden := float32(math.Inf(-1))
-	n := (seen + 15) / 16 * 16
-	for i := range rows {
-		row := scores[i*c.ld:][:n]
-		valid := seen
-		if c.Causal {
-			valid = max(0, min(seen, i0+i+1+c.Keys-c.Queries))
-		}
-		vec.BinaryScalar(vec.Mul, row[:valid], row[:valid], scale)
-		if c.Mask.Data != nil && valid > 0 {
-			vec.Binary(vec.Add, row[:valid], row[:valid], unsafe.Slice((*float32)(c.Mask.at(b, h, i0+i)), valid))
-		}
-		for j := valid; j < n; j++ {
-			row[j] = hidden
-		}
-	}
-	x := vec.Rows{Data: unsafe.Pointer(&scores[0]), Stride: c.ld}
+	var lse []float32
 	if c.LogSumExp != nil {
-		vec.LogSumExp(c.LogSumExp[(b*c.Heads+h)*c.Queries+i0:][:rows], x, rows, n)
+		lse = c.LogSumExp[(b*c.Heads+h)*c.Queries+i0:][:rows]
 	}
 	if c.Mask.Data == nil && !c.Causal {
-		vec.Softmax(x, x, rows, n)
+		x := vec.Rows{Data: unsafe.Pointer(&scores[0]), Stride: c.ld}
+		if lse != nil {
+			vec.LogSumExp(lse, x, rows, seen)
+		}
+		vec.Softmax(x, x, rows, seen)
 		return
 	}
+	hidden := float32(math.Inf(-1))
 	for i := range rows {
-		row := scores[i*c.ld:][:n]
+		row := scores[i*c.ld:][:seen]
+		if c.Causal {
+			valid := max(0, min(seen, i0+i+1+c.Keys-c.Queries))
+			clear(row[valid:])
+			row = row[:valid]
+		}
+		if c.Mask.Data != nil && len(row) > 0 {
+			vec.Binary(vec.Add, row, row, unsafe.Slice((*float32)(c.Mask.at(b, h, i0+i)), len(row)))
+		}
 		if allEqual(row, hidden) { // a row that sees nothing gives 0, not NaN
 			clear(row)
-			if c.LogSumExp != nil {
-				c.LogSumExp[(b*c.Heads+h)*c.Queries+i0+i] = hidden
+			if lse != nil {
+				lse[i] = hidden
 			}
 			continue
 		}
-		one := vec.Rows{Data: unsafe.Pointer(&row[0]), Stride: 0}
-		vec.Softmax(one, one, 1, n)
+		x := vec.Rows{Data: unsafe.Pointer(&row[0])}
+		if lse != nil {
+			vec.LogSumExp(lse[i:i+1], x, 1, len(row))
+		}
+		vec.Softmax(x, x, 1, len(row))
 	}
 }
 
