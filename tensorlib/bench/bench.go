@@ -125,11 +125,15 @@ type Subject struct {
 // The error names the case that failed or whose result is not that of the
 // first.
 func Measure(o Options, e Engine, subjects ...Subject) (*Report, error) {
+	return measure(o, e, time.Now, subjects)
+}
+
+func measure(o Options, e Engine, now func() time.Time, subjects []Subject) (*Report, error) {
 	o = o.withDefaults()
 	if err := checkSubjects(subjects); err != nil {
 		return nil, err
 	}
-	m := &measurement{options: o, engine: e, subjects: subjects}
+	m := &measurement{options: o, engine: e, now: now, subjects: subjects}
 	r := &Report{Options: o}
 	first, err := m.verify(r)
 	if err != nil {
@@ -177,6 +181,7 @@ func checkSubjects(subjects []Subject) error {
 type measurement struct {
 	options  Options
 	engine   Engine
+	now      func() time.Time
 	subjects []Subject
 	series   []series
 }
@@ -230,50 +235,90 @@ func (m *measurement) verify(r *Report) (Result, error) {
 // warmUp runs each case and finds how many repetitions make a sample.
 func (m *measurement) warmUp() error {
 	m.series = make([]series, len(m.subjects))
+	batches := make([]int, len(m.subjects))
 	for i := range m.subjects {
 		for range m.options.Warmup {
 			if _, err := m.subjects[i].Run(); err != nil {
 				return fmt.Errorf("bench: case %q: %w", m.subjects[i].Name, err)
 			}
 		}
-		batch := 1
-		for {
-			d, err := m.time(i, batch)
-			if err != nil {
-				return err
-			}
-			if d >= m.options.MinSample || batch >= largestBatch {
-				break
-			}
-			// Aim a fifth higher: one slow run must not leave all others short.
-			grow := float64(m.options.MinSample) / max(float64(d), 1) * 1.2
-			batch = min(int(math.Ceil(float64(batch)*min(max(grow, 1.2), 100))), largestBatch)
+		var err error
+		if batches[i], err = m.calibrate(i); err != nil {
+			return err
 		}
-		m.series[i].batch = batch
+	}
+	alignBatches(batches)
+	for i, b := range batches {
+		m.series[i].batch = b
 	}
 	return nil
+}
+
+// calibrations is how often a batch is timed before it is called too short or
+// long enough. The least time counts: on a busy machine a single one may be
+// several times what the case needs.
+const calibrations = 5
+
+// calibrate returns how many repetitions of a case make a sample.
+func (m *measurement) calibrate(i int) (batch int, err error) {
+	for batch = 1; ; {
+		least := time.Duration(math.MaxInt64)
+		for range calibrations {
+			d, err := m.time(i, batch)
+			if err != nil {
+				return 0, err
+			}
+			if least = min(least, d); least < m.options.MinSample {
+				break
+			}
+		}
+		if least >= m.options.MinSample || batch >= largestBatch {
+			return batch, nil
+		}
+		// Aim a fifth higher, so that few tries are needed.
+		grow := float64(m.options.MinSample) / max(float64(least), 1) * 1.2
+		batch = min(int(math.Ceil(float64(batch)*min(max(grow, 1.2), 100))), largestBatch)
+	}
+}
+
+// alignBatches gives cases whose batches are within twice each other the
+// largest of them: a longer sample averages over more of what disturbs the
+// machine, so its median is another one even for the same case.
+func alignBatches(batches []int) {
+	order := make([]int, len(batches))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return batches[b] - batches[a] })
+	lead := 0
+	for _, i := range order {
+		if 2*batches[i] < lead || lead == 0 {
+			lead = batches[i]
+		}
+		batches[i] = lead
+	}
 }
 
 // time runs a case n times.
 func (m *measurement) time(i, n int) (time.Duration, error) {
 	run := m.subjects[i].Run
-	start := time.Now()
+	start := m.now()
 	for range n {
 		if _, err := run(); err != nil {
 			return 0, fmt.Errorf("bench: case %q: %w", m.subjects[i].Name, err)
 		}
 	}
-	return time.Since(start), nil
+	return m.now().Sub(start), nil
 }
 
 func (m *measurement) sample() error {
-	start := time.Now()
-	expired := func(done int) bool { return done >= fewestSamples && time.Since(start) > m.options.MaxTime }
+	start := m.now()
+	expired := func(done int) bool { return done >= fewestSamples && m.now().Sub(start) > m.options.MaxTime }
 	if !m.options.Interleave {
 		for i := range m.subjects {
-			from := time.Now()
+			from := m.now()
 			share := m.options.MaxTime / time.Duration(len(m.subjects))
-			for k := 0; k < m.options.Samples && !(k >= fewestSamples && time.Since(from) > share); k++ {
+			for k := 0; k < m.options.Samples && !(k >= fewestSamples && m.now().Sub(from) > share); k++ {
 				if err := m.sampleOf(i); err != nil {
 					return err
 				}

@@ -160,7 +160,7 @@ func TestVerdicts(t *testing.T) {
 
 func TestSamplesAreInterleavedForwardsAndBackwards(t *testing.T) {
 	f := &fake{}
-	m := &measurement{options: Options{Samples: 4, Interleave: true}.withDefaults(), engine: f,
+	m := &measurement{options: Options{Samples: 4, Interleave: true}.withDefaults(), engine: f, now: time.Now,
 		subjects: []Subject{f.subject("a", 0), f.subject("b", 0)}, series: []series{{batch: 1}, {batch: 1}}}
 	if err := m.sample(); err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestSamplesAreInterleavedForwardsAndBackwards(t *testing.T) {
 
 func TestSamplingEndsInTime(t *testing.T) {
 	f := &fake{}
-	m := &measurement{options: Options{Samples: 1000, Interleave: true, MaxTime: time.Nanosecond}.withDefaults(), engine: f,
+	m := &measurement{options: Options{Samples: 1000, Interleave: true, MaxTime: time.Nanosecond}.withDefaults(), engine: f, now: time.Now,
 		subjects: []Subject{f.subject("a", 0)}, series: []series{{batch: 1}}}
 	if err := m.sample(); err != nil || len(f.log) != fewestSamples {
 		t.Errorf("%d samples, %v", len(f.log), err)

@@ -11,7 +11,7 @@ func ExampleBootstrapRatio() {
 	lazy := []float64{120, 121, 119, 122, 120, 121, 123, 120}
 	ratio, ci := bench.BootstrapRatio(eager, lazy, 0.95, 4000, 1)
 	fmt.Printf("%.2f, between %.2f and %.2f; no difference: %v\n", ratio, ci.Low, ci.High, ci.Holds(1))
-	// Output: 1.10, between 1.08 and 1.10; no difference: false
+	// Output: 1.10, between 1.09 and 1.10; no difference: false
 }
 
 func ExampleMAD() {
