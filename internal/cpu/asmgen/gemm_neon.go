@@ -7,7 +7,9 @@ import "fmt"
 // are multiply-adds by element, which Go's assembler lacks.
 func gemmNEON() string {
 	t := newText()
-	gemmKernelNEON(t)
+	for cols := 3; cols > 0; cols-- {
+		gemmKernelNEON(t, []string{"narrow4NEON", "narrow8NEON", "kernelNEON"}[cols-1], cols)
+	}
 	dotNEON(t)
 	return t.String()
 }
@@ -17,9 +19,18 @@ func fmlaElement(d, n, m, i int) uint32 {
 	return 0x4F801000 | uint32(i&1)<<21 | uint32(m)<<16 | uint32(i>>1)<<11 | uint32(n)<<5 | uint32(d)
 }
 
-func gemmKernelNEON(t *text) {
-	const rows, cols = 7, 3
-	t.fn("kernelNEON", "(t *tile)", 8)
+// gemmKernelNEON writes a kernel with some vectors of columns, up to three.
+func gemmKernelNEON(t *text, name string, cols int) {
+	const rows = 7
+	t.fn(name, "(t *tile)", 8)
+	// list names the registers of one row of B or C.
+	list := func(first int) string {
+		s := fmt.Sprintf("[V%d.S4", first)
+		for c := 1; c < cols; c++ {
+			s += fmt.Sprintf(", V%d.S4", first+c)
+		}
+		return s + "]"
+	}
 	t.ps("MOVD t+0(FP), R0; MOVD 32(R0), R1; MOVD 40(R0), R2; ADD $48, R0, R3")
 	for m := 1; m < rows; m++ {
 		t.p("CMP  $%d, R1", m)
@@ -40,7 +51,7 @@ func gemmKernelNEON(t *text) {
 		t.p("CBZ  R4, zero%d", m)
 		pointers("R11")
 		for r := range m {
-			t.p("VLD1 (R%d), [V%d.S4, V%d.S4, V%d.S4]", 4+r, acc(r, 0), acc(r, 1), acc(r, 2))
+			t.p("VLD1 (R%d), %s", 4+r, list(acc(r, 0)))
 		}
 		t.p("B    segment%d", m)
 		t.label(fmt.Sprintf("zero%d", m))
@@ -57,7 +68,7 @@ func gemmKernelNEON(t *text) {
 			t.p("VLD1.P 16(R%d), [V%d.S4]", 4+r, a(r))
 		}
 		for u := range 4 {
-			t.p("VLD1 (R12), [V%d.S4, V%d.S4, V%d.S4]", b, b+1, b+2)
+			t.p("VLD1 (R12), %s", list(b))
 			t.p("ADD  R13, R12, R12")
 			for c := range cols {
 				for r := range m {
@@ -71,7 +82,7 @@ func gemmKernelNEON(t *text) {
 		t.p("ADDS $4, R14, R14")
 		t.p("BEQ  next%d", m)
 		t.label(fmt.Sprintf("one%d", m))
-		t.p("VLD1 (R12), [V%d.S4, V%d.S4, V%d.S4]", b, b+1, b+2)
+		t.p("VLD1 (R12), %s", list(b))
 		t.p("ADD  R13, R12, R12")
 		for r := range m {
 			t.p("VLD1R.P 4(R%d), [V%d.S4]", 4+r, a(r))
@@ -88,7 +99,7 @@ func gemmKernelNEON(t *text) {
 		t.ps("MOVD (R0), R4; MOVD 8(R0), R11")
 		pointers("R11")
 		for r := range m {
-			t.p("VST1 [V%d.S4, V%d.S4, V%d.S4], (R%d)", acc(r, 0), acc(r, 1), acc(r, 2), 4+r)
+			t.p("VST1 %s, (R%d)", list(acc(r, 0)), 4+r)
 		}
 		t.p("RET")
 	}

@@ -17,8 +17,10 @@ var (
 // gemmX86 writes the AVX-512 14x32 and the AVX2 6x16 micro-kernel.
 func gemmX86() string {
 	t := newText()
-	gemmKernelX86(t, "kernelAVX512", zmm, 14, 28)
-	gemmKernelX86(t, "kernelAVX2", ymm, 6, 12)
+	gemmKernelX86(t, "kernelAVX512", zmm, 14, 2, 28)
+	gemmKernelX86(t, "narrowAVX512", zmm, 14, 1, 28)
+	gemmKernelX86(t, "kernelAVX2", ymm, 6, 2, 12)
+	gemmKernelX86(t, "narrowAVX2", ymm, 6, 1, 12)
 	dotX86(t, "dotAVX512", zmm, 3, 8)
 	dotX86(t, "dotAVX2", ymm, 3, 4)
 	transposeX86(t)
@@ -36,11 +38,11 @@ func rowAddress(i, off int, base [3]string, ld, ld3 string) string {
 	return fmt.Sprintf("%d(%s)%s", off, base[i/5], indexed(i%5, ld, ld3))
 }
 
-// gemmKernelX86 writes a kernel with two vectors of columns for every number of
-// rows up to rows. free is the first register after the accumulators: two for
+// gemmKernelX86 writes a kernel with one or two vectors of columns for every number
+// of rows up to rows. free is the first register after the accumulators: two for
 // B, two for A. Few rows use several sets of accumulators, which hides the
 // latency of the multiply-add.
-func gemmKernelX86(t *text, name string, v x86Vec, rows, free int) {
+func gemmKernelX86(t *text, name string, v x86Vec, rows, cols, free int) {
 	t.fn(name, "(t *tile)", 8)
 	t.ps("MOVQ t+0(FP), AX; MOVQ 32(AX), CX; MOVQ 40(AX), DX; LEAQ 48(AX), BX")
 	for m := 1; m < rows; m++ {
@@ -59,26 +61,26 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, free int) {
 	}
 	for m := rows; m > 0; m-- {
 		sets := 1
-		for sets < 4 && 2*m*sets*2 <= free && 2*m*sets < 8 {
+		for sets < 4 && cols*m*sets*2 <= free && cols*m*sets < 8 {
 			sets *= 2
 		}
-		acc := func(set, row, col int) int { return (set*m+row)*2 + col }
+		acc := func(set, row, col int) int { return (set*m+row)*cols + col }
 		t.label(fmt.Sprintf("rows%d", m))
 		t.ps("MOVQ 16(AX), R8; MOVQ 24(AX), R11")
-		for i := 2 * m; i < 2*m*sets; i++ {
+		for i := cols * m; i < cols*m*sets; i++ {
 			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
 		}
 		t.p("TESTQ R8, R8")
 		t.p("JEQ  zero%d", m)
 		three(m, "R11", "R12")
 		for r := range m {
-			for c := range 2 {
+			for c := range cols {
 				t.p("VMOVUPS %s, %s%d", rowAddress(r, v.bytes*c, base, "R11", "R12"), v.reg, acc(0, r, c))
 			}
 		}
 		t.p("JMP  segment%d", m)
 		t.label(fmt.Sprintf("zero%d", m))
-		for i := range 2 * m {
+		for i := range cols * m {
 			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
 		}
 		t.label(fmt.Sprintf("segment%d", m))
@@ -86,13 +88,15 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, free int) {
 		three(m, "R11", "R12")
 		step := func(u int) {
 			b := "(SI)" + indexed(u, "DI", "R13")
-			t.p("VMOVUPS %s, %s%d", b, v.reg, free)
-			t.p("VMOVUPS %d%s, %s%d", v.bytes, b, v.reg, free+1)
+			for c := range cols {
+				t.p("VMOVUPS %d%s, %s%d", v.bytes*c, b, v.reg, free+c)
+			}
 			for r := range m {
 				a := free + 2 + r&1
 				t.p("VBROADCASTSS %s, %s%d", rowAddress(r, 4*u, base, "R11", "R12"), v.reg, a)
-				t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, free, v.reg, acc(u%sets, r, 0))
-				t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, free+1, v.reg, acc(u%sets, r, 1))
+				for c := range cols {
+					t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, free+c, v.reg, acc(u%sets, r, c))
+				}
 			}
 		}
 		next := func(bytes int) {
@@ -124,14 +128,14 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, free int) {
 		t.p("DECQ DX")
 		t.p("JNE  segment%d", m)
 		for n := sets; n > 1; n /= 2 {
-			for i := range m * n {
-				t.p("VADDPS %s%d, %s%d, %s%d", v.reg, i+m*n, v.reg, i, v.reg, i)
+			for i := range m * cols * n / 2 {
+				t.p("VADDPS %s%d, %s%d, %s%d", v.reg, i+m*cols*n/2, v.reg, i, v.reg, i)
 			}
 		}
 		t.ps("MOVQ (AX), R8; MOVQ 8(AX), R11")
 		three(m, "R11", "R12")
 		for r := range m {
-			for c := range 2 {
+			for c := range cols {
 				t.p("VMOVUPS %s%d, %s", v.reg, acc(0, r, c), rowAddress(r, v.bytes*c, base, "R11", "R12"))
 			}
 		}

@@ -294,7 +294,7 @@ func (m *multiplication) edgeTile(to, from unsafe.Pointer, step, cols int) {
 			clear(edge[r*nr+cols:][:nr-cols])
 		}
 	}
-	c.kern.run(t)
+	c.kern.runFirst(t, cols)
 	for r := range t.rows {
 		row := edge[r*nr:][:cols]
 		if c.C.ColStride == 1 {

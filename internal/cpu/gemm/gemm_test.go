@@ -417,6 +417,7 @@ func BenchmarkGemm(b *testing.B) {
 	}{
 		{64, 512, 512, true}, {64, 512, 512, false}, {63, 511, 513, false}, {1024, 1024, 1024, true}, {1024, 1024, 1024, false},
 		{256, 2048, 2048, true}, {4096, 64, 512, false}, {16, 4096, 512, false}, {512, 512, 1, false}, {8, 512, 64, false}, {64, 8, 512, false},
+		{64, 12, 512, false}, {64, 16, 512, false}, {512, 8, 64, false}, {512, 16, 64, false}, {512, 8, 8, false}, {1000, 4, 16, false}, {37, 37, 37, false}, {64, 64, 64, false}, {64, 36, 512, false},
 	} {
 		for _, threads := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%dx%dx%d/packed=%v/threads=%d", s.m, s.n, s.k, s.packed, threads), func(b *testing.B) {

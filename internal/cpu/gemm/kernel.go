@@ -37,8 +37,8 @@ type dotFunc func(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer,
 // kernel is one row of the table of micro-kernels.
 type kernel struct {
 	name    string
-	mr, nr  int // largest tile
-	run     func(*tile)
+	mr, nr  int           // largest tile
+	width   []func(*tile) // for the first 1, 2, … of equal parts of the columns
 	dot     dotFunc
 	lanes   int
 	dotCols int
@@ -48,9 +48,17 @@ type kernel struct {
 	transpose func(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int)
 }
 
+// run computes a whole tile.
+func (k *kernel) run(t *tile) { k.width[len(k.width)-1](t) }
+
+// runFirst computes at least the first columns of a tile.
+func (k *kernel) runFirst(t *tile, cols int) {
+	k.width[(cols*len(k.width)+k.nr-1)/k.nr-1](t)
+}
+
 const dotRows = 3
 
-var genericKernel = &kernel{"generic 4x8", 4, 8, tileGeneric, dotGeneric, 1, 4, nil}
+var genericKernel = &kernel{"generic 4x8", 4, 8, []func(*tile){tileGeneric}, dotGeneric, 1, 4, nil}
 
 // kernelFor returns the micro-kernel of a level.
 func kernelFor(l feature.Level) *kernel {

@@ -15,6 +15,12 @@ func kernelAVX512(t *tile)
 func kernelAVX2(t *tile)
 
 //go:noescape
+func narrowAVX512(t *tile)
+
+//go:noescape
+func narrowAVX2(t *tile)
+
+//go:noescape
 func dotAVX512(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)
 
 //go:noescape
@@ -24,6 +30,6 @@ func dotAVX2(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy 
 func transposeAVX2(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int)
 
 var kernels = map[feature.Level]*kernel{
-	feature.AVX512: {"avx512 14x32", 14, 32, kernelAVX512, dotAVX512, 16, 8, transposeAVX2},
-	feature.AVX2:   {"avx2 6x16", 6, 16, kernelAVX2, dotAVX2, 8, 4, transposeAVX2},
+	feature.AVX512: {"avx512 14x32", 14, 32, []func(*tile){narrowAVX512, kernelAVX512}, dotAVX512, 16, 8, transposeAVX2},
+	feature.AVX2:   {"avx2 6x16", 6, 16, []func(*tile){narrowAVX2, kernelAVX2}, dotAVX2, 8, 4, transposeAVX2},
 }

@@ -982,6 +982,1458 @@ next1:
 	VST1 [V0.S4, V1.S4, V2.S4], (R4)
 	RET
 
+// func narrow8NEON(t *tile)
+TEXT ·narrow8NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R0
+	MOVD 32(R0), R1
+	MOVD 40(R0), R2
+	ADD $48, R0, R3
+	CMP  $1, R1
+	BEQ  rows1
+	CMP  $2, R1
+	BEQ  rows2
+	CMP  $3, R1
+	BEQ  rows3
+	CMP  $4, R1
+	BEQ  rows4
+	CMP  $5, R1
+	BEQ  rows5
+	CMP  $6, R1
+	BEQ  rows6
+rows7:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero7
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	ADD  R11, R9, R10
+	VLD1 (R4), [V0.S4, V1.S4]
+	VLD1 (R5), [V2.S4, V3.S4]
+	VLD1 (R6), [V4.S4, V5.S4]
+	VLD1 (R7), [V6.S4, V7.S4]
+	VLD1 (R8), [V8.S4, V9.S4]
+	VLD1 (R9), [V10.S4, V11.S4]
+	VLD1 (R10), [V12.S4, V13.S4]
+	B    segment7
+zero7:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+segment7:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	ADD  R11, R9, R10
+	SUBS $4, R14, R14
+	BLT  tail7
+four7:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1.P 16(R7), [V24.S4]
+	VLD1.P 16(R8), [V25.S4]
+	VLD1.P 16(R9), [V26.S4]
+	VLD1.P 16(R10), [V27.S4]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961382 // fmla v2.4s, v28.4s, v22.s[0]
+	WORD $0x4f971384 // fmla v4.4s, v28.4s, v23.s[0]
+	WORD $0x4f981386 // fmla v6.4s, v28.4s, v24.s[0]
+	WORD $0x4f991388 // fmla v8.4s, v28.4s, v25.s[0]
+	WORD $0x4f9a138a // fmla v10.4s, v28.4s, v26.s[0]
+	WORD $0x4f9b138c // fmla v12.4s, v28.4s, v27.s[0]
+	WORD $0x4f9513a1 // fmla v1.4s, v29.4s, v21.s[0]
+	WORD $0x4f9613a3 // fmla v3.4s, v29.4s, v22.s[0]
+	WORD $0x4f9713a5 // fmla v5.4s, v29.4s, v23.s[0]
+	WORD $0x4f9813a7 // fmla v7.4s, v29.4s, v24.s[0]
+	WORD $0x4f9913a9 // fmla v9.4s, v29.4s, v25.s[0]
+	WORD $0x4f9a13ab // fmla v11.4s, v29.4s, v26.s[0]
+	WORD $0x4f9b13ad // fmla v13.4s, v29.4s, v27.s[0]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61382 // fmla v2.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71384 // fmla v4.4s, v28.4s, v23.s[1]
+	WORD $0x4fb81386 // fmla v6.4s, v28.4s, v24.s[1]
+	WORD $0x4fb91388 // fmla v8.4s, v28.4s, v25.s[1]
+	WORD $0x4fba138a // fmla v10.4s, v28.4s, v26.s[1]
+	WORD $0x4fbb138c // fmla v12.4s, v28.4s, v27.s[1]
+	WORD $0x4fb513a1 // fmla v1.4s, v29.4s, v21.s[1]
+	WORD $0x4fb613a3 // fmla v3.4s, v29.4s, v22.s[1]
+	WORD $0x4fb713a5 // fmla v5.4s, v29.4s, v23.s[1]
+	WORD $0x4fb813a7 // fmla v7.4s, v29.4s, v24.s[1]
+	WORD $0x4fb913a9 // fmla v9.4s, v29.4s, v25.s[1]
+	WORD $0x4fba13ab // fmla v11.4s, v29.4s, v26.s[1]
+	WORD $0x4fbb13ad // fmla v13.4s, v29.4s, v27.s[1]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b82 // fmla v2.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b84 // fmla v4.4s, v28.4s, v23.s[2]
+	WORD $0x4f981b86 // fmla v6.4s, v28.4s, v24.s[2]
+	WORD $0x4f991b88 // fmla v8.4s, v28.4s, v25.s[2]
+	WORD $0x4f9a1b8a // fmla v10.4s, v28.4s, v26.s[2]
+	WORD $0x4f9b1b8c // fmla v12.4s, v28.4s, v27.s[2]
+	WORD $0x4f951ba1 // fmla v1.4s, v29.4s, v21.s[2]
+	WORD $0x4f961ba3 // fmla v3.4s, v29.4s, v22.s[2]
+	WORD $0x4f971ba5 // fmla v5.4s, v29.4s, v23.s[2]
+	WORD $0x4f981ba7 // fmla v7.4s, v29.4s, v24.s[2]
+	WORD $0x4f991ba9 // fmla v9.4s, v29.4s, v25.s[2]
+	WORD $0x4f9a1bab // fmla v11.4s, v29.4s, v26.s[2]
+	WORD $0x4f9b1bad // fmla v13.4s, v29.4s, v27.s[2]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b82 // fmla v2.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b84 // fmla v4.4s, v28.4s, v23.s[3]
+	WORD $0x4fb81b86 // fmla v6.4s, v28.4s, v24.s[3]
+	WORD $0x4fb91b88 // fmla v8.4s, v28.4s, v25.s[3]
+	WORD $0x4fba1b8a // fmla v10.4s, v28.4s, v26.s[3]
+	WORD $0x4fbb1b8c // fmla v12.4s, v28.4s, v27.s[3]
+	WORD $0x4fb51ba1 // fmla v1.4s, v29.4s, v21.s[3]
+	WORD $0x4fb61ba3 // fmla v3.4s, v29.4s, v22.s[3]
+	WORD $0x4fb71ba5 // fmla v5.4s, v29.4s, v23.s[3]
+	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
+	WORD $0x4fb91ba9 // fmla v9.4s, v29.4s, v25.s[3]
+	WORD $0x4fba1bab // fmla v11.4s, v29.4s, v26.s[3]
+	WORD $0x4fbb1bad // fmla v13.4s, v29.4s, v27.s[3]
+	SUBS $4, R14, R14
+	BGE  four7
+tail7:
+	ADDS $4, R14, R14
+	BEQ  next7
+one7:
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VFMLA V21.S4, V29.S4, V1.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V2.S4
+	VFMLA V22.S4, V29.S4, V3.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V4.S4
+	VFMLA V23.S4, V29.S4, V5.S4
+	VLD1R.P 4(R7), [V24.S4]
+	VFMLA V24.S4, V28.S4, V6.S4
+	VFMLA V24.S4, V29.S4, V7.S4
+	VLD1R.P 4(R8), [V25.S4]
+	VFMLA V25.S4, V28.S4, V8.S4
+	VFMLA V25.S4, V29.S4, V9.S4
+	VLD1R.P 4(R9), [V26.S4]
+	VFMLA V26.S4, V28.S4, V10.S4
+	VFMLA V26.S4, V29.S4, V11.S4
+	VLD1R.P 4(R10), [V27.S4]
+	VFMLA V27.S4, V28.S4, V12.S4
+	VFMLA V27.S4, V29.S4, V13.S4
+	SUBS $1, R14, R14
+	BNE  one7
+next7:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment7
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	ADD  R11, R9, R10
+	VST1 [V0.S4, V1.S4], (R4)
+	VST1 [V2.S4, V3.S4], (R5)
+	VST1 [V4.S4, V5.S4], (R6)
+	VST1 [V6.S4, V7.S4], (R7)
+	VST1 [V8.S4, V9.S4], (R8)
+	VST1 [V10.S4, V11.S4], (R9)
+	VST1 [V12.S4, V13.S4], (R10)
+	RET
+rows6:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero6
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	VLD1 (R4), [V0.S4, V1.S4]
+	VLD1 (R5), [V2.S4, V3.S4]
+	VLD1 (R6), [V4.S4, V5.S4]
+	VLD1 (R7), [V6.S4, V7.S4]
+	VLD1 (R8), [V8.S4, V9.S4]
+	VLD1 (R9), [V10.S4, V11.S4]
+	B    segment6
+zero6:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+segment6:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	SUBS $4, R14, R14
+	BLT  tail6
+four6:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1.P 16(R7), [V24.S4]
+	VLD1.P 16(R8), [V25.S4]
+	VLD1.P 16(R9), [V26.S4]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961382 // fmla v2.4s, v28.4s, v22.s[0]
+	WORD $0x4f971384 // fmla v4.4s, v28.4s, v23.s[0]
+	WORD $0x4f981386 // fmla v6.4s, v28.4s, v24.s[0]
+	WORD $0x4f991388 // fmla v8.4s, v28.4s, v25.s[0]
+	WORD $0x4f9a138a // fmla v10.4s, v28.4s, v26.s[0]
+	WORD $0x4f9513a1 // fmla v1.4s, v29.4s, v21.s[0]
+	WORD $0x4f9613a3 // fmla v3.4s, v29.4s, v22.s[0]
+	WORD $0x4f9713a5 // fmla v5.4s, v29.4s, v23.s[0]
+	WORD $0x4f9813a7 // fmla v7.4s, v29.4s, v24.s[0]
+	WORD $0x4f9913a9 // fmla v9.4s, v29.4s, v25.s[0]
+	WORD $0x4f9a13ab // fmla v11.4s, v29.4s, v26.s[0]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61382 // fmla v2.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71384 // fmla v4.4s, v28.4s, v23.s[1]
+	WORD $0x4fb81386 // fmla v6.4s, v28.4s, v24.s[1]
+	WORD $0x4fb91388 // fmla v8.4s, v28.4s, v25.s[1]
+	WORD $0x4fba138a // fmla v10.4s, v28.4s, v26.s[1]
+	WORD $0x4fb513a1 // fmla v1.4s, v29.4s, v21.s[1]
+	WORD $0x4fb613a3 // fmla v3.4s, v29.4s, v22.s[1]
+	WORD $0x4fb713a5 // fmla v5.4s, v29.4s, v23.s[1]
+	WORD $0x4fb813a7 // fmla v7.4s, v29.4s, v24.s[1]
+	WORD $0x4fb913a9 // fmla v9.4s, v29.4s, v25.s[1]
+	WORD $0x4fba13ab // fmla v11.4s, v29.4s, v26.s[1]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b82 // fmla v2.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b84 // fmla v4.4s, v28.4s, v23.s[2]
+	WORD $0x4f981b86 // fmla v6.4s, v28.4s, v24.s[2]
+	WORD $0x4f991b88 // fmla v8.4s, v28.4s, v25.s[2]
+	WORD $0x4f9a1b8a // fmla v10.4s, v28.4s, v26.s[2]
+	WORD $0x4f951ba1 // fmla v1.4s, v29.4s, v21.s[2]
+	WORD $0x4f961ba3 // fmla v3.4s, v29.4s, v22.s[2]
+	WORD $0x4f971ba5 // fmla v5.4s, v29.4s, v23.s[2]
+	WORD $0x4f981ba7 // fmla v7.4s, v29.4s, v24.s[2]
+	WORD $0x4f991ba9 // fmla v9.4s, v29.4s, v25.s[2]
+	WORD $0x4f9a1bab // fmla v11.4s, v29.4s, v26.s[2]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b82 // fmla v2.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b84 // fmla v4.4s, v28.4s, v23.s[3]
+	WORD $0x4fb81b86 // fmla v6.4s, v28.4s, v24.s[3]
+	WORD $0x4fb91b88 // fmla v8.4s, v28.4s, v25.s[3]
+	WORD $0x4fba1b8a // fmla v10.4s, v28.4s, v26.s[3]
+	WORD $0x4fb51ba1 // fmla v1.4s, v29.4s, v21.s[3]
+	WORD $0x4fb61ba3 // fmla v3.4s, v29.4s, v22.s[3]
+	WORD $0x4fb71ba5 // fmla v5.4s, v29.4s, v23.s[3]
+	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
+	WORD $0x4fb91ba9 // fmla v9.4s, v29.4s, v25.s[3]
+	WORD $0x4fba1bab // fmla v11.4s, v29.4s, v26.s[3]
+	SUBS $4, R14, R14
+	BGE  four6
+tail6:
+	ADDS $4, R14, R14
+	BEQ  next6
+one6:
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VFMLA V21.S4, V29.S4, V1.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V2.S4
+	VFMLA V22.S4, V29.S4, V3.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V4.S4
+	VFMLA V23.S4, V29.S4, V5.S4
+	VLD1R.P 4(R7), [V24.S4]
+	VFMLA V24.S4, V28.S4, V6.S4
+	VFMLA V24.S4, V29.S4, V7.S4
+	VLD1R.P 4(R8), [V25.S4]
+	VFMLA V25.S4, V28.S4, V8.S4
+	VFMLA V25.S4, V29.S4, V9.S4
+	VLD1R.P 4(R9), [V26.S4]
+	VFMLA V26.S4, V28.S4, V10.S4
+	VFMLA V26.S4, V29.S4, V11.S4
+	SUBS $1, R14, R14
+	BNE  one6
+next6:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment6
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	VST1 [V0.S4, V1.S4], (R4)
+	VST1 [V2.S4, V3.S4], (R5)
+	VST1 [V4.S4, V5.S4], (R6)
+	VST1 [V6.S4, V7.S4], (R7)
+	VST1 [V8.S4, V9.S4], (R8)
+	VST1 [V10.S4, V11.S4], (R9)
+	RET
+rows5:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero5
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	VLD1 (R4), [V0.S4, V1.S4]
+	VLD1 (R5), [V2.S4, V3.S4]
+	VLD1 (R6), [V4.S4, V5.S4]
+	VLD1 (R7), [V6.S4, V7.S4]
+	VLD1 (R8), [V8.S4, V9.S4]
+	B    segment5
+zero5:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+segment5:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	SUBS $4, R14, R14
+	BLT  tail5
+four5:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1.P 16(R7), [V24.S4]
+	VLD1.P 16(R8), [V25.S4]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961382 // fmla v2.4s, v28.4s, v22.s[0]
+	WORD $0x4f971384 // fmla v4.4s, v28.4s, v23.s[0]
+	WORD $0x4f981386 // fmla v6.4s, v28.4s, v24.s[0]
+	WORD $0x4f991388 // fmla v8.4s, v28.4s, v25.s[0]
+	WORD $0x4f9513a1 // fmla v1.4s, v29.4s, v21.s[0]
+	WORD $0x4f9613a3 // fmla v3.4s, v29.4s, v22.s[0]
+	WORD $0x4f9713a5 // fmla v5.4s, v29.4s, v23.s[0]
+	WORD $0x4f9813a7 // fmla v7.4s, v29.4s, v24.s[0]
+	WORD $0x4f9913a9 // fmla v9.4s, v29.4s, v25.s[0]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61382 // fmla v2.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71384 // fmla v4.4s, v28.4s, v23.s[1]
+	WORD $0x4fb81386 // fmla v6.4s, v28.4s, v24.s[1]
+	WORD $0x4fb91388 // fmla v8.4s, v28.4s, v25.s[1]
+	WORD $0x4fb513a1 // fmla v1.4s, v29.4s, v21.s[1]
+	WORD $0x4fb613a3 // fmla v3.4s, v29.4s, v22.s[1]
+	WORD $0x4fb713a5 // fmla v5.4s, v29.4s, v23.s[1]
+	WORD $0x4fb813a7 // fmla v7.4s, v29.4s, v24.s[1]
+	WORD $0x4fb913a9 // fmla v9.4s, v29.4s, v25.s[1]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b82 // fmla v2.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b84 // fmla v4.4s, v28.4s, v23.s[2]
+	WORD $0x4f981b86 // fmla v6.4s, v28.4s, v24.s[2]
+	WORD $0x4f991b88 // fmla v8.4s, v28.4s, v25.s[2]
+	WORD $0x4f951ba1 // fmla v1.4s, v29.4s, v21.s[2]
+	WORD $0x4f961ba3 // fmla v3.4s, v29.4s, v22.s[2]
+	WORD $0x4f971ba5 // fmla v5.4s, v29.4s, v23.s[2]
+	WORD $0x4f981ba7 // fmla v7.4s, v29.4s, v24.s[2]
+	WORD $0x4f991ba9 // fmla v9.4s, v29.4s, v25.s[2]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b82 // fmla v2.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b84 // fmla v4.4s, v28.4s, v23.s[3]
+	WORD $0x4fb81b86 // fmla v6.4s, v28.4s, v24.s[3]
+	WORD $0x4fb91b88 // fmla v8.4s, v28.4s, v25.s[3]
+	WORD $0x4fb51ba1 // fmla v1.4s, v29.4s, v21.s[3]
+	WORD $0x4fb61ba3 // fmla v3.4s, v29.4s, v22.s[3]
+	WORD $0x4fb71ba5 // fmla v5.4s, v29.4s, v23.s[3]
+	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
+	WORD $0x4fb91ba9 // fmla v9.4s, v29.4s, v25.s[3]
+	SUBS $4, R14, R14
+	BGE  four5
+tail5:
+	ADDS $4, R14, R14
+	BEQ  next5
+one5:
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VFMLA V21.S4, V29.S4, V1.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V2.S4
+	VFMLA V22.S4, V29.S4, V3.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V4.S4
+	VFMLA V23.S4, V29.S4, V5.S4
+	VLD1R.P 4(R7), [V24.S4]
+	VFMLA V24.S4, V28.S4, V6.S4
+	VFMLA V24.S4, V29.S4, V7.S4
+	VLD1R.P 4(R8), [V25.S4]
+	VFMLA V25.S4, V28.S4, V8.S4
+	VFMLA V25.S4, V29.S4, V9.S4
+	SUBS $1, R14, R14
+	BNE  one5
+next5:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment5
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	VST1 [V0.S4, V1.S4], (R4)
+	VST1 [V2.S4, V3.S4], (R5)
+	VST1 [V4.S4, V5.S4], (R6)
+	VST1 [V6.S4, V7.S4], (R7)
+	VST1 [V8.S4, V9.S4], (R8)
+	RET
+rows4:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero4
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	VLD1 (R4), [V0.S4, V1.S4]
+	VLD1 (R5), [V2.S4, V3.S4]
+	VLD1 (R6), [V4.S4, V5.S4]
+	VLD1 (R7), [V6.S4, V7.S4]
+	B    segment4
+zero4:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+segment4:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	SUBS $4, R14, R14
+	BLT  tail4
+four4:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1.P 16(R7), [V24.S4]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961382 // fmla v2.4s, v28.4s, v22.s[0]
+	WORD $0x4f971384 // fmla v4.4s, v28.4s, v23.s[0]
+	WORD $0x4f981386 // fmla v6.4s, v28.4s, v24.s[0]
+	WORD $0x4f9513a1 // fmla v1.4s, v29.4s, v21.s[0]
+	WORD $0x4f9613a3 // fmla v3.4s, v29.4s, v22.s[0]
+	WORD $0x4f9713a5 // fmla v5.4s, v29.4s, v23.s[0]
+	WORD $0x4f9813a7 // fmla v7.4s, v29.4s, v24.s[0]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61382 // fmla v2.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71384 // fmla v4.4s, v28.4s, v23.s[1]
+	WORD $0x4fb81386 // fmla v6.4s, v28.4s, v24.s[1]
+	WORD $0x4fb513a1 // fmla v1.4s, v29.4s, v21.s[1]
+	WORD $0x4fb613a3 // fmla v3.4s, v29.4s, v22.s[1]
+	WORD $0x4fb713a5 // fmla v5.4s, v29.4s, v23.s[1]
+	WORD $0x4fb813a7 // fmla v7.4s, v29.4s, v24.s[1]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b82 // fmla v2.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b84 // fmla v4.4s, v28.4s, v23.s[2]
+	WORD $0x4f981b86 // fmla v6.4s, v28.4s, v24.s[2]
+	WORD $0x4f951ba1 // fmla v1.4s, v29.4s, v21.s[2]
+	WORD $0x4f961ba3 // fmla v3.4s, v29.4s, v22.s[2]
+	WORD $0x4f971ba5 // fmla v5.4s, v29.4s, v23.s[2]
+	WORD $0x4f981ba7 // fmla v7.4s, v29.4s, v24.s[2]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b82 // fmla v2.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b84 // fmla v4.4s, v28.4s, v23.s[3]
+	WORD $0x4fb81b86 // fmla v6.4s, v28.4s, v24.s[3]
+	WORD $0x4fb51ba1 // fmla v1.4s, v29.4s, v21.s[3]
+	WORD $0x4fb61ba3 // fmla v3.4s, v29.4s, v22.s[3]
+	WORD $0x4fb71ba5 // fmla v5.4s, v29.4s, v23.s[3]
+	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
+	SUBS $4, R14, R14
+	BGE  four4
+tail4:
+	ADDS $4, R14, R14
+	BEQ  next4
+one4:
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VFMLA V21.S4, V29.S4, V1.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V2.S4
+	VFMLA V22.S4, V29.S4, V3.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V4.S4
+	VFMLA V23.S4, V29.S4, V5.S4
+	VLD1R.P 4(R7), [V24.S4]
+	VFMLA V24.S4, V28.S4, V6.S4
+	VFMLA V24.S4, V29.S4, V7.S4
+	SUBS $1, R14, R14
+	BNE  one4
+next4:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment4
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	VST1 [V0.S4, V1.S4], (R4)
+	VST1 [V2.S4, V3.S4], (R5)
+	VST1 [V4.S4, V5.S4], (R6)
+	VST1 [V6.S4, V7.S4], (R7)
+	RET
+rows3:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero3
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	VLD1 (R4), [V0.S4, V1.S4]
+	VLD1 (R5), [V2.S4, V3.S4]
+	VLD1 (R6), [V4.S4, V5.S4]
+	B    segment3
+zero3:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+segment3:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	SUBS $4, R14, R14
+	BLT  tail3
+four3:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961382 // fmla v2.4s, v28.4s, v22.s[0]
+	WORD $0x4f971384 // fmla v4.4s, v28.4s, v23.s[0]
+	WORD $0x4f9513a1 // fmla v1.4s, v29.4s, v21.s[0]
+	WORD $0x4f9613a3 // fmla v3.4s, v29.4s, v22.s[0]
+	WORD $0x4f9713a5 // fmla v5.4s, v29.4s, v23.s[0]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61382 // fmla v2.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71384 // fmla v4.4s, v28.4s, v23.s[1]
+	WORD $0x4fb513a1 // fmla v1.4s, v29.4s, v21.s[1]
+	WORD $0x4fb613a3 // fmla v3.4s, v29.4s, v22.s[1]
+	WORD $0x4fb713a5 // fmla v5.4s, v29.4s, v23.s[1]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b82 // fmla v2.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b84 // fmla v4.4s, v28.4s, v23.s[2]
+	WORD $0x4f951ba1 // fmla v1.4s, v29.4s, v21.s[2]
+	WORD $0x4f961ba3 // fmla v3.4s, v29.4s, v22.s[2]
+	WORD $0x4f971ba5 // fmla v5.4s, v29.4s, v23.s[2]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b82 // fmla v2.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b84 // fmla v4.4s, v28.4s, v23.s[3]
+	WORD $0x4fb51ba1 // fmla v1.4s, v29.4s, v21.s[3]
+	WORD $0x4fb61ba3 // fmla v3.4s, v29.4s, v22.s[3]
+	WORD $0x4fb71ba5 // fmla v5.4s, v29.4s, v23.s[3]
+	SUBS $4, R14, R14
+	BGE  four3
+tail3:
+	ADDS $4, R14, R14
+	BEQ  next3
+one3:
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VFMLA V21.S4, V29.S4, V1.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V2.S4
+	VFMLA V22.S4, V29.S4, V3.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V4.S4
+	VFMLA V23.S4, V29.S4, V5.S4
+	SUBS $1, R14, R14
+	BNE  one3
+next3:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment3
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	VST1 [V0.S4, V1.S4], (R4)
+	VST1 [V2.S4, V3.S4], (R5)
+	VST1 [V4.S4, V5.S4], (R6)
+	RET
+rows2:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero2
+	ADD  R11, R4, R5
+	VLD1 (R4), [V0.S4, V1.S4]
+	VLD1 (R5), [V2.S4, V3.S4]
+	B    segment2
+zero2:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+segment2:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	SUBS $4, R14, R14
+	BLT  tail2
+four2:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961382 // fmla v2.4s, v28.4s, v22.s[0]
+	WORD $0x4f9513a1 // fmla v1.4s, v29.4s, v21.s[0]
+	WORD $0x4f9613a3 // fmla v3.4s, v29.4s, v22.s[0]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61382 // fmla v2.4s, v28.4s, v22.s[1]
+	WORD $0x4fb513a1 // fmla v1.4s, v29.4s, v21.s[1]
+	WORD $0x4fb613a3 // fmla v3.4s, v29.4s, v22.s[1]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b82 // fmla v2.4s, v28.4s, v22.s[2]
+	WORD $0x4f951ba1 // fmla v1.4s, v29.4s, v21.s[2]
+	WORD $0x4f961ba3 // fmla v3.4s, v29.4s, v22.s[2]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b82 // fmla v2.4s, v28.4s, v22.s[3]
+	WORD $0x4fb51ba1 // fmla v1.4s, v29.4s, v21.s[3]
+	WORD $0x4fb61ba3 // fmla v3.4s, v29.4s, v22.s[3]
+	SUBS $4, R14, R14
+	BGE  four2
+tail2:
+	ADDS $4, R14, R14
+	BEQ  next2
+one2:
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VFMLA V21.S4, V29.S4, V1.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V2.S4
+	VFMLA V22.S4, V29.S4, V3.S4
+	SUBS $1, R14, R14
+	BNE  one2
+next2:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment2
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	VST1 [V0.S4, V1.S4], (R4)
+	VST1 [V2.S4, V3.S4], (R5)
+	RET
+rows1:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero1
+	VLD1 (R4), [V0.S4, V1.S4]
+	B    segment1
+zero1:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+segment1:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	SUBS $4, R14, R14
+	BLT  tail1
+four1:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f9513a1 // fmla v1.4s, v29.4s, v21.s[0]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb513a1 // fmla v1.4s, v29.4s, v21.s[1]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f951ba1 // fmla v1.4s, v29.4s, v21.s[2]
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb51ba1 // fmla v1.4s, v29.4s, v21.s[3]
+	SUBS $4, R14, R14
+	BGE  four1
+tail1:
+	ADDS $4, R14, R14
+	BEQ  next1
+one1:
+	VLD1 (R12), [V28.S4, V29.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VFMLA V21.S4, V29.S4, V1.S4
+	SUBS $1, R14, R14
+	BNE  one1
+next1:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment1
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	VST1 [V0.S4, V1.S4], (R4)
+	RET
+
+// func narrow4NEON(t *tile)
+TEXT ·narrow4NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R0
+	MOVD 32(R0), R1
+	MOVD 40(R0), R2
+	ADD $48, R0, R3
+	CMP  $1, R1
+	BEQ  rows1
+	CMP  $2, R1
+	BEQ  rows2
+	CMP  $3, R1
+	BEQ  rows3
+	CMP  $4, R1
+	BEQ  rows4
+	CMP  $5, R1
+	BEQ  rows5
+	CMP  $6, R1
+	BEQ  rows6
+rows7:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero7
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	ADD  R11, R9, R10
+	VLD1 (R4), [V0.S4]
+	VLD1 (R5), [V1.S4]
+	VLD1 (R6), [V2.S4]
+	VLD1 (R7), [V3.S4]
+	VLD1 (R8), [V4.S4]
+	VLD1 (R9), [V5.S4]
+	VLD1 (R10), [V6.S4]
+	B    segment7
+zero7:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+segment7:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	ADD  R11, R9, R10
+	SUBS $4, R14, R14
+	BLT  tail7
+four7:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1.P 16(R7), [V24.S4]
+	VLD1.P 16(R8), [V25.S4]
+	VLD1.P 16(R9), [V26.S4]
+	VLD1.P 16(R10), [V27.S4]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961381 // fmla v1.4s, v28.4s, v22.s[0]
+	WORD $0x4f971382 // fmla v2.4s, v28.4s, v23.s[0]
+	WORD $0x4f981383 // fmla v3.4s, v28.4s, v24.s[0]
+	WORD $0x4f991384 // fmla v4.4s, v28.4s, v25.s[0]
+	WORD $0x4f9a1385 // fmla v5.4s, v28.4s, v26.s[0]
+	WORD $0x4f9b1386 // fmla v6.4s, v28.4s, v27.s[0]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61381 // fmla v1.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71382 // fmla v2.4s, v28.4s, v23.s[1]
+	WORD $0x4fb81383 // fmla v3.4s, v28.4s, v24.s[1]
+	WORD $0x4fb91384 // fmla v4.4s, v28.4s, v25.s[1]
+	WORD $0x4fba1385 // fmla v5.4s, v28.4s, v26.s[1]
+	WORD $0x4fbb1386 // fmla v6.4s, v28.4s, v27.s[1]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b81 // fmla v1.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b82 // fmla v2.4s, v28.4s, v23.s[2]
+	WORD $0x4f981b83 // fmla v3.4s, v28.4s, v24.s[2]
+	WORD $0x4f991b84 // fmla v4.4s, v28.4s, v25.s[2]
+	WORD $0x4f9a1b85 // fmla v5.4s, v28.4s, v26.s[2]
+	WORD $0x4f9b1b86 // fmla v6.4s, v28.4s, v27.s[2]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b81 // fmla v1.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b82 // fmla v2.4s, v28.4s, v23.s[3]
+	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
+	WORD $0x4fb91b84 // fmla v4.4s, v28.4s, v25.s[3]
+	WORD $0x4fba1b85 // fmla v5.4s, v28.4s, v26.s[3]
+	WORD $0x4fbb1b86 // fmla v6.4s, v28.4s, v27.s[3]
+	SUBS $4, R14, R14
+	BGE  four7
+tail7:
+	ADDS $4, R14, R14
+	BEQ  next7
+one7:
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V1.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V2.S4
+	VLD1R.P 4(R7), [V24.S4]
+	VFMLA V24.S4, V28.S4, V3.S4
+	VLD1R.P 4(R8), [V25.S4]
+	VFMLA V25.S4, V28.S4, V4.S4
+	VLD1R.P 4(R9), [V26.S4]
+	VFMLA V26.S4, V28.S4, V5.S4
+	VLD1R.P 4(R10), [V27.S4]
+	VFMLA V27.S4, V28.S4, V6.S4
+	SUBS $1, R14, R14
+	BNE  one7
+next7:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment7
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	ADD  R11, R9, R10
+	VST1 [V0.S4], (R4)
+	VST1 [V1.S4], (R5)
+	VST1 [V2.S4], (R6)
+	VST1 [V3.S4], (R7)
+	VST1 [V4.S4], (R8)
+	VST1 [V5.S4], (R9)
+	VST1 [V6.S4], (R10)
+	RET
+rows6:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero6
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	VLD1 (R4), [V0.S4]
+	VLD1 (R5), [V1.S4]
+	VLD1 (R6), [V2.S4]
+	VLD1 (R7), [V3.S4]
+	VLD1 (R8), [V4.S4]
+	VLD1 (R9), [V5.S4]
+	B    segment6
+zero6:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+segment6:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	SUBS $4, R14, R14
+	BLT  tail6
+four6:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1.P 16(R7), [V24.S4]
+	VLD1.P 16(R8), [V25.S4]
+	VLD1.P 16(R9), [V26.S4]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961381 // fmla v1.4s, v28.4s, v22.s[0]
+	WORD $0x4f971382 // fmla v2.4s, v28.4s, v23.s[0]
+	WORD $0x4f981383 // fmla v3.4s, v28.4s, v24.s[0]
+	WORD $0x4f991384 // fmla v4.4s, v28.4s, v25.s[0]
+	WORD $0x4f9a1385 // fmla v5.4s, v28.4s, v26.s[0]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61381 // fmla v1.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71382 // fmla v2.4s, v28.4s, v23.s[1]
+	WORD $0x4fb81383 // fmla v3.4s, v28.4s, v24.s[1]
+	WORD $0x4fb91384 // fmla v4.4s, v28.4s, v25.s[1]
+	WORD $0x4fba1385 // fmla v5.4s, v28.4s, v26.s[1]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b81 // fmla v1.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b82 // fmla v2.4s, v28.4s, v23.s[2]
+	WORD $0x4f981b83 // fmla v3.4s, v28.4s, v24.s[2]
+	WORD $0x4f991b84 // fmla v4.4s, v28.4s, v25.s[2]
+	WORD $0x4f9a1b85 // fmla v5.4s, v28.4s, v26.s[2]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b81 // fmla v1.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b82 // fmla v2.4s, v28.4s, v23.s[3]
+	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
+	WORD $0x4fb91b84 // fmla v4.4s, v28.4s, v25.s[3]
+	WORD $0x4fba1b85 // fmla v5.4s, v28.4s, v26.s[3]
+	SUBS $4, R14, R14
+	BGE  four6
+tail6:
+	ADDS $4, R14, R14
+	BEQ  next6
+one6:
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V1.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V2.S4
+	VLD1R.P 4(R7), [V24.S4]
+	VFMLA V24.S4, V28.S4, V3.S4
+	VLD1R.P 4(R8), [V25.S4]
+	VFMLA V25.S4, V28.S4, V4.S4
+	VLD1R.P 4(R9), [V26.S4]
+	VFMLA V26.S4, V28.S4, V5.S4
+	SUBS $1, R14, R14
+	BNE  one6
+next6:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment6
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	ADD  R11, R8, R9
+	VST1 [V0.S4], (R4)
+	VST1 [V1.S4], (R5)
+	VST1 [V2.S4], (R6)
+	VST1 [V3.S4], (R7)
+	VST1 [V4.S4], (R8)
+	VST1 [V5.S4], (R9)
+	RET
+rows5:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero5
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	VLD1 (R4), [V0.S4]
+	VLD1 (R5), [V1.S4]
+	VLD1 (R6), [V2.S4]
+	VLD1 (R7), [V3.S4]
+	VLD1 (R8), [V4.S4]
+	B    segment5
+zero5:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+segment5:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	SUBS $4, R14, R14
+	BLT  tail5
+four5:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1.P 16(R7), [V24.S4]
+	VLD1.P 16(R8), [V25.S4]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961381 // fmla v1.4s, v28.4s, v22.s[0]
+	WORD $0x4f971382 // fmla v2.4s, v28.4s, v23.s[0]
+	WORD $0x4f981383 // fmla v3.4s, v28.4s, v24.s[0]
+	WORD $0x4f991384 // fmla v4.4s, v28.4s, v25.s[0]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61381 // fmla v1.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71382 // fmla v2.4s, v28.4s, v23.s[1]
+	WORD $0x4fb81383 // fmla v3.4s, v28.4s, v24.s[1]
+	WORD $0x4fb91384 // fmla v4.4s, v28.4s, v25.s[1]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b81 // fmla v1.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b82 // fmla v2.4s, v28.4s, v23.s[2]
+	WORD $0x4f981b83 // fmla v3.4s, v28.4s, v24.s[2]
+	WORD $0x4f991b84 // fmla v4.4s, v28.4s, v25.s[2]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b81 // fmla v1.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b82 // fmla v2.4s, v28.4s, v23.s[3]
+	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
+	WORD $0x4fb91b84 // fmla v4.4s, v28.4s, v25.s[3]
+	SUBS $4, R14, R14
+	BGE  four5
+tail5:
+	ADDS $4, R14, R14
+	BEQ  next5
+one5:
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V1.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V2.S4
+	VLD1R.P 4(R7), [V24.S4]
+	VFMLA V24.S4, V28.S4, V3.S4
+	VLD1R.P 4(R8), [V25.S4]
+	VFMLA V25.S4, V28.S4, V4.S4
+	SUBS $1, R14, R14
+	BNE  one5
+next5:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment5
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	ADD  R11, R7, R8
+	VST1 [V0.S4], (R4)
+	VST1 [V1.S4], (R5)
+	VST1 [V2.S4], (R6)
+	VST1 [V3.S4], (R7)
+	VST1 [V4.S4], (R8)
+	RET
+rows4:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero4
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	VLD1 (R4), [V0.S4]
+	VLD1 (R5), [V1.S4]
+	VLD1 (R6), [V2.S4]
+	VLD1 (R7), [V3.S4]
+	B    segment4
+zero4:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+segment4:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	SUBS $4, R14, R14
+	BLT  tail4
+four4:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1.P 16(R7), [V24.S4]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961381 // fmla v1.4s, v28.4s, v22.s[0]
+	WORD $0x4f971382 // fmla v2.4s, v28.4s, v23.s[0]
+	WORD $0x4f981383 // fmla v3.4s, v28.4s, v24.s[0]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61381 // fmla v1.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71382 // fmla v2.4s, v28.4s, v23.s[1]
+	WORD $0x4fb81383 // fmla v3.4s, v28.4s, v24.s[1]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b81 // fmla v1.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b82 // fmla v2.4s, v28.4s, v23.s[2]
+	WORD $0x4f981b83 // fmla v3.4s, v28.4s, v24.s[2]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b81 // fmla v1.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b82 // fmla v2.4s, v28.4s, v23.s[3]
+	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
+	SUBS $4, R14, R14
+	BGE  four4
+tail4:
+	ADDS $4, R14, R14
+	BEQ  next4
+one4:
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V1.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V2.S4
+	VLD1R.P 4(R7), [V24.S4]
+	VFMLA V24.S4, V28.S4, V3.S4
+	SUBS $1, R14, R14
+	BNE  one4
+next4:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment4
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	ADD  R11, R6, R7
+	VST1 [V0.S4], (R4)
+	VST1 [V1.S4], (R5)
+	VST1 [V2.S4], (R6)
+	VST1 [V3.S4], (R7)
+	RET
+rows3:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero3
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	VLD1 (R4), [V0.S4]
+	VLD1 (R5), [V1.S4]
+	VLD1 (R6), [V2.S4]
+	B    segment3
+zero3:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+segment3:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	SUBS $4, R14, R14
+	BLT  tail3
+four3:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1.P 16(R6), [V23.S4]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961381 // fmla v1.4s, v28.4s, v22.s[0]
+	WORD $0x4f971382 // fmla v2.4s, v28.4s, v23.s[0]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61381 // fmla v1.4s, v28.4s, v22.s[1]
+	WORD $0x4fb71382 // fmla v2.4s, v28.4s, v23.s[1]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b81 // fmla v1.4s, v28.4s, v22.s[2]
+	WORD $0x4f971b82 // fmla v2.4s, v28.4s, v23.s[2]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b81 // fmla v1.4s, v28.4s, v22.s[3]
+	WORD $0x4fb71b82 // fmla v2.4s, v28.4s, v23.s[3]
+	SUBS $4, R14, R14
+	BGE  four3
+tail3:
+	ADDS $4, R14, R14
+	BEQ  next3
+one3:
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V1.S4
+	VLD1R.P 4(R6), [V23.S4]
+	VFMLA V23.S4, V28.S4, V2.S4
+	SUBS $1, R14, R14
+	BNE  one3
+next3:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment3
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	ADD  R11, R5, R6
+	VST1 [V0.S4], (R4)
+	VST1 [V1.S4], (R5)
+	VST1 [V2.S4], (R6)
+	RET
+rows2:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero2
+	ADD  R11, R4, R5
+	VLD1 (R4), [V0.S4]
+	VLD1 (R5), [V1.S4]
+	B    segment2
+zero2:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+segment2:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	ADD  R11, R4, R5
+	SUBS $4, R14, R14
+	BLT  tail2
+four2:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1.P 16(R5), [V22.S4]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4f961381 // fmla v1.4s, v28.4s, v22.s[0]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4fb61381 // fmla v1.4s, v28.4s, v22.s[1]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4f961b81 // fmla v1.4s, v28.4s, v22.s[2]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4fb61b81 // fmla v1.4s, v28.4s, v22.s[3]
+	SUBS $4, R14, R14
+	BGE  four2
+tail2:
+	ADDS $4, R14, R14
+	BEQ  next2
+one2:
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	VLD1R.P 4(R5), [V22.S4]
+	VFMLA V22.S4, V28.S4, V1.S4
+	SUBS $1, R14, R14
+	BNE  one2
+next2:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment2
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	ADD  R11, R4, R5
+	VST1 [V0.S4], (R4)
+	VST1 [V1.S4], (R5)
+	RET
+rows1:
+	MOVD 16(R0), R4
+	MOVD 24(R0), R11
+	CBZ  R4, zero1
+	VLD1 (R4), [V0.S4]
+	B    segment1
+zero1:
+	VEOR V0.B16, V0.B16, V0.B16
+segment1:
+	MOVD (R3), R4
+	MOVD 8(R3), R11
+	MOVD 16(R3), R12
+	MOVD 24(R3), R13
+	MOVD 32(R3), R14
+	SUBS $4, R14, R14
+	BLT  tail1
+four1:
+	VLD1.P 16(R4), [V21.S4]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951380 // fmla v0.4s, v28.4s, v21.s[0]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51380 // fmla v0.4s, v28.4s, v21.s[1]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4f951b80 // fmla v0.4s, v28.4s, v21.s[2]
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	WORD $0x4fb51b80 // fmla v0.4s, v28.4s, v21.s[3]
+	SUBS $4, R14, R14
+	BGE  four1
+tail1:
+	ADDS $4, R14, R14
+	BEQ  next1
+one1:
+	VLD1 (R12), [V28.S4]
+	ADD  R13, R12, R12
+	VLD1R.P 4(R4), [V21.S4]
+	VFMLA V21.S4, V28.S4, V0.S4
+	SUBS $1, R14, R14
+	BNE  one1
+next1:
+	ADD  $40, R3, R3
+	SUBS $1, R2, R2
+	BNE  segment1
+	MOVD (R0), R4
+	MOVD 8(R0), R11
+	VST1 [V0.S4], (R4)
+	RET
+
 // func dotNEON(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)
 TEXT ·dotNEON(SB), NOSPLIT, $0-64
 	MOVD out+0(FP), R0

@@ -13,8 +13,9 @@ import (
 // along k, or, for few rows and contiguous rows of B, as sums of rows of B.
 
 const (
-	thinCols = 8 // columns up to which a product is thin
-	thinRows = 3 // rows up to which it is
+	thinRows = 3 // rows up to which a product is thin
+
+	dotLength = 32 << 10 // bounds one call of the dot kernel
 )
 
 // path tells how a call is computed.
@@ -29,20 +30,21 @@ const (
 
 // choosePath looks at the shape and the strides.
 func (c *Call) choosePath() path {
-	alongK, alongN, flop := true, true, 0.0
+	alongK, alongN, flop, longest := true, true, 0.0, 0
 	for i := range c.Terms {
 		t := &c.Terms[i]
 		if t.panels() || t.Source != nil {
 			return pathPanels
 		}
 		flop += 2 * float64(c.M) * float64(c.N) * float64(t.K)
+		longest = max(longest, t.K)
 		alongK = alongK && (t.B.RowStride == 1 || t.K <= 1)
 		alongN = alongN && (t.B.ColStride == 1 || c.N <= 1)
 	}
 	switch {
 	case c.fitsLibrary(flop):
 		return pathLibrary
-	case c.N <= thinCols && c.N <= c.kern.nr/2:
+	case c.N <= c.kern.nr/2 && longest >= c.kern.lanes:
 		return pathDots
 	case c.M <= thinRows && alongK:
 		return pathDots
@@ -81,11 +83,15 @@ type thinJob struct {
 	off  Offsets
 	item int
 	w    *pool.Worker
-	out  [dotRows * 8]float32
-	sum  [dotRows * 8]float32
-	xt   [dotRows * 16]float32 // tails of rows and columns, padded with zeros
-	yt   [8 * 16]float32
-	x    [8]float32
+
+	// plain tells that one call of the dot kernel gives the elements of C as they are.
+	plain bool
+
+	out [dotRows * 8]float32
+	sum [dotRows * 8]float32
+	xt  [dotRows * 16]float32 // tails of rows and columns, padded with zeros
+	yt  [8 * 16]float32
+	x   [8]float32
 }
 
 var thinJobs = sync.Pool{New: func() any { return new(thinJob) }}
@@ -101,6 +107,7 @@ func (c *Call) thinChunk(item, chunk int, w *pool.Worker) {
 	}
 	t := thinJobs.Get().(*thinJob)
 	t.c, t.item, t.w = c, item, w
+	t.plain = c.productsAlone()
 	if len(c.Batch) > 0 {
 		t.off = c.Batch[item]
 	}
@@ -114,6 +121,16 @@ func (c *Call) thinChunk(item, chunk int, w *pool.Worker) {
 	}
 	*t = thinJob{}
 	thinJobs.Put(t)
+}
+
+// productsAlone reports whether C is one product of whole vectors and nothing else.
+func (c *Call) productsAlone() bool {
+	if len(c.Terms) != 1 || c.Beta != 0 || c.Bias != nil || c.Residual.Data != nil || c.C.ColStride != 1 {
+		return false
+	}
+	t := &c.Terms[0]
+	k := c.depth(t)
+	return k > 0 && k <= dotLength && k%c.kern.lanes == 0 && t.alpha() == 1
 }
 
 // initial returns what element (i, j) starts from.
@@ -176,6 +193,17 @@ func (t *thinJob) dots(i0, i1, j0, j1 int) {
 // block computes m rows and n columns of C from (i, j) on.
 func (t *thinJob) block(i, m, j, n int) {
 	c, cols := t.c, t.c.kern.dotCols
+	if t.plain {
+		term := &c.Terms[0]
+		a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[0]), term.A.RowStride, term.A.ColStride}
+		b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[0]), term.B.RowStride, term.B.ColStride}
+		x, ldx, y, ldy := t.operands(a, b, 0, i, m, j, n)
+		c.kern.dot(&t.out[0], x, uintptr(4*ldx), y, uintptr(4*ldy), c.depth(term), m, n)
+		for r := range m {
+			copy(unsafe.Slice((*float32)(unsafe.Add(c.C.at(i+r, j), 4*t.off.C)), n), t.out[r*cols:])
+		}
+		return
+	}
 	for r := range m {
 		for q := range n {
 			t.sum[r*cols+q] = t.initial(i+r, j+q)
@@ -228,9 +256,8 @@ func (t *thinJob) add(alpha float32, x unsafe.Pointer, ldx int, y unsafe.Pointer
 	kern := t.c.kern
 	lanes := kern.lanes
 	whole := k - k%lanes
-	const most = 32 << 10 // bounds one assembly call
-	for k0 := 0; k0 < whole; k0 += most {
-		kern.dot(&t.out[0], unsafe.Add(x, 4*k0), uintptr(4*ldx), unsafe.Add(y, 4*k0), uintptr(4*ldy), min(most, whole-k0), m, n)
+	for k0 := 0; k0 < whole; k0 += dotLength {
+		kern.dot(&t.out[0], unsafe.Add(x, 4*k0), uintptr(4*ldx), unsafe.Add(y, 4*k0), uintptr(4*ldy), min(dotLength, whole-k0), m, n)
 		t.take(alpha, m, n)
 	}
 	if whole == k {
