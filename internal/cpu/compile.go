@@ -195,9 +195,10 @@ func (c *compiler) release(i int) {
 		if s == noSlot || c.size[s] == 0 {
 			return
 		}
-		if c.isRow[s] {
+		switch {
+		case c.isRow[s]:
 			c.freeRow = append(c.freeRow, s)
-		} else {
+		case c.size[s] >= c.pr.tile*c.wide: // not the register of one row, a loaded weight
 			c.free = append(c.free, s)
 		}
 	}

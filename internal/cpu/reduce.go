@@ -36,6 +36,7 @@ func compileReduce(r *run, s *plan.Step) (kernel, error) {
 	g := newReduction(shape, a.Axes)
 	f := typed(s.Out[0].DType, reduceRows[float32], reduceRows[float64], reduceRows[int32], reduceRows[int64], reduceRows[uint8])
 	both := foldOf(s.Op, s.Out[0].DType)
+	deep := s.Op == op.Sum && s.Out[0].DType.IsFloat() && g.reduced > cascade
 	cost := float64(x.n)
 	var src, dst unsafe.Pointer
 	chunks := r.chunksFor(cost, g.outer)
@@ -43,10 +44,14 @@ func compileReduce(r *run, s *plan.Step) (kernel, error) {
 	if chunks < r.pool.Threads() && g.inner >= 64 {
 		parts = r.chunksFor(cost/float64(g.outer), g.inner/32)
 	}
-	job := func(c int, _ *pool.Worker) {
+	job := func(c int, w *pool.Worker) {
 		part := c % parts
 		c /= parts
-		f(dst, src, g, g.outer*c/chunks, g.outer*(c+1)/chunks, g.inner*part/parts, g.inner*(part+1)/parts, both)
+		var sums unsafe.Pointer
+		if deep {
+			sums = w.Scratch(2 * strip * 8).Pointer()
+		}
+		f(dst, src, g, g.outer*c/chunks, g.outer*(c+1)/chunks, g.inner*part/parts, g.inner*(part+1)/parts, both, sums)
 	}
 	return func() error {
 		src, dst = x.get(r), out.get(r)
@@ -97,12 +102,29 @@ func place(i int, dims, strides []int) int {
 	return off
 }
 
-// reduceRows computes inner elements i0..i1-1 of results from..to-1.
-func reduceRows[T number](dst, src unsafe.Pointer, g *reduction, from, to, i0, i1 int, both any) {
+// Long sums of floats are taken in a cascade, so that the error grows with its
+// depth: cascade rows are added up, as many of these sums, and all of those.
+const (
+	cascade = 32
+	strip   = 2048 // elements of a row that are summed at a time
+)
+
+// reduceRows computes inner elements i0..i1-1 of results from..to-1, sums in a
+// cascade if it is given memory for two strips.
+func reduceRows[T number](dst, src unsafe.Pointer, g *reduction, from, to, i0, i1 int, both any, sums unsafe.Pointer) {
 	f := both.(func(d, x []T))
 	size := int(unsafe.Sizeof(T(0)))
 	for o := from; o < to; o++ {
 		base := place(o, g.kept, g.keptSt)
+		if sums != nil {
+			for i := i0; i < i1; i += strip {
+				n := min(strip, i1-i)
+				d := slice[T](unsafe.Add(dst, (o*g.inner+i)*size), n)
+				a, b := slice[T](sums, n), slice[T](unsafe.Add(sums, strip*8), n)
+				sumCascade(d, a, b, g, unsafe.Add(src, (base+i)*size), f)
+			}
+			continue
+		}
 		d := slice[T](unsafe.Add(dst, (o*g.inner+i0)*size), i1-i0)
 		for k := range g.reduced {
 			x := slice[T](unsafe.Add(src, (base+place(k, g.gone, g.goneSt)+i0)*size), i1-i0)
@@ -111,6 +133,30 @@ func reduceRows[T number](dst, src unsafe.Pointer, g *reduction, from, to, i0, i
 				continue
 			}
 			f(d, x)
+		}
+	}
+}
+
+// sumCascade adds the rows at src into d; a and b hold the sums on the way.
+func sumCascade[T number](d, a, b []T, g *reduction, src unsafe.Pointer, add func(d, x []T)) {
+	put := func(d, x []T, first bool) {
+		if first {
+			copy(d, x)
+		} else {
+			add(d, x)
+		}
+	}
+	size := int(unsafe.Sizeof(T(0)))
+	for k := range g.reduced {
+		put(a, slice[T](unsafe.Add(src, place(k, g.gone, g.goneSt)*size), len(d)), k%cascade == 0)
+		end := k == g.reduced-1
+		if k%cascade < cascade-1 && !end {
+			continue
+		}
+		block := k / cascade
+		put(b, a, block%cascade == 0)
+		if block%cascade == cascade-1 || end {
+			put(d, b, block < cascade)
 		}
 	}
 }
