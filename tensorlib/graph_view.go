@@ -136,7 +136,7 @@ func newDrawing(roots []*ir.Node) *drawing {
 	for i := len(d.order) - 1; i >= 0; i-- {
 		n := d.order[i]
 		if n.Op == op.Named {
-			d.scope[n] = n.Attrs.(op.Name).Name
+			d.scope[n] = nameOf(n)
 		}
 		for _, x := range n.Inputs() {
 			if d.scope[x] == "" {
@@ -157,13 +157,17 @@ func (d *drawing) label(n *ir.Node) string {
 	switch n.Op {
 	case op.Leaf:
 		label = "data"
-		if name, ok := n.Attrs.(op.Name); ok && name.Name != "" {
-			label = name.Name
+		if name := nameOf(n); name != "" {
+			label = name
 		} else if n.Flags&ir.Tracked != 0 {
 			label = "parameter"
 		}
 	case op.Named:
-		label = n.Attrs.(op.Name).Name
+		if name := nameOf(n); name != "" {
+			label = name
+		} else if slotOf(n) != nil {
+			label = "parameter"
+		}
 	case op.Const:
 		label = strconv.FormatFloat(n.Const, 'g', 5, 64)
 	}

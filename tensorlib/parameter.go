@@ -2,6 +2,7 @@ package tensorlib
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"loris/internal/eval"
 	"loris/internal/ir"
@@ -13,7 +14,7 @@ import (
 func Parameter(x *Tensor) *Tensor {
 	n := x.n("Parameter")
 	t := new(Tensor)
-	p := op.Apply(op.Named, op.Name{Slot: t}, n)
+	p := op.Apply(op.Named, op.Name{Slot: &slot{of: t}}, n)
 	p.Flags |= ir.Tracked
 	t.node.Store(p)
 	return t
@@ -26,7 +27,7 @@ func (x *Tensor) MakeParameter() {
 	if slotOf(n) == x {
 		return
 	}
-	p := op.Apply(op.Named, op.Name{Slot: x}, n)
+	p := op.Apply(op.Named, op.Name{Slot: &slot{of: x}}, n)
 	p.Flags |= ir.Tracked
 	x.node.Store(p)
 }
@@ -66,34 +67,58 @@ func SetAll(parameters, values []*Tensor, gradients ...*Tensor) {
 		if slotOf(old) == parameters[i] {
 			leaf.Attrs = old.Attrs // the name, and that it is this parameter
 		} else {
-			leaf.Attrs = op.Name{Slot: parameters[i]}
+			leaf.Attrs = op.Name{Slot: &slot{of: parameters[i]}}
 		}
 		parameters[i].node.Store(leaf)
 	}
 }
 
-// slotOf returns the parameter that n is the value of, or nil.
-func slotOf(n *ir.Node) *Tensor {
+// slot is the place of a parameter, which its values share. Its name is here and
+// not in the nodes, which are immutable.
+type slot struct {
+	of   *Tensor
+	name atomic.Pointer[string]
+}
+
+func slotIn(n *ir.Node) *slot {
 	if n.Op == op.Named || n.Op == op.Leaf {
 		if a, ok := n.Attrs.(op.Name); ok {
-			t, _ := a.Slot.(*Tensor)
-			return t
+			s, _ := a.Slot.(*slot)
+			return s
 		}
 	}
 	return nil
 }
 
+// slotOf returns the parameter that n is the value of, or nil.
+func slotOf(n *ir.Node) *Tensor {
+	if s := slotIn(n); s != nil {
+		return s.of
+	}
+	return nil
+}
+
+// nameOf returns the name of a parameter or of Named, or "".
+func nameOf(n *ir.Node) string {
+	if s := slotIn(n); s != nil {
+		if name := s.name.Load(); name != nil {
+			return *name
+		}
+		return ""
+	}
+	if a, ok := n.Attrs.(op.Name); ok {
+		return a.Name
+	}
+	return ""
+}
+
 // IsParameter reports whether x was made by Parameter.
 func (x *Tensor) IsParameter() bool { return slotOf(x.n("IsParameter")) == x }
 
-// Rename gives a parameter the name that graph views show.
+// Rename gives a parameter the name that graph views show, also in graphs that
+// were built from it before.
 func (x *Tensor) Rename(name string) {
-	n := x.n("Rename")
-	if slotOf(n) != x || n.Attrs.(op.Name).Name == name {
-		return
+	if n := x.n("Rename"); slotOf(n) == x {
+		slotIn(n).name.Store(&name)
 	}
-	c := ir.NewNode(n.Op, n.DType, n.Shape, op.Name{Name: name, Slot: x}, n.Inputs()...)
-	c.Flags, c.Pos, c.Pending = n.Flags, n.Pos, n.Pending
-	c.SetValue(n.Value())
-	x.node.Store(c)
 }

@@ -242,3 +242,23 @@ func Example() {
 	fmt.Println(params.Names(), layer.W.Mul(100).Round())
 	// Output: [b w] [[100 100]]  f32[1 2]
 }
+
+// Collect names the parameters of a layer; what was computed with them before
+// must still depend on them.
+func TestCollectAfterForwardKeepsTheGradients(t *testing.T) {
+	r := lt.NewRand(3)
+	for _, evaluated := range []bool{false, true} {
+		w := lt.Parameter(r.Normal(4, 2))
+		if evaluated {
+			w.Eval()
+		}
+		loss := r.Normal(3, 4).MatMul(w).Square().Mean()
+		ps := nn.Collect(map[string]*lt.Tensor{"w": w})
+		if g := lt.Grads(loss, ps.Tensors()...); g[0].Norm().Item() == 0 {
+			t.Error("the gradient is 0")
+		}
+		if dot := lt.Graph(loss).DOT(); !strings.Contains(dot, `label="w\n`) {
+			t.Errorf("the graph does not show the name: %s", dot)
+		}
+	}
+}
