@@ -21,10 +21,12 @@ func place(p *Plan, dev, fallback Device) error {
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		d := dev
-		if missing, dtype := unsupported(s, dev); missing != op.Invalid {
+		missing, dtype := unsupported(s, dev)
+		chooser, chooses := dev.(stepChooser)
+		if missing != op.Invalid || chooses && !chooser.SupportsStep(p, s) {
 			if fallback == nil || fallback == dev {
-				return &ir.Error{Code: ir.CodeDevice, Op: op.NameOf(missing),
-					Msg: fmt.Sprintf("device %s has no kernel for %s", dev.Name(), dtype)}
+				return &ir.Error{Code: ir.CodeDevice, Op: s.Name,
+					Msg: fmt.Sprintf("device %s has no kernel for %s of %s", dev.Name(), op.NameOf(missing), dtype)}
 			}
 			d = fallback
 		}
@@ -36,6 +38,12 @@ func place(p *Plan, dev, fallback Device) error {
 		p.Segments = append(p.Segments, Segment{d, i, i + 1})
 	}
 	return nil
+}
+
+// stepChooser is a device that takes some steps of an op that it supports and
+// not others: by their shapes, or by how many buffers they need.
+type stepChooser interface {
+	SupportsStep(p *Plan, s *Step) bool
 }
 
 // unsupported returns the first op of a step that the device lacks.
