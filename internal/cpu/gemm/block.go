@@ -38,7 +38,8 @@ type multiplication struct {
 	edge     unsafe.Pointer // a whole tile, for parts of C narrower than that
 	rowStart [2 * MaxTerms]unsafe.Pointer
 	rowBytes [2 * MaxTerms]uintptr
-	from     [2 * MaxTerms]int // which part of the group a segment is
+	from     [2 * MaxTerms]int     // which part of the group a segment is of
+	skip     [2 * MaxTerms]uintptr // bytes from the part's k to the segment's
 	tile     tile
 }
 
@@ -210,7 +211,7 @@ func (m *multiplication) column(g, i, rows, p int, preset bool) {
 		t.rows = r1 - r0
 		for s := range t.segments {
 			a := m.from[s]
-			t.segment[s].a = unsafe.Add(m.rowStart[a], uintptr(r0)*m.rowBytes[a])
+			t.segment[s].a = unsafe.Add(m.rowStart[a], uintptr(r0)*m.rowBytes[a]+m.skip[s])
 		}
 		to := unsafe.Add(c.C.at(i+r0, j), 4*m.off.C)
 		from, step := m.initial(g, i+r0, j, to, preset)
@@ -232,33 +233,58 @@ func (m *multiplication) panels(g group, p int) {
 	for s, q := range g {
 		term := &c.Terms[q.term]
 		kc := q.k1 - q.k0
-		seg := &t.segment[t.segments]
-		seg.lda, seg.k, seg.ldb = m.rowBytes[s], kc, uintptr(4*nr)
+		k1 := q.k1
 		if c.Depth > 0 {
-			if seg.k = min(kc, c.Depth-q.k0); seg.k <= 0 {
-				continue
-			}
+			k1 = min(k1, c.Depth)
 		}
-		m.from[t.segments] = s
-		t.segments++
+		if k1 <= q.k0 {
+			continue
+		}
 		switch {
 		case term.panels():
-			seg.b = term.Packed.panel(q.k0, kc, p)
+			m.segment(s, q.k0, q.k0, k1, term.Packed.panel(q.k0, kc, p), nr)
 		case !c.plan.direct[q.term]:
-			seg.b = m.packs[q.term].panel(q.k0, kc, p)
+			m.segment(s, q.k0, q.k0, k1, m.packs[q.term].panel(q.k0, kc, p), nr)
 		default:
 			b := Matrix{unsafe.Add(term.B.Data, 4*m.off.B[q.term]), term.B.RowStride, 1}
+			inside := q.k0
 			if (p+1)*nr <= c.N {
-				seg.b, seg.ldb = b.at(q.k0, p*nr), uintptr(4*b.RowStride)
+				inside = k1
+			} else if 2*len(g) <= len(t.segment) {
+				inside = max(q.k0, min(k1, c.insideRows(b, term.K, p)))
+			}
+			if inside > q.k0 {
+				m.segment(s, q.k0, q.k0, inside, b.at(q.k0, p*nr), b.RowStride)
+			}
+			if inside == k1 {
 				break
 			}
-			packPanel(tail, nr, b, q.k0, q.k1, p*nr, c.N)
-			seg.b = tail
+			packPanel(tail, nr, b, inside, k1, p*nr, c.N)
+			m.segment(s, q.k0, inside, k1, tail, nr)
 			if s+1 < len(g) {
 				tail = unsafe.Add(tail, 4*kc*nr)
 			}
 		}
 	}
+}
+
+// segment adds k0 to k1 of part s of the group, which starts at start, to the tile.
+func (m *multiplication) segment(s, start, k0, k1 int, b unsafe.Pointer, ldb int) {
+	t := &m.tile
+	t.segment[t.segments] = segment{lda: m.rowBytes[s], k: k1 - k0, b: b, ldb: uintptr(4 * ldb)}
+	m.from[t.segments], m.skip[t.segments] = s, uintptr(4*(k0-start))
+	t.segments++
+}
+
+// insideRows returns how many rows of the last, incomplete panel p may be read as
+// if it were wider: what is read too much, and not used, are later elements of B.
+func (c *Call) insideRows(b Matrix, k, p int) int {
+	if b.RowStride < c.N {
+		return 0
+	}
+	width := c.kern.readWidth(c.N - p*c.kern.nr)
+	beyond := p*c.kern.nr + width - c.N
+	return k - (beyond+b.RowStride-1)/b.RowStride
 }
 
 // initial returns what the tile at (i, j) starts from and its row stride in elements.

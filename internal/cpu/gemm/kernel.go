@@ -53,7 +53,13 @@ func (k *kernel) run(t *tile) { k.width[len(k.width)-1](t) }
 
 // runFirst computes at least the first columns of a tile.
 func (k *kernel) runFirst(t *tile, cols int) {
-	k.width[(cols*len(k.width)+k.nr-1)/k.nr-1](t)
+	k.width[k.readWidth(cols)*len(k.width)/k.nr-1](t)
+}
+
+// readWidth returns how many columns runFirst computes.
+func (k *kernel) readWidth(cols int) int {
+	part := k.nr / len(k.width)
+	return (cols + part - 1) / part * part
 }
 
 const dotRows = 3
