@@ -164,6 +164,8 @@ func conversion(from, to Type) string {
 		return "((x) != 0)"
 	case from == Bool && to.Float():
 		return fmt.Sprintf("%s((x) ? 1.0f : 0.0f)", to.MSL())
+	case from.Float() && !to.Float():
+		return fmt.Sprintf("to_%s(float(x))", to.MSL())
 	case from == BF16 || to == BF16:
 		return fmt.Sprintf("%s(float(x))", to.MSL())
 	}

@@ -18,6 +18,7 @@ type Group struct {
 	Inputs  []Input
 	Ops     []Op
 	Outputs []Output
+	Params  int // how many numbers a run sets, see the code "param" and ParamOffset
 }
 
 // Input is a tensor read with strides over the group's shape, in elements; 0 broadcasts.
@@ -40,7 +41,7 @@ type Op struct {
 	Code    Code
 	Args    []int
 	Type    Type
-	Literal float64 // of Const
+	Literal float64 // of const; of param its number
 }
 
 // Code says what an operation does.
@@ -72,13 +73,13 @@ var arithmetic = map[Code]struct {
 // comparisons take two arguments of Type and give Bool.
 var comparisons = map[Code]string{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
-// Codes of another form: const; cast (to Type); where (Bool, then two of Type); and, or, xor, not (of Bool); isnan,
+// Codes of another form: const; param (a number that the run sets); position (the element's number, an integer); cast (to Type); where (Bool, then two of Type); and, or, xor, not (of Bool); isnan,
 // isinf, isfinite (of float, giving Bool); and the reductions of float rows.
 var reductions = map[Code]Reduction{"reduce_sum": Sum, "reduce_mean": Mean, "reduce_max": Max, "reduce_min": Min, "reduce_product": Product}
 
 // Codes lists every operation code, for tests.
 func Codes() []Code {
-	all := []Code{"const", "cast", "where", "and", "or", "xor", "not", "isnan", "isinf", "isfinite"}
+	all := []Code{"const", "param", "position", "cast", "where", "and", "or", "xor", "not", "isnan", "isinf", "isfinite"}
 	for c := range arithmetic {
 		all = append(all, c)
 	}
@@ -106,8 +107,10 @@ func Supports(c Code, t Type) bool {
 		return t.Float()
 	}
 	switch c {
-	case "const", "cast", "where":
+	case "const", "cast", "where", "param":
 		return true
+	case "position":
+		return t == I32 || t == I64
 	case "isnan", "isinf", "isfinite":
 		return t.Float()
 	case "and", "or", "xor", "not":
@@ -198,9 +201,17 @@ func (g *Group) expression(op Op) string {
 	switch op.Code {
 	case "const":
 		return literal(op.Literal, op.Type)
+	case "param":
+		return parameter(int(op.Literal), op.Type)
+	case "position":
+		return t + "(i)"
 	case "cast":
 		if t == "bool" {
 			return name(0) + " != " + g.valueType(op.Args[0]) + "(0)"
+		}
+		from := g.valueType(op.Args[0])
+		if from == "float" && !op.Type.Float() { // saturating, NaN as 0
+			return "to_" + t + "(" + name(0) + ")"
 		}
 		return t + "(" + name(0) + ")"
 	case "where":
@@ -213,6 +224,20 @@ func (g *Group) expression(op Op) string {
 		return "!" + name(0)
 	}
 	return string(op.Code) + "(" + name(0) + ")" // isnan, isinf, isfinite
+}
+
+// parameter is the MSL of a number that the run sets: two words of the parameters.
+func parameter(n int, t Type) string {
+	low := fmt.Sprintf("p.numbers[%d]", 2*n)
+	switch {
+	case t.Float():
+		return "as_type<float>(" + low + ")"
+	case t == I64:
+		return fmt.Sprintf("long(ulong(%s) | ulong(p.numbers[%d]) << 32)", low, 2*n+1)
+	case t == Bool:
+		return low + " != 0"
+	}
+	return t.MSL() + "(" + low + ")"
 }
 
 // substitute puts value names for the one-letter words of a template.

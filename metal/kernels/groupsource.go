@@ -97,13 +97,22 @@ func (p *plan) classify(i int) access {
 func (p *plan) levels() {
 	for n, op := range p.Ops {
 		_, reduces := reductions[op.Code]
-		per := true
+		per := op.Code != "position"
 		for _, a := range op.Args {
 			per = per && p.perRow[a]
 		}
 		p.perRow[len(p.Inputs)+n] = reduces || per
 	}
 }
+
+// ParamOffset is where in the launch's Params the two words of number n lie, low word first: a float, a 32-bit integer
+// or a bool in the first, a 64-bit integer in both.
+func (g *Group) ParamOffset(n int) int {
+	return len(g.plan().params(0, 0)) - 8*g.Params + 8*n
+}
+
+// Reduces reports whether a code reduces rows.
+func Reduces(c Code) bool { _, ok := reductions[c]; return ok }
 
 // Launch returns the group's dispatch. Arguments are the inputs, then the outputs.
 func (g *Group) Launch() (*Launch, error) {
@@ -162,6 +171,9 @@ func (p *plan) params(size, columns int) []byte {
 			}
 		}
 	}
+	for range 2 * p.Params {
+		fields = append(fields, uint32(0))
+	}
 	return params(fields...)
 }
 
@@ -175,6 +187,9 @@ func (p *plan) source() string {
 		if a == strided {
 			w("  int strides%d[%d];", i, len(p.axes))
 		}
+	}
+	if p.Params > 0 {
+		w("  uint numbers[%d];", 2*p.Params)
 	}
 	w("};")
 	kernel := "elementwise"

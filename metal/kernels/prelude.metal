@@ -61,6 +61,12 @@ inline float activate(uint kind, float x) {
   return x;
 }
 
+// Conversions from float saturate, and NaN is 0.
+inline int to_int(float x) { return isnan(x) ? 0 : x >= 2147483648.0f ? INT_MAX : x <= -2147483648.0f ? INT_MIN : int(x); }
+inline uint to_uint(float x) { return !(x > 0.0f) ? 0u : x >= 4294967296.0f ? UINT_MAX : uint(x); }
+inline uchar to_uchar(float x) { return !(x > 0.0f) ? uchar(0) : x >= 255.0f ? uchar(255) : uchar(x); }
+inline long to_long(float x) { return isnan(x) ? 0L : x >= 9223372036854775808.0f ? LONG_MAX : x <= -9223372036854775808.0f ? LONG_MIN : long(x); }
+
 // Where a running maximum starts. Finite, so that the difference of two maxima is never ∞ − ∞, which compilers that
 // assume finite numbers may turn into anything; exp(−∞ − kLowest) is 0 as exp(−∞) is.
 constant constexpr float kLowest = -3.402823466e38f;

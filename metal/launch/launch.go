@@ -16,17 +16,12 @@ func Prepare(d *mtl.Device, l *kernels.Launch, bindings []mtl.Binding) (*mtl.Dis
 	if len(bindings) != len(l.Arguments) {
 		return nil, fmt.Errorf("%s takes %d buffers, %d are given", l.Kernel, len(l.Arguments), len(bindings))
 	}
-	p, err := d.Pipeline(l.Source, l.Kernel, constants(l)...)
+	dispatch, err := Compile(d, l)
 	if err != nil {
 		return nil, err
 	}
-	if threads := l.Threads[0] * l.Threads[1] * l.Threads[2]; threads > p.MaxThreads {
-		return nil, fmt.Errorf("%s %s needs %d threads per threadgroup, the device allows %d", l.Kernel, l.Variant, threads, p.MaxThreads)
-	}
-	bound := make([]mtl.Binding, len(bindings))
 	for i, a := range l.Arguments {
 		if a.Unused {
-			bound[i] = mtl.Binding{Buffer: d.Unused()}
 			continue
 		}
 		b := bindings[i]
@@ -40,7 +35,27 @@ func Prepare(d *mtl.Device, l *kernels.Launch, bindings []mtl.Binding) (*mtl.Dis
 			return nil, fmt.Errorf("%s: argument %s needs %d bytes at %d of a buffer of %d", l.Kernel, a.Name, a.Size*a.Type.Size(), b.Offset, b.Buffer.Len())
 		}
 		b.Writes = a.Writes
-		bound[i] = b
+		dispatch.Bindings[i] = b
+	}
+	return dispatch, nil
+}
+
+// Compile compiles the launch for the device, or finds it compiled. The caller puts buffers and offsets into its
+// bindings; those of arguments that the launch does not use are there already.
+func Compile(d *mtl.Device, l *kernels.Launch) (*mtl.Dispatch, error) {
+	p, err := d.Pipeline(l.Source, l.Kernel, constants(l)...)
+	if err != nil {
+		return nil, err
+	}
+	if threads := l.Threads[0] * l.Threads[1] * l.Threads[2]; threads > p.MaxThreads {
+		return nil, fmt.Errorf("%s %s needs %d threads per threadgroup, the device allows %d", l.Kernel, l.Variant, threads, p.MaxThreads)
+	}
+	bound := make([]mtl.Binding, len(l.Arguments))
+	for i, a := range l.Arguments {
+		bound[i] = mtl.Binding{Length: a.Size * a.Type.Size(), Writes: a.Writes}
+		if a.Unused {
+			bound[i] = mtl.Binding{Buffer: d.Unused()}
+		}
 	}
 	return &mtl.Dispatch{Pipeline: p, Bindings: bound, Params: l.Params, Groups: size(l.Groups), Threads: size(l.Threads),
 		Label: l.Kernel + " " + l.Variant, Estimate: estimate(l)}, nil

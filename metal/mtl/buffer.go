@@ -115,7 +115,7 @@ func rounded(n int, noSlabs bool) int {
 	if n <= largestPiece {
 		return 1 << bits.Len(uint(n-1))
 	}
-	return (n + pageBytes - 1) &^ (pageBytes - 1)
+	return (n + PageBytes - 1) &^ (PageBytes - 1)
 }
 
 func (m *memory) fromSlab(piece int) (*Buffer, error) {
@@ -174,8 +174,8 @@ func pointer(address uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.
 // of the page size. The memory must stay valid until release is called, which happens on any thread.
 func (d *Device) Borrow(data []byte, release func()) (*Buffer, error) {
 	address := uintptr(unsafe.Pointer(unsafe.SliceData(data)))
-	if len(data) == 0 || address%pageBytes != 0 || len(data)%pageBytes != 0 {
-		return nil, fmt.Errorf("memory to share with the GPU must start at a page and be whole pages of %d bytes: address %#x, %d bytes", pageBytes, address, len(data))
+	if len(data) == 0 || address%PageBytes != 0 || len(data)%PageBytes != 0 {
+		return nil, fmt.Errorf("memory to share with the GPU must start at a page and be whole pages of %d bytes: address %#x, %d bytes", PageBytes, address, len(data))
 	}
 	handler := objc.NewBlock(func(_, _ uintptr) {
 		if release != nil {

@@ -85,13 +85,13 @@ func TestMemoryLimitIsAnError(t *testing.T) {
 
 func TestBorrowedMemoryIsReleasedOnce(t *testing.T) {
 	d := open(t, Options{})
-	data, err := unix.Mmap(-1, 0, 4*pageBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	data, err := unix.Mmap(-1, 0, 4*PageBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Munmap(data)
-	start := (pageBytes - int(uintptr(unsafe.Pointer(&data[0]))%pageBytes)) % pageBytes
-	whole := data[start : start+2*pageBytes]
+	start := (PageBytes - int(uintptr(unsafe.Pointer(&data[0]))%PageBytes)) % PageBytes
+	whole := data[start : start+2*PageBytes]
 	released := make(chan bool, 2)
 	b, err := d.Borrow(whole, func() { released <- true })
 	if err != nil {

@@ -69,7 +69,7 @@ const (
 	dataTypeInt             = 29
 	dataTypeUInt            = 33
 	dataTypeBool            = 53
-	pageBytes               = 16384 // Apple silicon's; also a multiple of Intel's
+	PageBytes               = 16384 // Apple silicon's; also a multiple of Intel's
 	maxBytesInline          = 4096  // of setBytes:
 	maxBuffers              = 31
 )

@@ -47,6 +47,7 @@ type Ticket struct{ first, last uint64 }
 // Timing is the GPU time of one step, from its own command buffer.
 type Timing struct {
 	Label      string
+	sequence   uint64
 	Start, End float64 // seconds of the GPU's clock
 }
 
@@ -97,6 +98,7 @@ type Stream struct {
 	grid, group   objc.Size
 	first         uint64
 	profile       bool
+	profiled      bool // the evaluation between Begin and End only
 	barriers      int
 	flushAt       int // dispatches per command buffer
 
@@ -125,11 +127,21 @@ func (s *Stream) Begin() {
 	s.first = s.sequence
 }
 
+// BeginProfiled is Begin for an evaluation whose dispatches are command buffers of their own; see TimingsOf.
+func (s *Stream) BeginProfiled() {
+	s.Begin()
+	s.flush()
+	s.first, s.profile, s.profiled = s.sequence, true, true
+}
+
 // End finishes encoding and returns the evaluation's ticket. Nothing need have been submitted yet: see Flush.
 func (s *Stream) End() Ticket {
 	t := Ticket{s.first, s.sequence}
 	if s.commandBuffer == 0 { // everything was committed already
 		t.last = s.sequence - 1
+	}
+	if s.profiled {
+		s.profile, s.profiled = false, false
 	}
 	s.sender.PoolPop(s.pool)
 	runtime.UnlockOSThread()
@@ -154,6 +166,22 @@ func (s *Stream) Timings() []Timing {
 	t := s.timings
 	s.timings = nil
 	return t
+}
+
+// TimingsOf returns, and forgets, the times of a profiled evaluation that has been waited for: one per dispatch, in order.
+func (s *Stream) TimingsOf(t Ticket) (of []Timing) {
+	s.done.Lock()
+	defer s.done.Unlock()
+	kept := s.timings[:0]
+	for _, x := range s.timings {
+		if x.sequence >= t.first && x.sequence <= t.last {
+			of = append(of, x)
+		} else {
+			kept = append(kept, x)
+		}
+	}
+	s.timings = kept
+	return of
 }
 
 // Barriers is the number of memory barriers encoded so far.
@@ -344,7 +372,7 @@ func (s *Stream) reap() {
 			s.fail(f)
 		}
 		if f.profiled {
-			s.timings = append(s.timings, Timing{strings.Join(f.labels, ", "), gpuStartTime.Float(f.commandBuffer), gpuEndTime.Float(f.commandBuffer)})
+			s.timings = append(s.timings, Timing{strings.Join(f.labels, ", "), f.sequence, gpuStartTime.Float(f.commandBuffer), gpuEndTime.Float(f.commandBuffer)})
 		}
 		sender.Release(f.commandBuffer)
 		s.completed.Store(f.sequence)

@@ -1,0 +1,53 @@
+//go:build darwin || softmetal
+
+package metal_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+
+	"loris/internal/devicetest"
+	"loris/internal/plan"
+	"loris/metal"
+	"loris/metal/mtl"
+	"loris/metal/objc"
+	"loris/metal/softmetal"
+
+	_ "loris/internal/cpu"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if runtime.GOOS != "darwin" && os.Getenv("LORIS_METAL_LIBRARY") == "" {
+		if err := softmetal.Setup(); err != nil {
+			fmt.Println("skipping the tests of the Metal device:", err)
+			os.Exit(0)
+		}
+		plan.Register(metal.New(mtl.Options{}))
+	}
+	os.Exit(m.Run())
+}
+
+// soft calls a function of the software Metal; on a real one it gives 0.
+func soft(name string, args ...uintptr) int {
+	if runtime.GOOS == "darwin" {
+		return 0
+	}
+	return int(objc.Call(objc.Function("softmetal_"+name), args...))
+}
+
+var parts = flag.Int("parts", 40, "run one case of so many of the conformance suite; 1 runs all")
+
+func TestOpsAgreeWithTheirReferences(t *testing.T) {
+	s, err := devicetest.RunPart("metal", 0, *parts, func(failure string) { t.Error(failure) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(s)
+	for i := range soft("problem_count") {
+		t.Errorf("the software Metal noted: %s", objc.CString(uintptr(soft("problem", uintptr(i)))))
+	}
+}
