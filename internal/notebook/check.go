@@ -47,7 +47,8 @@ func (c *Comparison) OK() bool { return len(c.Differences) == 0 }
 //
 // An output with the MIME type application/vnd.loris+json is compared by its
 // "values" alone, each number within the stored "tolerance" (1e-4 if none),
-// relative to the larger of both and of the largest number in its list; what is
+// relative to the larger of both and of the largest number in its list, a "mean"
+// beside "min" and "max" also to these; what is
 // under "measured", and pictures and texts drawn from it, is not. Every other
 // text must be equal, with numbers within 1e-4 relative; pictures made of
 // pixels must only be there. Cells tagged loris:measured are not compared.
@@ -251,7 +252,11 @@ func (c *comparer) value(where string, a, b any, tolerance, scale float64) {
 				c.add(where+"."+k, presence(in1), presence(in2), "not in both")
 				continue
 			}
-			c.value(where+"."+k, x, y, tolerance, 0)
+			s := 0.0
+			if k == "mean" {
+				s = spread(a)
+			}
+			c.value(where+"."+k, x, y, tolerance, s)
 		}
 		return
 	case []any:
@@ -279,6 +284,17 @@ func (c *comparer) value(where string, a, b any, tolerance, scale float64) {
 		return
 	}
 	c.add(where, abbreviate(jsonText(a)), abbreviate(jsonText(b)), "another value")
+}
+
+// spread is the largest magnitude of what an object with "min" and "max" sums
+// up, else 0: its mean is a sum of numbers of that size, which may cancel.
+func spread(object map[string]any) float64 {
+	low, ok1 := number(object["min"])
+	high, ok2 := number(object["max"])
+	if !ok1 || !ok2 {
+		return 0
+	}
+	return max(math.Abs(low), math.Abs(high))
 }
 
 // list compares lists of one length and reports the first differing elements.

@@ -81,3 +81,22 @@ func TestCheckReportsFewOfManyElements(t *testing.T) {
 		t.Errorf("%d values\n%s", got.Values, got)
 	}
 }
+
+// A mean near 0 is what is left of larger numbers: it is as exact as they are.
+func TestCheckComparesMeansOnTheScaleOfTheirNumbers(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		ok   bool
+	}{
+		{`{"mean":9.4e-11,"min":-1.2,"max":1.3}`, `{"mean":5.3e-11,"min":-1.2,"max":1.3}`, true},
+		{`{"mean":0.01,"min":-1.2,"max":1.3}`, `{"mean":0.02,"min":-1.2,"max":1.3}`, false},
+		{`{"mean":1e-8,"min":-1e-6,"max":1e-6}`, `{"mean":2e-8,"min":-1e-6,"max":1e-6}`, false},
+		{`{"mean":9.4e-11}`, `{"mean":5.3e-11}`, false},
+		{`{"mean":0,"min":1e-9,"max":1.3}`, `{"mean":0,"min":2e-9,"max":1.3}`, false},
+	} {
+		stored, fresh := withOutputs(nil, values(`{"values":`+c.a+`}`, "")), withOutputs(nil, values(`{"values":`+c.b+`}`, ""))
+		if got := Compare(stored, fresh); got.OK() != c.ok {
+			t.Errorf("%s against %s: %s", c.a, c.b, got)
+		}
+	}
+}
