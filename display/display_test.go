@@ -277,3 +277,29 @@ func TestTraceIsWhatChromeReads(t *testing.T) {
 		t.Errorf("%d spans, lanes %v", spans, lanes)
 	}
 }
+
+func TestLabelsOfTimelinesStayInTheirBars(t *testing.T) {
+	for _, c := range []struct {
+		label string
+		width float64
+		whole bool
+	}{{"mul", 20, false}, {"mmmmwwww matmul", 30, false}, {"mmmmwwww matmul", 50, false}, {"MMMMMMMMMMMM", 60, false}, {"mul", 60, true}} {
+		got := fitting(c.label, c.width)
+		if textPixels(got, 11, false) > c.width || (got == c.label) != c.whole || c.width < labelledBar-8 && got != "" {
+			t.Errorf("%q in %v pixels: %q of %v", c.label, c.width, got, textPixels(got, 11, false))
+		}
+	}
+}
+
+func TestProgressCountsWhatLenReturns(t *testing.T) {
+	record(t)
+	items := []string{"a", "b"}
+	p := NewProgress("items", len(items))
+	for i := range items {
+		p.Set(i + 1)
+	}
+	p.Done()
+	if p.done != 2 {
+		t.Error(p.done)
+	}
+}

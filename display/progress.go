@@ -130,19 +130,19 @@ type Progress struct {
 	mu          sync.Mutex
 	label, unit string
 	note        string
-	total, done int64
+	total, done int
 	start       time.Time
 	now         func() time.Time
 	rate        float64 // units per second, smoothed
 	rateAt      time.Time
-	rateDone    int64
+	rateDone    int
 	attached    Part
 	err         string
 }
 
 // NewProgress shows a bar for total steps; with total 0 only count and rate
 // are shown.
-func NewProgress(label string, total int64) *Progress {
+func NewProgress(label string, total int) *Progress {
 	p := &Progress{live: NewLive(), label: label, unit: "it", total: total, now: time.Now}
 	p.start = p.now()
 	p.rateAt = p.start
@@ -161,14 +161,14 @@ func (p *Progress) Unit(s string) *Progress {
 }
 
 // Add advances by n steps.
-func (p *Progress) Add(n int64) {
+func (p *Progress) Add(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.set(p.done + n)
 }
 
 // Set moves to step n.
-func (p *Progress) Set(n int64) {
+func (p *Progress) Set(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.set(n)
@@ -208,7 +208,7 @@ func (p *Progress) Fail(err error) {
 }
 
 // set needs p.mu.
-func (p *Progress) set(n int64) {
+func (p *Progress) set(n int) {
 	p.done = n
 	now := p.now()
 	// A rate over less than 50 ms is noise.
@@ -243,7 +243,7 @@ func (p *Progress) show(final bool) {
 // progressState is a bar at one moment.
 type progressState struct {
 	label, unit, note, err string
-	total, done            int64
+	total, done            int
 	elapsed                time.Duration
 	rate                   float64
 	final                  bool

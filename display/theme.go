@@ -84,6 +84,7 @@ type Block struct {
 	parts  []Part
 	layout blockLayout
 	labels [2]string
+	first  bool // a toggle opens with the first part
 }
 
 type blockLayout int
@@ -106,6 +107,12 @@ func Toggle(firstLabel string, first Part, secondLabel string, second Part) *Blo
 	return &Block{parts: []Part{first, second}, layout: toggled, labels: [2]string{firstLabel, secondLabel}}
 }
 
+// FirstShown makes a toggle open with its first part. It returns b.
+func (b *Block) FirstShown() *Block {
+	b.first = true
+	return b
+}
+
 // HTML implements [Part].
 func (b *Block) HTML() string {
 	var w strings.Builder
@@ -116,7 +123,11 @@ func (b *Block) HTML() string {
 	case toggled:
 		// Two states need one check box and no names or ids, which would clash
 		// when the same output stands twice on a page.
-		w.WriteString(`<div class="l-tg"><label class="l-sw"><input type="checkbox" checked><span>` +
+		checked := " checked"
+		if b.first {
+			checked = ""
+		}
+		w.WriteString(`<div class="l-tg"><label class="l-sw"><input type="checkbox"` + checked + `><span>` +
 			html.EscapeString(b.labels[0]) + `</span><span>` + html.EscapeString(b.labels[1]) + `</span></label>`)
 		w.WriteString(`<div class="l-a">` + b.parts[0].HTML() + `</div><div class="l-b">` + b.parts[1].HTML() + `</div></div>`)
 		return w.String()

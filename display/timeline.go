@@ -168,9 +168,25 @@ func drawSpan(w *svgWriter, s Span, x scale, y float64, c int) {
 		tip += "\n" + s.Tooltip
 	}
 	w.rect(from, y+1, max(to-from-0.6, 0.8), timelineRow-3, `rx="2" style="fill:color-mix(in srgb,`+colour(c)+` 45%,var(--l-bg));stroke:`+colour(c)+`;stroke-width:.6"`, tip)
-	if room := int((to - from - 6) / 6.2); room >= 3 {
-		w.text(from+4, y+timelineRow/2+3, "", shorten(s.Name, room))
+	if label := fitting(s.Name, to-from-8); label != "" {
+		w.text(from+4, y+timelineRow/2+3, "", label)
 	}
+}
+
+// narrowest bar that gets a label, in pixels: what fits into less tells nothing.
+const labelledBar = 40.0
+
+// fitting shortens a label to a width in pixels; "" if that is too narrow.
+func fitting(label string, width float64) string {
+	if width < labelledBar-8 {
+		return ""
+	}
+	for n := len([]rune(label)); n >= 3; n-- {
+		if s := shorten(label, n); textPixels(s, 11, false)*1.05 <= width {
+			return s
+		}
+	}
+	return ""
 }
 
 // WriteTrace writes the timeline in Chrome's trace event format, which
