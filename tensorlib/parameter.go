@@ -73,6 +73,16 @@ func SetAll(parameters, values []*Tensor, gradients ...*Tensor) {
 	}
 }
 
+// Donate lets the next evaluation write its result over the memory of x: an
+// AdamWUpdate then works in place. x must be data that nothing else reads any
+// more; what does gets an error with code "donated". Memory that x shares with
+// another tensor is left alone.
+func (x *Tensor) Donate() {
+	if n := x.n("Donate"); n.Op == op.Leaf && n.Value() != nil {
+		n.Flags |= ir.Donated
+	}
+}
+
 // slot is the place of a parameter, which its values share. Its name is here and
 // not in the nodes, which are immutable.
 type slot struct {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"loris/internal/eval"
 	lt "loris/tensorlib"
 	"loris/tensorlib/nn"
 )
@@ -260,5 +261,36 @@ func TestCollectAfterForwardKeepsTheGradients(t *testing.T) {
 		if dot := lt.Graph(loss).DOT(); !strings.Contains(dot, `label="w\n`) {
 			t.Errorf("the graph does not show the name: %s", dot)
 		}
+	}
+}
+
+// The moments belong to the optimiser alone, which updates them in place: a step
+// allocates the new parameter and nothing else of its size.
+func TestAdamWUpdatesItsMomentsInPlace(t *testing.T) {
+	const size = 1 << 18
+	ps := nn.Collect(map[string]*lt.Tensor{"w": lt.Ones(size).Eval()})
+	g := []*lt.Tensor{lt.Full(0.5, size).Eval()}
+	opt := &nn.AdamW{LR: 0.01}
+	opt.Step(ps, g)
+	saved := opt.State(ps)
+	before := saved["w.0"].Mul(2) // not computed: the saved state must stay
+	opt.Step(ps, g)
+	opt.Step(ps, g)
+	if got := before.At(0).Item(); math.Abs(got-0.1) > 1e-6 {
+		t.Errorf("the saved state changed with the next step: %v", got)
+	}
+	eval.ResetPeak()
+	from := eval.Stats().Live
+	opt.Step(ps, g)
+	if grown := eval.Stats().Peak - from; grown > 4*size+1<<12 {
+		t.Errorf("a step takes %d bytes more, which is not only the new parameter (%d)", grown, 4*size)
+	}
+	again := &nn.AdamW{LR: 0.01}
+	if err := again.Restore(ps, saved); err != nil {
+		t.Fatal(err)
+	}
+	again.Step(ps, g)
+	if got := before.At(0).Item(); again.Steps() != 2 || math.Abs(got-0.1) > 1e-6 {
+		t.Errorf("restoring gave the state away: %v after %d steps", got, again.Steps())
 	}
 }

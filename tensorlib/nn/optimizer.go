@@ -142,12 +142,13 @@ func (m *moments) of(p *lt.Tensor, shapes ...lt.Shape) []*lt.Tensor {
 	return s
 }
 
-// state returns the moments by "name.i", for saving.
+// state returns the moments by "name.i", for saving: tensors of their own, which
+// later steps leave alone.
 func (m moments) state(ps *Params, step int) map[string]*lt.Tensor {
 	out := map[string]*lt.Tensor{"step": lt.Ints(step)}
 	for name, p := range ps.Map() {
 		for i, t := range m[p] {
-			out[fmt.Sprintf("%s.%d", name, i)] = t
+			out[fmt.Sprintf("%s.%d", name, i)] = t.Detach().Eval()
 		}
 	}
 	return out
@@ -160,7 +161,7 @@ func (m *moments) restore(ps *Params, state map[string]*lt.Tensor, count int) (s
 		var s []*lt.Tensor
 		for i := range count {
 			if t := state[fmt.Sprintf("%s.%d", name, i)]; t != nil {
-				s = append(s, t)
+				s = append(s, t.Detach().Eval())
 			}
 		}
 		if len(s) == count {
@@ -240,6 +241,10 @@ func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 				h = lt.From([]float64{r, h1, h2})
 			}
 			constants[key] = h
+		}
+		if norm == nil { // a bad norm must leave the moments as they are
+			s[0].Donate()
+			s[1].Donate()
 		}
 		p2, m2, v2 := lt.AdamWUpdate(p, grads[i], s[0], s[1], h, a)
 		slots = append(slots, p, s[0], s[1])
