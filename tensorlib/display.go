@@ -35,21 +35,26 @@ func (x *Tensor) MIME() (m map[string]any) {
 		{"shape", n.Shape.String()}, {"dtype", n.DType.String()}, {"device", x.Device()},
 		{"size", fmt.Sprintf("%d elements, %v", len(v), display.Bytes(op.SizeBytes(n)))},
 	}
+	var numbers display.Facts
 	if len(v) > 1 && n.DType != Bool {
-		facts = append(facts, [2]string{"min", display.Number(s.min, 5)}, [2]string{"mean", display.Number(s.mean, 5)},
+		numbers = append(numbers, [2]string{"min", display.Number(s.min, 5)}, [2]string{"mean", display.Number(s.mean, 5)},
 			[2]string{"max", display.Number(s.max, 5)}, [2]string{"std", display.Number(s.std, 5)})
 	}
 	if n.DType.IsFloat() && (s.nan > 0 || s.inf > 0) {
-		facts = append(facts, [2]string{"NaN", fmt.Sprint(s.nan)}, [2]string{"Inf", fmt.Sprint(s.inf)})
+		numbers = append(numbers, [2]string{"NaN", fmt.Sprint(s.nan)}, [2]string{"Inf", fmt.Sprint(s.inf)})
 	}
 	text := x.String()
-	parts := []display.Part{facts, display.Fragment("<pre>"+html.EscapeString(text)+"</pre>", text)}
+	head := display.Part(facts)
+	if numbers != nil {
+		head = display.Row(facts, numbers)
+	}
+	parts := []display.Part{head, display.Fragment("<pre>"+html.EscapeString(text)+"</pre>", text)}
 	if rows := heat(n.Shape, v); rows != nil {
 		h := &display.HeatMap{Values: rows}
 		if len(n.Shape) > 2 {
 			h.Note = fmt.Sprintf("first of %d matrices", ir.Shape(n.Shape[:len(n.Shape)-2]).Size())
 		}
-		parts = append(parts, display.Fragment(h.HTML(), ""))
+		parts = append(parts, display.Fragment(`<div style="margin-top:10px">`+h.HTML()+`</div>`, ""))
 	}
 	values := map[string]any{"shape": []int(n.Shape), "dtype": n.DType.String(), "values": v[:min(len(v), replayed)]}
 	if len(v) > replayed {

@@ -18,6 +18,7 @@ type GraphView struct {
 	before, after *display.Graph
 	plan          *plan.Plan
 	planError     error
+	fused         bool // what is shown first, and as text
 	device        string
 	dot           string
 }
@@ -38,17 +39,24 @@ func Graph(tensors ...*Tensor) *GraphView {
 		g.after = g.before
 	default:
 		g.plan, g.device = p, p.Device
-		g.after = d.graph(fmt.Sprintf("%d steps on %s", len(p.Steps), p.Device), d.steps(p, eval.Order(roots...)))
+		g.after = d.graph(stepsOn(p), d.steps(p, eval.Order(roots...)))
 	}
 	g.dot = d.dot()
 	return g
 }
 
-// Fused returns the view that shows only the graph after planning: nodes that
+func stepsOn(p *plan.Plan) string {
+	if len(p.Steps) == 1 {
+		return "1 step on " + p.Device
+	}
+	return fmt.Sprintf("%d steps on %s", len(p.Steps), p.Device)
+}
+
+// Fused returns the view that opens with the graph after planning: nodes that
 // one step computes stand in one box.
 func (g *GraphView) Fused() *GraphView {
 	c := *g
-	c.before = nil
+	c.fused = true
 	return &c
 }
 
@@ -60,36 +68,46 @@ func (g *GraphView) DOT() string { return g.dot }
 
 // SVG returns the graph as an inline SVG element: after planning if Fused was
 // called, else before.
-func (g *GraphView) SVG() string {
-	if g.before == nil {
-		return g.after.SVG()
+func (g *GraphView) SVG() string { return g.shown().SVG() }
+
+func (g *GraphView) shown() *display.Graph {
+	if g.fused {
+		return g.after
 	}
-	return g.before.SVG()
+	return g.before
 }
 
 func (g *GraphView) part() display.Part {
-	if g.before == nil || g.before == g.after {
+	if g.before == g.after {
 		return g.after
 	}
-	return display.Toggle("after fusion", g.after, "as built", g.before)
+	const built, fused = "as built", "after fusion"
+	toggle := display.Toggle(built, g.before, fused, g.after)
+	if g.fused {
+		return toggle
+	}
+	return toggle.FirstShown()
 }
 
-// String lists the nodes.
-func (g *GraphView) String() string { return g.part().Text() }
+// String lists the nodes of the graph as built, or after Fused those after
+// planning.
+func (g *GraphView) String() string {
+	text := g.shown().Text()
+	if !g.fused && g.plan != nil {
+		text += "\n" + stepsOn(g.plan) + ": .Fused() shows them"
+	}
+	return text
+}
 
 // MIME shows the graph as SVG, with a switch between before and after.
 func (g *GraphView) MIME() map[string]any {
-	values := map[string]any{}
-	if g.before != nil {
-		values["nodes"] = len(g.before.Nodes)
-	} else {
-		values["nodes"] = len(g.after.Nodes)
-	}
 	measured := map[string]any{"device": g.device}
 	if g.plan != nil {
 		measured["steps"] = len(g.plan.Steps)
 	}
-	return display.Output{Part: g.part(), Result: display.Result{Values: values, Measured: measured}}.MIME()
+	m := display.Output{Part: g.part(), Result: display.Result{Values: map[string]any{"nodes": len(g.shown().Nodes)}, Measured: measured}}.MIME()
+	m[display.MIMEText] = g.String()
+	return m
 }
 
 // drawing collects the nodes of a graph for display.
@@ -172,7 +190,9 @@ func (d *drawing) label(n *ir.Node) string {
 		label = strconv.FormatFloat(n.Const, 'g', 5, 64)
 	}
 	for _, x := range n.Inputs() {
-		if d.inline[x] {
+		// The constants of a composition, such as Mean's 1/n, are not what was
+		// written.
+		if d.inline[x] && id == n.Op {
 			label += " " + strconv.FormatFloat(x.Const, 'g', 5, 64)
 		}
 	}
@@ -196,6 +216,17 @@ func kindOf(n *ir.Node) string {
 	return "pending"
 }
 
+// work prints "139 kFLOP, 256 KiB moved".
+func work[T int64 | float64](flops float64, bytes T) string {
+	prefix := 0
+	prefixes := []string{"", "k", "M", "G", "T", "P"}
+	for flops >= 999.5 && prefix < len(prefixes)-1 {
+		flops /= 1000
+		prefix++
+	}
+	return fmt.Sprintf("%s %sFLOP, %v moved", display.Number(flops, 3), prefixes[prefix], display.Bytes(bytes))
+}
+
 func tooltip(n *ir.Node) string {
 	flops, bytes := 0.0, 0.0
 	if n.Value() == nil { // an evaluated node has dropped what it was made from
@@ -203,7 +234,7 @@ func tooltip(n *ir.Node) string {
 	}
 	t := fmt.Sprintf("%s  %s%v\n%v", op.NameOf(n.Op), n.DType, n.Shape, display.Bytes(op.SizeBytes(n)))
 	if flops > 0 {
-		t += fmt.Sprintf("\n%.4g FLOP, %v moved", flops, display.Bytes(bytes))
+		t += "\n" + work(flops, bytes)
 	}
 	if n.Pos.Line > 0 {
 		t += "\n" + placeOf(n.Pos)
@@ -266,7 +297,7 @@ func (d *drawing) steps(p *plan.Plan, order []*ir.Node) *grouping {
 		}
 		s := &p.Steps[i]
 		g.boxes = append(g.boxes, display.GraphGroup{ID: "s" + strconv.Itoa(i), Label: fmt.Sprintf("%d: %s", i+1, s.Name), Kind: "fused",
-			Tooltip: fmt.Sprintf("step %d on %s: %s\n%.4g FLOP, %v moved", i+1, p.Device, s.Name, float64(s.Flops), display.Bytes(s.Bytes))})
+			Tooltip: fmt.Sprintf("step %d on %s: %s\n%s", i+1, p.Device, s.Name, work(float64(s.Flops), s.Bytes))})
 	}
 	for n, i := range step {
 		if members[i] >= 2 && !d.inline[n] {
@@ -332,7 +363,7 @@ func (v *PlanView) part() display.Part {
 	}
 	p := v.plan
 	live := p.Live()
-	steps := &display.Table{Title: fmt.Sprintf("%d steps on %s", len(p.Steps), p.Device), Columns: []display.Column{
+	steps := &display.Table{Title: stepsOn(p), Columns: []display.Column{
 		{Name: "#"}, {Name: "kind"}, {Name: "step"}, {Name: "result"}, {Name: "MFLOP", Align: display.AlignRight},
 		{Name: "moved", Align: display.AlignRight}, {Name: "live", Align: display.AlignRight}}}
 	for i := range p.Steps {

@@ -483,6 +483,49 @@ func TestGraphShowsStepsAndNeverEvaluates(t *testing.T) {
 	}
 }
 
+func TestGraphViewsOpenAsAskedFor(t *testing.T) {
+	x := lt.Parameter(lt.Ones(64, 2).Eval()).Eval()
+	y := x.Mul(0.5).Tanh().Mean()
+	built, fused := lt.Graph(y), lt.Graph(y).Fused()
+	text := built.String()
+	for _, bad := range []string{"Mean 0.0", "1 steps", "e+0"} {
+		if strings.Contains(text+fused.String()+fmt.Sprint(built.MIME(), fused.MIME()), bad) {
+			t.Errorf("%q in a view of the graph:\n%s\n%s", bad, text, fused)
+		}
+	}
+	for _, want := range []string{"Mul 0.5", "parameter", "Mean"} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("%q is not there once:\n%s", want, text)
+		}
+	}
+	if !strings.Contains(text, ".Fused()") || strings.Contains(fused.String(), ".Fused()") || fused.String() == text {
+		t.Errorf("as built:\n%s\nfused:\n%s", text, fused)
+	}
+	for view, checked := range map[*lt.GraphView]bool{built: false, fused: true} {
+		html := view.MIME()["text/html"].(string)
+		if strings.Contains(html, `<input type="checkbox" checked>`) != checked || strings.Index(html, "as built</span>") > strings.Index(html, "after fusion</span>") {
+			t.Errorf("the switch is not on what was asked for: %v", checked)
+		}
+	}
+}
+
+func TestGradientOfAMeanIsOneConstant(t *testing.T) {
+	x := lt.Parameter(lt.Of(1, 2, 3, 4).Eval())
+	g := lt.Grads(x.Square().Mean(), x)[0]
+	text := lt.Graph(g).String()
+	for _, bad := range []string{"Reshape", "Expand"} {
+		if strings.Contains(text, bad) {
+			t.Errorf("%s in the gradient of a mean:\n%s", bad, text)
+		}
+	}
+	if got := g.Floats(); fmt.Sprint(got) != "[0.5 1 1.5 2]" {
+		t.Error(got)
+	}
+	if got := lt.Grads(x.Mean(0).Sum(), x)[0].Floats(); fmt.Sprint(got) != "[0.5 0.5 0.5 0.5]" {
+		t.Error(got)
+	}
+}
+
 func TestProfileCountsSteps(t *testing.T) {
 	p := lt.Prof(func() {
 		for range 3 {

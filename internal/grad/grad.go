@@ -182,7 +182,7 @@ func (p *pass) through(n, g *ir.Node) {
 		switch {
 		case row.VJP != nil:
 			if d := row.VJP(n, g, i); d != nil {
-				p.accumulate(x, d)
+				p.accumulate(x, folded(d, deepestFold))
 			} else if row.Kind == op.Elementwise {
 				p.flatten(x)
 			}
@@ -198,6 +198,32 @@ func (p *pass) through(n, g *ir.Node) {
 				Hint: "use x.Detach() where no gradient is wanted"})
 		}
 	}
+}
+
+// deepestFold is how many nodes deep constants are looked for: as many as a
+// derivative puts above the gradient it is given.
+const deepestFold = 3
+
+// folded returns the constant that g computes, or g. The gradient of a mean is
+// the constant 1/n, and is shown and planned as such. Only what is exact is
+// folded: products of two numbers of one dtype are in float64, and are rounded
+// once, as a kernel does.
+func folded(g *ir.Node, depth int) *ir.Node {
+	if depth == 0 {
+		return g
+	}
+	switch g.Op {
+	case op.Reshape, op.Expand:
+		if x := folded(g.Inputs()[0], depth-1); x.Op == op.Const {
+			return op.Filled(x.Const, g.DType, g.Shape)
+		}
+	case op.Mul:
+		x, y := g.Inputs()[0], g.Inputs()[1]
+		if x, y = folded(x, depth-1), folded(y, depth-1); x.Op == op.Const && y.Op == op.Const && x.DType == y.DType {
+			return op.Filled(x.Const*y.Const, g.DType, g.Shape)
+		}
+	}
+	return g
 }
 
 // throughExpansion differentiates n as the equal graph of simpler ops.
