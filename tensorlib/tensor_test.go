@@ -521,7 +521,7 @@ func TestGradientOfAMeanIsOneConstant(t *testing.T) {
 	if got := g.Floats(); fmt.Sprint(got) != "[0.5 1 1.5 2]" {
 		t.Error(got)
 	}
-	if got := lt.Grads(x.Mean(0).Sum(), x)[0].Floats(); fmt.Sprint(got) != "[0.5 0.5 0.5 0.5]" {
+	if got := lt.Grads(x.Mean(0).Sum(), x)[0].Floats(); fmt.Sprint(got) != "[0.25 0.25 0.25 0.25]" {
 		t.Error(got)
 	}
 }
