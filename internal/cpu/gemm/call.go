@@ -74,6 +74,9 @@ type plan struct {
 	groups      []group
 	direct      [MaxTerms]bool // B is read in place
 	copyA       [MaxTerms]bool // rows of A are copied
+	strip       int            // rows of A copied at once in thin products
+	stripAt     [MaxTerms]int  // where in the scratch memory, in elements
+	stripSize   int            // elements of all strips
 	mc          int            // rows of a block
 	rowParts    int
 	colParts    int

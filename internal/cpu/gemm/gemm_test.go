@@ -409,6 +409,22 @@ func TestReplayAllocatesNothing(t *testing.T) {
 	}
 }
 
+// BenchmarkGradient times xᵀ·dy, as for the weights of a layer: k rows of both.
+func BenchmarkGradient(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, s := range [][3]int{{512, 8, 64}, {8, 512, 64}, {512, 512, 64}} {
+		b.Run(fmt.Sprintf("%dx%dx%d", s[0], s[1], s[2]), func(b *testing.B) {
+			p := newPool(b, 1)
+			x, w, y := random(r, s[0]*s[2]), random(r, s[1]*s[2]), random(r, s[0]*s[1])
+			c := &Call{M: s[0], N: s[1], C: Slice(y, s[1]), Terms: []Term{{A: Slice(x, s[0]).T(), B: Slice(w, s[1]), K: s[2]}}}
+			for b.Loop() {
+				c.Run(p, nil)
+			}
+			b.ReportMetric(2*float64(s[0]*s[1]*s[2])*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
+		})
+	}
+}
+
 func BenchmarkGemm(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, s := range []struct {

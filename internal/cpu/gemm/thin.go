@@ -4,6 +4,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"loris/internal/cpu/feature"
 	"loris/internal/cpu/gemv"
 	"loris/internal/cpu/pool"
 )
@@ -66,16 +67,28 @@ func (pl *plan) splitThin(c *Call, threads int, flop float64) {
 		pl.rowParts = min(want, (c.M+dotRows-1)/dotRows)
 	}
 	pl.chunks = pl.rowParts * pl.colParts
-	longest := 0
+	longest, copied := 0, 0
 	for i := range c.Terms {
-		k := c.Terms[i].K
-		pl.copyA[i] = c.Terms[i].A.ColStride != 1 && k > 1
-		longest = max(longest, (k+15)/16*16)
+		ld := vectors(c.Terms[i].K)
+		longest = max(longest, ld)
+		if c.Terms[i].A.ColStride != 1 && c.Terms[i].K > 1 {
+			pl.copyA[i], pl.stripAt[i] = true, copied
+			copied += ld
+		}
 	}
-	// Copies of dotRows rows of A and of up to dotCols columns of B, each with the tail of a vector.
-	pl.scratchA = 4 * longest * (dotRows + 8)
+	// Rows of A copied at once: eight or more are turned fast; they stay in a cache.
+	pl.strip = max(dotRows, min(8*dotRows, feature.Cache().L1/(4*max(1, copied))/dotRows*dotRows))
+	for i := range c.Terms {
+		pl.stripAt[i] *= pl.strip
+	}
+	// Beside them up to dotCols columns of B.
+	pl.stripSize = copied * pl.strip
+	pl.scratchA = 4 * (pl.stripSize + 8*longest)
 	pl.mc = c.M
 }
+
+// vectors rounds up to whole vectors.
+func vectors(k int) int { return (k + 15) / 16 * 16 }
 
 // thinJob is one chunk in progress.
 type thinJob struct {
@@ -83,6 +96,8 @@ type thinJob struct {
 	off  Offsets
 	item int
 	w    *pool.Worker
+
+	stripStart int // first row of A that is copied
 
 	// plain tells that one call of the dot kernel gives the elements of C as they are.
 	plain bool
@@ -174,8 +189,35 @@ func (t *thinJob) rows(i0, i1, j0, j1 int) {
 	}
 }
 
-// dots computes blocks of up to dotRows rows and dotCols columns.
+// dots computes strips of rows.
 func (t *thinJob) dots(i0, i1, j0, j1 int) {
+	pl := &t.c.plan
+	if pl.stripSize == 0 {
+		t.blocks(i0, i1, j0, j1)
+		return
+	}
+	for i := i0; i < i1; i += pl.strip {
+		end := min(i1, i+pl.strip)
+		t.copyStrip(i, end)
+		t.blocks(i, end, j0, j1)
+	}
+}
+
+// copyStrip makes rows i0 to i1 of A contiguous where they are not.
+func (t *thinJob) copyStrip(i0, i1 int) {
+	c := t.c
+	t.stripStart = i0
+	buf := t.w.Scratch(c.plan.scratchA).Float32s()
+	for s := range c.Terms {
+		if term := &c.Terms[s]; c.plan.copyA[s] {
+			a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[s]), term.A.RowStride, term.A.ColStride}
+			transpose(buf[c.plan.stripAt[s]:], vectors(term.K), a, i0, i1, 0, term.K)
+		}
+	}
+}
+
+// blocks computes blocks of up to dotRows rows and dotCols columns.
+func (t *thinJob) blocks(i0, i1, j0, j1 int) {
 	c := t.c
 	cols := c.kern.dotCols
 	for j := j0; j < j1; {
@@ -230,18 +272,17 @@ func (t *thinJob) block(i, m, j, n int) {
 func (t *thinJob) operands(a, b Matrix, s, i, m, j, n int) (x unsafe.Pointer, ldx int, y unsafe.Pointer, ldy int) {
 	c := t.c
 	k := c.Terms[s].K
-	ld := (k + 15) / 16 * 16
+	ld := vectors(k)
 	x, ldx = a.at(i, 0), a.RowStride
 	if c.plan.copyA[s] {
 		buf := t.w.Scratch(c.plan.scratchA).Float32s()
-		transpose(buf, ld, a, i, i+m, 0, k)
-		x, ldx = unsafe.Pointer(&buf[0]), ld
+		x, ldx = unsafe.Pointer(&buf[c.plan.stripAt[s]+(i-t.stripStart)*ld]), ld
 	}
 	y, ldy = b.at(0, j), b.ColStride
 	if b.RowStride != 1 && k > 1 {
 		q := &c.packs[s]
 		if len(c.Batch) > 0 || q.mem.Pointer() == nil {
-			buf := t.w.Scratch(c.plan.scratchA).Float32s()[dotRows*ld:]
+			buf := t.w.Scratch(c.plan.scratchA).Float32s()[c.plan.stripSize:]
 			transpose(buf, ld, b.T(), j, j+n, 0, k)
 			return x, ldx, unsafe.Pointer(&buf[0]), ld
 		}
@@ -295,7 +336,7 @@ func (c *Call) packThin(p *pool.Pool) {
 			continue
 		}
 		q := &c.packs[i]
-		ld := (t.K + 15) / 16 * 16
+		ld := vectors(t.K)
 		q.arena = p.Arena()
 		var err error
 		if q.mem, err = p.Arena().Alloc(4 * c.N * ld); err != nil {

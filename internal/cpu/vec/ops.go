@@ -86,8 +86,7 @@ func (o Op) Supports(t Type) bool {
 	if o >= opCount {
 		return false
 	}
-	_, fast := rows[o].fast[t]
-	return fast || rows[o].slow[t] != nil
+	return fastKernels[o][t] >= 0 || rows[o].slow[t] != nil
 }
 
 type integer interface{ ~int32 | ~int64 }
@@ -259,13 +258,26 @@ func bitwise(name string, k kernel, f func(a, b int64) int64) opRow {
 	return opRow{name: name, arity: 2, fast: map[Type]kernel{I32: k, Bool: k}, slow: map[Type]micro{I64: each2(f)}}
 }
 
+// fastKernels is what rows says of assembly, without the look-up in a map; -1 for none.
+var fastKernels = func() (table [opCount][typeCount]kernel) {
+	for o := range table {
+		for t := range table[o] {
+			k, ok := rows[o].fast[Type(t)]
+			if !ok {
+				k = -1
+			}
+			table[o][t] = k
+		}
+	}
+	return table
+}()
+
 // find returns the micro-operation for operands of a type.
 func (o Op) find(t Type) micro {
-	r := &rows[o]
-	if k, ok := r.fast[t]; ok {
+	if k := fastKernels[o][t]; k >= 0 {
 		return active[k]
 	}
-	return r.slow[t]
+	return rows[o].slow[t]
 }
 
 // result returns the type of the result for operands of a type.
