@@ -100,6 +100,7 @@ func (l *lowering) program(acc *place) error {
 type groupBuilder struct {
 	l       *lowering
 	p       *plan.Program
+	cols    int // of a row; 1 where all results are one per row
 	done    map[int32]made
 	acc     *place
 	views   []plan.View // of the inputs, over rows and columns
@@ -111,10 +112,34 @@ type groupBuilder struct {
 	patches []patch          // at counts parameters
 }
 
-// group computes results of the program in one launch.
+// group computes results of the program: in one launch, or in two where some are one per row and nothing reduces rows.
 func (l *lowering) group(outs []wanted, done map[int32]made, acc *place) error {
-	b := &groupBuilder{l: l, p: l.s.Program, done: done, acc: acc, input: map[plan.Ref]int{}, values: map[plan.Ref]int{}}
+	b := &groupBuilder{l: l, p: l.s.Program, cols: l.s.Program.Cols, done: done, acc: acc, input: map[plan.Ref]int{}, values: map[plan.Ref]int{}}
 	needed := b.needed(outs)
+	if !b.willReduce(needed) && slices.ContainsFunc(outs, func(o wanted) bool { return o.row }) {
+		var each, perRow []wanted
+		for _, o := range outs {
+			if o.row {
+				o.row = false
+				perRow = append(perRow, o)
+			} else {
+				each = append(each, o)
+			}
+		}
+		if len(each) > 0 {
+			if err := l.group(each, done, acc); err != nil {
+				return err
+			}
+		}
+		outs, b.cols = perRow, 1
+		needed = b.needed(outs)
+	}
+	return b.launch(outs, needed)
+}
+
+// launch computes the results, and the instructions that they need.
+func (b *groupBuilder) launch(outs []wanted, needed []bool) error {
+	l := b.l
 	if err := b.inputs(needed, outs); err != nil {
 		return err
 	}
@@ -160,6 +185,16 @@ func (l *lowering) group(outs []wanted, done map[int32]made, acc *place) error {
 	return nil
 }
 
+// willReduce reports whether one of the instructions reduces rows.
+func (b *groupBuilder) willReduce(needed []bool) bool {
+	for i, n := range needed {
+		if _, reduces := reductionOf[b.p.Instrs[i].Op]; n && (reduces || isRowOp(b.p.Instrs[i].Op)) {
+			return true
+		}
+	}
+	return false
+}
+
 // needed marks the instructions that results depend on.
 func (b *groupBuilder) needed(outs []wanted) []bool {
 	marks := make([]bool, len(b.p.Instrs))
@@ -190,12 +225,12 @@ func (b *groupBuilder) inputs(needed []bool, outs []wanted) error {
 		}
 		switch r.Kind {
 		case plan.AccRef:
-			b.read(r, plan.Dense(ir.Shape{b.p.Rows * b.p.Cols}), kernels.F32, *b.acc)
+			b.read(r, plan.Dense(ir.Shape{b.p.Rows * b.cols}), kernels.F32, *b.acc)
 		case plan.InstrRef:
 			if m, there := b.done[r.Index]; there {
-				v := plan.Dense(ir.Shape{b.p.Rows * b.p.Cols})
+				v := plan.Dense(ir.Shape{b.p.Rows * b.cols})
 				if m.row {
-					v = plan.View{Shape: ir.Shape{b.p.Rows, b.p.Cols}, Strides: []int{1, 0}}
+					v = plan.View{Shape: ir.Shape{b.p.Rows, b.cols}, Strides: []int{1, 0}}
 				}
 				b.read(r, v, elementTypes[b.p.Instrs[r.Index].DType], m.at)
 			}
@@ -229,13 +264,13 @@ func (b *groupBuilder) operand(r plan.Ref) error {
 		return err
 	}
 	v := o.View
-	want := b.p.Rows * b.p.Cols
+	want := b.p.Rows * b.cols
 	switch b.p.Inputs[r.Index].Kind {
 	case plan.RowInput:
 		want = b.p.Rows
-		v = plan.View{Shape: append(slices.Clone(v.Shape), b.p.Cols), Strides: append(slices.Clone(v.Strides), 0), Offset: v.Offset}
+		v = plan.View{Shape: append(slices.Clone(v.Shape), b.cols), Strides: append(slices.Clone(v.Strides), 0), Offset: v.Offset}
 	case plan.ColInput:
-		want = b.p.Cols
+		want = b.cols
 		v = plan.View{Shape: append(ir.Shape{b.p.Rows}, v.Shape...), Strides: append([]int{0}, v.Strides...), Offset: v.Offset}
 	}
 	if o.Shape.Size() != want {
@@ -250,16 +285,16 @@ func (b *groupBuilder) operand(r plan.Ref) error {
 func (b *groupBuilder) layOut() (shape []int, strides [][]int, err error) {
 	all := func() []plan.View {
 		views := append([]plan.View{}, b.views...)
-		frame := plan.View{Shape: ir.Shape{b.p.Rows * b.p.Cols}, Strides: []int{1}}
+		frame := plan.View{Shape: ir.Shape{b.p.Rows * b.cols}, Strides: []int{1}}
 		if b.reduces() { // rows must end where an axis ends
-			frame = plan.View{Shape: ir.Shape{b.p.Rows, b.p.Cols}, Strides: []int{b.p.Cols + 1, 1}}
+			frame = plan.View{Shape: ir.Shape{b.p.Rows, b.cols}, Strides: []int{b.cols + 1, 1}}
 		}
 		return append(views, frame)
 	}
 	for try := 0; try <= len(b.views); try++ {
 		shape, strides, ok := together(all()...)
 		if ok && b.reduces() {
-			shape, strides, ok = wholeRows(shape, strides, b.p.Rows, b.p.Cols)
+			shape, strides, ok = wholeRows(shape, strides, b.cols)
 		}
 		if ok {
 			return shape, strides[:len(b.views)], nil
@@ -285,7 +320,7 @@ func (b *groupBuilder) layOut() (shape []int, strides [][]int, err error) {
 }
 
 // wholeRows makes the columns the last axis, if they are one.
-func wholeRows(shape []int, strides [][]int, rows, cols int) ([]int, [][]int, bool) {
+func wholeRows(shape []int, strides [][]int, cols int) ([]int, [][]int, bool) {
 	if cols == 1 {
 		shape = append(shape, 1)
 		for i := range strides {

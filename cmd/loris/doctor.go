@@ -27,14 +27,20 @@ type finding struct {
 }
 
 func doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	onlyMetal := false
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Tell what is installed, what runs here and what would stop it",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if onlyMetal {
+				return examineMetal(cmd.OutOrStdout())
+			}
 			return printFindings(cmd.OutOrStdout(), examine())
 		},
 	}
+	cmd.Flags().BoolVar(&onlyMetal, "metal", false, "examine the GPU instead: compile every Metal kernel and check its results")
+	return cmd
 }
 
 // examine looks at everything that loris depends on.
