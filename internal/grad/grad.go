@@ -209,16 +209,17 @@ const deepestFold = 3
 // folded: products of two numbers of one dtype are in float64, and are rounded
 // once, as a kernel does.
 func folded(g *ir.Node, depth int) *ir.Node {
-	if depth == 0 {
+	in := g.Inputs()
+	if depth == 0 || len(in) == 0 { // a value has no inputs any more
 		return g
 	}
 	switch g.Op {
 	case op.Reshape, op.Expand:
-		if x := folded(g.Inputs()[0], depth-1); x.Op == op.Const {
+		if x := folded(in[0], depth-1); x.Op == op.Const {
 			return op.Filled(x.Const, g.DType, g.Shape)
 		}
 	case op.Mul:
-		x, y := g.Inputs()[0], g.Inputs()[1]
+		x, y := in[0], in[1]
 		if x, y = folded(x, depth-1), folded(y, depth-1); x.Op == op.Const && y.Op == op.Const && x.DType == y.DType {
 			return op.Filled(x.Const*y.Const, g.DType, g.Shape)
 		}
