@@ -173,14 +173,11 @@ def negation(rng, name):
 
 
 def operands(rng, dtypes, first=None, second=None):
-    """Two broadcast operands. Of different dtypes neither is a scalar: PyTorch lets
-    such a tensor take the other's dtype, tensorlib promotes all tensors alike."""
+    """Two broadcast operands."""
     a, b = dtypes
-    s = shape(rng, 0 if a == b else 1)
+    s = shape(rng)
     second = second if second is not None else first
     t = partner(rng, s)
-    if a != b and not t:
-        t = [1]
     if rng.random() < 0.2:
         s, t = t, s
     return [tensor(rng, s, a, **(first or {})), tensor(rng, t, b, **(second or {}))]

@@ -217,9 +217,11 @@ def scalar(args):
 
 
 def pair(f):
+    """Tensors of different dtypes are promoted alike; PyTorch on its own lets those
+    without axes take the dtype of the other."""
     def run(ins, args):
         if len(ins) == 2:
-            return [f(ins[0], ins[1])]
+            return [f(*together(ins))]
         return [f(ins[0], scalar(args))]
     return run
 
@@ -228,7 +230,7 @@ def number(f):
     """f for operands that torch wants as tensors."""
     def run(a, b):
         if not torch.is_tensor(b):
-            b = torch.tensor(b, dtype=torch.result_type(a, b))
+            a, b = together([a, torch.tensor(b, dtype=torch.result_type(a, b))])
         a, b = together([a, b])
         return f(a, b)
     return run
@@ -324,7 +326,7 @@ op("scatter")(lambda i, a: i[0].scatter(a["axis"], natural(i[1], i[0].shape[a["a
 op("scatter_add")(lambda i, a: i[0].scatter_add(a["axis"], natural(i[1], i[0].shape[a["axis"]]), i[2].to(i[0].dtype)))
 op("dynamic_slice")(lambda i, a: i[0][box(i[0], i[1], a["shape"])])
 op("dynamic_update_slice")(lambda i, a: dynamic_update(i[0], i[1], i[2]))
-op("where")(lambda i, a: torch.where(i[0], i[1], i[2] if len(i) > 2 else scalar(a)))
+op("where")(lambda i, a: torch.where(i[0], *(together(i[1:]) if len(i) > 2 else (i[1], scalar(a)))))
 op("clip")(lambda i, a: clip(i[0], a))
 op("clip_tensor")(lambda i, a: torch.clamp(i[0], i[1], i[2]))
 

@@ -144,7 +144,7 @@ func (c *Case) gradients(bases []*lt.Tensor, values map[int]*lt.Tensor) map[int]
 // String describes a case: its inputs and steps.
 func (c *Case) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "case %d (%s)", c.Number, c.Kind)
+	fmt.Fprintf(&b, "case %d (%s)", c.Number, strings.TrimSpace(c.Kind+" "+c.Mode))
 	for k, in := range c.In {
 		fmt.Fprintf(&b, " %d=%s%v", k, in.DType, in.Shape)
 		if in.Layout != "" {
