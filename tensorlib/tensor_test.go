@@ -526,6 +526,16 @@ func TestGradientOfAMeanIsOneConstant(t *testing.T) {
 	}
 }
 
+// Eager nodes have dropped what they were made from.
+func TestGradientsOfEagerMeans(t *testing.T) {
+	x := lt.Parameter(lt.Of(1, 2, 3, 4).Eval())
+	lt.Eager(func() {
+		if got := lt.Grads(x.Mean(0).Square().Mean(), x)[0].Floats(); fmt.Sprint(got) != "[1.25 1.25 1.25 1.25]" {
+			t.Error(got)
+		}
+	})
+}
+
 func TestProfileCountsSteps(t *testing.T) {
 	p := lt.Prof(func() {
 		for range 3 {
