@@ -67,7 +67,7 @@ func TestProduct(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		p := newPool(t, 2)
 		for _, bits := range []int{8, 4} {
-			for _, s := range [][4]int{{1, 1, 1, 32}, {1, 7, 64, 32}, {2, 5, 33, 32}, {1, 300, 1000, 64}, {4, 3, 256, 128}, {5, 17, 100, 32}, {70, 90, 330, 64}, {1, 4, 0, 32}, {0, 4, 4, 32}} {
+			for _, s := range [][4]int{{1, 1, 1, 32}, {1, 7, 64, 32}, {2, 5, 33, 32}, {1, 300, 1000, 64}, {4, 3, 256, 128}, {5, 17, 100, 32}, {12, 17, 100, 32}, {13, 17, 100, 32}, {70, 90, 330, 64}, {1, 4, 0, 32}, {0, 4, 4, 32}} {
 				mm, rows, cols, group := s[0], s[1], s[2], s[3]
 				w, err := Quantize(normal(r, rows*cols), rows, cols, bits, group)
 				if err != nil {
@@ -178,8 +178,8 @@ func TestReplayAllocatesNothing(t *testing.T) {
 	}
 	p := newPool(t, 2)
 	w, _ := New(256, 256, 4, 32)
-	x, y := make([]float32, 8*256), make([]float32, 8*256)
-	for _, m := range []int{1, 8} {
+	x, y := make([]float32, (FewRows+1)*256), make([]float32, (FewRows+1)*256)
+	for _, m := range []int{1, FewRows + 1} {
 		q := &Product{W: w, M: m, X: gemm.Slice(x, 256), Y: gemm.Slice(y, 256)}
 		q.Run(p, nil)
 		if a := testing.AllocsPerRun(20, func() { q.Run(p, nil) }); a > 0 {
@@ -193,7 +193,7 @@ func BenchmarkProduct(b *testing.B) {
 	const n = 2048
 	for _, bits := range []int{8, 4} {
 		w, _ := Quantize(normal(r, n*n), n, n, bits, 64)
-		for _, m := range []int{1, 64} {
+		for _, m := range []int{1, FewRows, FewRows + 1, 64} {
 			for _, threads := range []int{1, 2} {
 				b.Run(fmt.Sprintf("q%d/m=%d/threads=%d", bits, m, threads), func(b *testing.B) {
 					p := newPool(b, threads)
