@@ -50,6 +50,15 @@ func (x *Tensor) floating(name string) *Tensor {
 	return x.Cast(F32)
 }
 
+// wide returns x, or x in f32 if it is of halves: sums of them overflow f16 and
+// lose bits where their mean does not.
+func (x *Tensor) wide() *Tensor {
+	if d := x.DType(); d == F16 || d == BF16 {
+		return x.Cast(F32)
+	}
+	return x
+}
+
 // Mean is the sum over the axes divided by the number of elements; integers
 // become f32.
 func (x *Tensor) Mean(axes ...int) *Tensor {
@@ -63,12 +72,13 @@ func (x *Tensor) Mean(axes ...int) *Tensor {
 	if count > 0 {
 		scale = 1 / float64(count)
 	}
-	return via(op.Mean, x.floating(name).Sum(axes...).Mul(scale), x)
+	y := x.floating(name)
+	return via(op.Mean, y.wide().Sum(axes...).Mul(scale).Cast(y.DType()), x)
 }
 
-// centred returns x minus its mean over the axes, and the axes.
+// centred returns x minus its mean over the axes, halves in f32, and the axes.
 func (x *Tensor) centred(name string, axes []int) (*Tensor, []int) {
-	x = x.floating(name)
+	x = x.floating(name).wide()
 	n := x.n(name)
 	a := axesOf(name, axes, n)
 	mean := op.Apply(op.Sum, op.Reduce{Axes: a, Keep: true}, n)
@@ -79,18 +89,25 @@ func (x *Tensor) centred(name string, axes []int) (*Tensor, []int) {
 	return x.Sub(wrap(mean).Mul(1 / float64(max(1, count)))), a
 }
 
+// variance is Var before its result is rounded to halves.
+func (x *Tensor) variance(name string, axes []int) *Tensor {
+	d, a := x.centred(name, axes)
+	if len(a) == 0 {
+		return d.Square()
+	}
+	return d.Square().Mean(a...)
+}
+
 // Var is the mean squared distance from the mean over the axes (NumPy's ddof
 // = 0); integers become f32.
 func (x *Tensor) Var(axes ...int) *Tensor {
-	d, a := x.centred("Var", axes)
-	if len(a) == 0 {
-		return via(op.Var, d.Square(), x)
-	}
-	return via(op.Var, d.Square().Mean(a...), x)
+	return via(op.Var, x.variance("Var", axes).Cast(x.floating("Var").DType()), x)
 }
 
 // Std is the square root of Var; its derivative at 0 is 0.
-func (x *Tensor) Std(axes ...int) *Tensor { return via(op.Std, root(x.Var(axes...)), x) }
+func (x *Tensor) Std(axes ...int) *Tensor {
+	return via(op.Std, root(x.variance("Std", axes)).Cast(x.floating("Std").DType()), x)
+}
 
 // root is √x of a sum of squares, with derivative 0 at 0, where all of the
 // squares are 0 (PyTorch's choice): that of Sqrt is infinite.
@@ -102,22 +119,24 @@ func root(x *Tensor) *Tensor {
 // Norm is the Euclidean norm √Σx² over the axes (of a matrix: Frobenius).
 // Its derivative at 0 is 0.
 func (x *Tensor) Norm(axes ...int) *Tensor {
-	return via(op.Norm2, root(x.floating("Norm").Square().Sum(axes...)), x)
+	y := x.floating("Norm")
+	return via(op.Norm2, root(y.wide().Square().Sum(axes...)).Cast(y.DType()), x)
 }
 
 // LogSumExp is log Σeˣ over the axes, without overflow.
 func (x *Tensor) LogSumExp(axes ...int) *Tensor {
 	const name = "LogSumExp"
-	y := x.floating(name)
+	dtype := x.floating(name).DType()
+	y := x.floating(name).wide()
 	n := y.n(name)
 	a := axesOf(name, axes, n)
 	if len(a) == 0 || n.Shape.Size() == 0 {
-		return via(op.LogSumExp, y.Exp().Sum(axes...).Log(), x)
+		return via(op.LogSumExp, y.Exp().Sum(axes...).Log().Cast(dtype), x)
 	}
 	top := wrap(op.Apply(op.Max, op.Reduce{Axes: a, Keep: true}, n)).Detach()
 	top = Where(top.IsInf(), 0, top)
 	sum := y.Sub(top).Exp().Sum(a...)
-	return via(op.LogSumExp, sum.Log().Add(top.Squeeze(a...)), x)
+	return via(op.LogSumExp, sum.Log().Add(top.Squeeze(a...)).Cast(dtype), x)
 }
 
 func argReduce(id ir.Op, name string, x *Tensor, axis []int) *Tensor {

@@ -943,3 +943,16 @@ def large_layers(rng, name):
     ins = [tensor(rng, [rng.choice([64, 512]), 128], d), tensor(rng, [96, 128], d, lo=-1.0, hi=1.0, dense=True, grad=False),
            tensor(rng, [8, 128], d, lo=-0.5, hi=0.5, dense=True), tensor(rng, [96, 8], d, lo=-0.5, hi=0.5, dense=True)]
     return call(name, ins, alpha=16.0, results=2)
+
+
+# Sums of halves that f16 cannot hold, of which the result is small.
+
+@calls(5, "mean.half", "var.half", "std.half", "norm.half", "logsumexp.half", "cross_entropy.half")
+def half_sums(rng, name):
+    name = name.removesuffix(".half")
+    d = rng.choice(["f16", "f16", "bf16"])
+    if name == "cross_entropy":
+        return call(name, [tensor(rng, [4003, 5], d, lo=-30.0, hi=30.0), {"gen": "int", "shape": [4003], "dtype": "i64", "lo": 0, "hi": 5}])
+    s = rng.choice([[2100, 9], [9, 2100], [3, 700, 5]])
+    lo, hi = {"mean": (100.0, 200.0), "norm": (50.0, 200.0)}.get(name, (-9.0, 9.0))
+    return call(name, [tensor(rng, s, d, lo=lo, hi=hi)], axes=rng.choice([None, [0], [1], [0, 1]]))

@@ -32,7 +32,11 @@ func CrossEntropy(logits, targets *lt.Tensor, options ...lt.CrossEntropyOptions)
 			counts = counts.And(targets.Ne(i))
 		}
 	}
-	return losses.Sum().Div(counts.Sum().Cast(losses.DType()))
+	wide := lt.F32 // in which a sum of half-precision losses does not overflow
+	if losses.DType() == lt.F64 {
+		wide = lt.F64
+	}
+	return losses.Cast(wide).Sum().Div(counts.Sum().Cast(wide)).Cast(losses.DType())
 }
 
 // BCEWithLogits is the mean binary cross-entropy of σ(x) with target, 0…1,
