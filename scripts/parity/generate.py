@@ -18,7 +18,11 @@ import time
 
 import torch
 
+sys.dont_write_bytecode = True
+
 import calls
+import calls_basic  # noqa: F401 (fills calls.CALLS, as the next does)
+import calls_layers  # noqa: F401
 import fixture
 import graphs
 import program
