@@ -83,7 +83,13 @@ devicetest: ## every op on the CPU device against float64
 	$(GO) run ./internal/devicetest/command
 
 parity: ## values and gradients against PyTorch's, from the fixture
-	$(GO) run ./internal/parity/command
+	$(GO) run ./internal/devicetest/parity
+
+parity-refresh: ## make the PyTorch fixture anew (several GB of downloads)
+	$(PYTHON) -m venv build/parity-venv
+	build/parity-venv/bin/python -m pip install --quiet torch numpy
+	build/parity-venv/bin/python scripts/parity/generate.py
+	$(GO) run ./internal/devicetest/parity
 
 arm64: ## the NEON kernels and everything they touch, under qemu-user
 	@scripts/arm64.sh
