@@ -64,6 +64,10 @@ func (d *Device) Compile(p *plan.Plan, from, to int) (plan.Executable, error) {
 		if err != nil {
 			return nil, &plan.StepError{Step: i, Name: p.Steps[i].Name, Err: err}
 		}
+		x.steps = append(x.steps, l)
+	}
+	joinSteps(p, from, to, x.steps, chipOf(gpu))
+	for _, l := range x.steps {
 		for k := range l.checks {
 			l.checks[k].status += x.statuses
 		}
@@ -76,7 +80,6 @@ func (d *Device) Compile(p *plan.Plan, from, to int) (plan.Executable, error) {
 		}
 		x.statuses += l.statuses
 		x.scratch = max(x.scratch, l.scratch)
-		x.steps = append(x.steps, l)
 	}
 	r, err := x.instance()
 	if err != nil {

@@ -47,7 +47,8 @@ type command struct {
 	launch  *kernels.Launch
 	args    []place
 	patches []patch
-	draw    int // index of the random draw whose key and counter go into the parameters, -1 if none
+	group   *kernels.Group // that the launch is of, nil for others
+	draw    int            // index of the random draw whose key and counter go into the parameters, -1 if none
 }
 
 // check is an index that was out of range: which operand, and how long its axis is.
@@ -73,6 +74,9 @@ type lowering struct {
 	p    *plan.Plan
 	s    *plan.Step
 	chip kernels.Chip
+
+	whole bool          // products do not split K
+	keep  *plan.Operand // of a LoRA step: where z@A is to be kept, nil if it is not
 }
 
 // lowerings has the function for each op that stands on its own as a step.
@@ -110,7 +114,30 @@ func lower(p *plan.Plan, s *plan.Step, chip kernels.Chip) (*lowered, error) {
 		}
 		err = f(l)
 	}
+	if err == nil {
+		err = l.verify()
+	}
 	return &l.lowered, err
+}
+
+// verify checks that launches stay within the memory they are given, as far as
+// the plan tells its size.
+func (l *lowering) verify() error {
+	for i := range l.commands {
+		c := &l.commands[i]
+		for k, a := range c.launch.Arguments {
+			p, size := c.args[k], l.scratch
+			if p.space == planSpace && l.p.Buffers[p.index].Kind != plan.LeafBuffer {
+				size = l.p.Buffers[p.index].Bytes
+			} else if p.space != scratch {
+				continue
+			}
+			if end := p.offset + a.Size*a.Type.Size(); !a.Unused && (p.offset < 0 || end > size) {
+				return fmt.Errorf("%s: argument %s of %s ends at byte %d of a buffer of %d", l.s.Name, a.Name, c.launch.Kernel, end, size)
+			}
+		}
+	}
+	return nil
 }
 
 func allEmpty(out []plan.Operand) bool {

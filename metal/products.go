@@ -1,6 +1,8 @@
 package metal
 
 import (
+	"slices"
+
 	"loris/internal/ir"
 	"loris/internal/plan"
 	"loris/metal/kernels"
@@ -29,11 +31,58 @@ func (l *lowering) product() error {
 	if s.Program == nil {
 		return l.sum(t, at(&s.Out[0]))
 	}
+	before := l.lowered
 	acc := l.temp(t, rows*cols)
 	if err := l.sum(t, acc); err != nil {
 		return err
 	}
+	if l.epilogue(acc) {
+		return nil
+	}
+	if last := &l.commands[len(l.commands)-1]; last.launch.Kernel == "gemm_sum_splits" { // a product that does not split K takes it
+		l.lowered, l.whole = before, true
+		if err := l.sum(t, acc); err != nil {
+			return err
+		}
+		if l.epilogue(acc) {
+			return nil
+		}
+	}
 	return l.program(&acc)
+}
+
+// epilogue makes the step's program part of the product's last launch.
+func (l *lowering) epilogue(acc place) bool {
+	saved := l.lowered
+	last := l.commands[len(l.commands)-1]
+	l.commands = slices.Clone(l.commands)
+	n := len(l.commands)
+	if err := l.program(&acc); err != nil || len(l.commands) != n+1 {
+		l.lowered = saved
+		return false
+	}
+	after := l.commands[n]
+	l.lowered = saved
+	if after.group == nil || after.args[0] != acc {
+		return false
+	}
+	with, ok := kernels.WithEpilogue(last.launch, after.group)
+	if !ok {
+		return false
+	}
+	c := &l.commands[n-1]
+	c.args = append(slices.Clone(last.args), after.args[1:]...)
+	for i := range last.args {
+		if with.Arguments[i].Unused {
+			c.args[i] = place{}
+		}
+	}
+	for _, p := range after.patches {
+		p.at += len(with.Params) - len(after.launch.Params)
+		c.patches = append(c.patches, p)
+	}
+	c.launch = with
+	return true
 }
 
 // sum computes the step's sum of products into c, row-major.
@@ -71,6 +120,9 @@ func (l *lowering) gemm(t kernels.Type, a, b *plan.Operand, alpha plan.Ref, adde
 	}
 	g := kernels.GEMM{Type: t, M: rows, N: cols, K: inner, TransposeA: x.transposed, TransposeB: y.transposed, RowA: x.row, RowB: y.row, RowC: cols,
 		BatchA: x.batch, BatchB: y.batch, Batches: batches, Alpha: 1, Addend: addend != nil}
+	if l.whole {
+		g.Splits = 1
+	}
 	launches := g.Launches(l.chip)
 	var more, partial place
 	if addend != nil {
@@ -91,7 +143,7 @@ func (l *lowering) gemm(t kernels.Type, a, b *plan.Operand, alpha plan.Ref, adde
 func (l *lowering) scale(alpha plan.Ref) {
 	if alpha.Kind == plan.ConstRef {
 		c := &l.commands[len(l.commands)-1]
-		c.patches = append(c.patches, patch{len(c.launch.Params) - 4, alpha.Index, kernels.F32})
+		c.patches = append(c.patches, patch{c.launch.Factor, alpha.Index, kernels.F32})
 	}
 }
 
@@ -232,7 +284,11 @@ func (l *lowering) fusedLora(t kernels.Type, rows, inner, cols, rank int, x, w m
 			return err
 		}
 	}
-	l.add(k.Forward(), xs, w.at, a.at, b.at, place{}, zs, c, place{})
+	h := place{}
+	if l.keep != nil {
+		k.SaveH, h = true, at(l.keep)
+	}
+	l.add(k.Forward(), xs, w.at, a.at, b.at, place{}, zs, c, h)
 	l.scale(l.s.Alpha)
 	return nil
 }

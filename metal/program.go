@@ -178,6 +178,7 @@ func (b *groupBuilder) launch(outs []wanted, needed []bool) error {
 		return errNoKernel
 	}
 	c := l.add(k, args...)
+	c.group = g
 	for i, p := range b.patches {
 		p.at = g.ParamOffset(i)
 		c.patches = append(c.patches, p)
@@ -219,13 +220,14 @@ func (b *groupBuilder) needed(outs []wanted) []bool {
 // inputs lists what the group reads.
 func (b *groupBuilder) inputs(needed []bool, outs []wanted) error {
 	var err error
+	if b.acc != nil { // value 0, see kernels.WithEpilogue
+		b.read(plan.Ref{Kind: plan.AccRef}, plan.Dense(ir.Shape{b.p.Rows * b.cols}), kernels.F32, *b.acc)
+	}
 	read := func(r plan.Ref) {
 		if _, there := b.input[r]; there || err != nil {
 			return
 		}
 		switch r.Kind {
-		case plan.AccRef:
-			b.read(r, plan.Dense(ir.Shape{b.p.Rows * b.cols}), kernels.F32, *b.acc)
 		case plan.InstrRef:
 			if m, there := b.done[r.Index]; there {
 				v := plan.Dense(ir.Shape{b.p.Rows * b.cols})

@@ -74,44 +74,63 @@ func setDraw(params []byte, a ir.Attrs) {
 	kernels.SetDraw(params, d.Key, d.Counter)
 }
 
-// adamW updates each parameter of the step's batch.
+// adamSet are the places of one parameter's update.
+type adamSet struct {
+	t    kernels.Type
+	size int
+	in   [4]place // p, g, m, v
+	out  [3]place
+}
+
+// adamW updates the parameters of the step's batch, several in one launch.
 func (l *lowering) adamW() error {
 	s, a := l.s, l.s.Attrs.(op.AdamWStep)
 	h, err := l.denseAs(&s.In[4], kernels.F32)
 	if err != nil {
 		return err
 	}
-	sets := [][2]operands{{s.In, s.Out}}
-	for _, b := range s.Batch {
-		sets = append(sets, [2]operands{b.In, b.Out})
+	sets := []*adamSet{}
+	for i := range len(s.Batch) + 1 {
+		in, out := s.In, s.Out
+		if i > 0 {
+			in, out = s.Batch[i-1].In, s.Batch[i-1].Out
+		}
+		set, err := l.adamSet(in, out)
+		if err != nil {
+			return err
+		}
+		if set.size > 0 {
+			sets = append(sets, set)
+		}
 	}
-	for _, set := range sets {
-		in, out := set[0], set[1]
-		if out[0].Shape.Size() == 0 {
-			continue
+	for len(sets) > 0 {
+		n := 1
+		for n < min(len(sets), kernels.MaxAdamWSets) && sets[n].t == sets[0].t {
+			n++
 		}
-		var p [4]place
-		var t kernels.Type
-		for i := range p {
-			u, err := typeOf(&in[i])
-			if err != nil {
-				return err
-			}
-			switch {
-			case i == 0:
-				t = u
-				p[i], _, err = l.dense(&in[i])
-			case i == 1:
-				p[i], err = l.denseAs(&in[i], t)
-			default:
-				p[i], err = l.denseAs(&in[i], kernels.F32)
-			}
-			if err != nil {
-				return err
-			}
+		var sizes []int
+		args := []place{h}
+		for _, x := range sets[:n] {
+			sizes = append(sizes, x.size)
+			args = append(append(args, x.in[:]...), x.out[:]...)
 		}
-		k := kernels.AdamW{Type: t, Size: out[0].Shape.Size(), Beta1: float32(a.Beta1), Beta2: float32(a.Beta2), Eps: float32(a.Eps), Decay: float32(a.Decay)}
-		l.add(k.Launch(), p[0], p[1], p[2], p[3], h, at(&out[0]), at(&out[1]), at(&out[2]))
+		k := kernels.AdamW{Type: sets[0].t, Beta1: float32(a.Beta1), Beta2: float32(a.Beta2), Eps: float32(a.Eps), Decay: float32(a.Decay)}
+		l.add(k.LaunchSets(sizes), args...)
+		sets = sets[n:]
 	}
 	return nil
+}
+
+func (l *lowering) adamSet(in, out operands) (*adamSet, error) {
+	t, err := typeOf(&in[0])
+	if err != nil {
+		return nil, err
+	}
+	x := &adamSet{t: t, size: out[0].Shape.Size(), out: [3]place{at(&out[0]), at(&out[1]), at(&out[2])}}
+	for i, want := range [4]kernels.Type{t, t, kernels.F32, kernels.F32} {
+		if x.in[i], err = l.denseAs(&in[i], want); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"math"
 	"math/bits"
 
@@ -238,24 +239,40 @@ func randomCases() []*Case {
 func adamwCases() []*Case {
 	var all []*Case
 	for _, t := range floatTypes {
+		a := kernels.AdamW{Type: t, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.1}
 		for _, size := range []int{1, 300} {
-			a := kernels.AdamW{Type: t, Size: size, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.1}
-			b := build(a.Launch(), true, "%d", size)
-			b.fill("v", func(int) float64 { return b.random.Float64() })
-			changing := []float64{0.01, 1 / (1 - math.Pow(0.9, 3)), 1 / (1 - math.Pow(0.999, 3))}
-			b.fill("h", func(i int) float64 { return changing[i] })
-			h, b1, b2 := b.values["h"], float64(a.Beta1), float64(a.Beta2)
-			p, m, v := make([]float64, size), make([]float64, size), make([]float64, size)
-			for i := range size {
-				g := b.values["g"][i]
-				m[i] = b1*b.values["m"][i] + (1-b1)*g
-				v[i] = b2*b.values["v"][i] + (1-b2)*g*g
-				p[i] = b.values["p"][i]*(1-h[0]*float64(a.Decay)) - h[0]*m[i]*h[1]/(math.Sqrt(v[i]*h[2])+float64(a.Eps))
+			a.Size = size
+			all = append(all, adamwCase(a, build(a.Launch(), true, "%d", size), []string{""}))
+		}
+		for _, sizes := range [][]int{{7, 300}, {1, 40, 5, 33}} {
+			var suffixes []string
+			for i := range sizes {
+				suffixes = append(suffixes, fmt.Sprint(i))
 			}
-			all = append(all, b.want("p_out", 0, p).want("m_out", 0, m).want("v_out", 0, v).c)
+			all = append(all, adamwCase(a, build(a.LaunchSets(sizes), true, "%v", sizes), suffixes))
 		}
 	}
 	return all
+}
+
+// adamwCase fills in and checks the parameters whose arguments have these suffixes.
+func adamwCase(a kernels.AdamW, b *builder, suffixes []string) *Case {
+	changing := []float64{0.01, 1 / (1 - math.Pow(0.9, 3)), 1 / (1 - math.Pow(0.999, 3))}
+	b.fill("h", func(i int) float64 { return changing[i] })
+	h, b1, b2 := b.values["h"], float64(a.Beta1), float64(a.Beta2)
+	for _, s := range suffixes {
+		b.fill("v"+s, func(int) float64 { return b.random.Float64() })
+		size := len(b.values["g"+s])
+		p, m, v := make([]float64, size), make([]float64, size), make([]float64, size)
+		for i := range size {
+			g := b.values["g"+s][i]
+			m[i] = b1*b.values["m"+s][i] + (1-b1)*g
+			v[i] = b2*b.values["v"+s][i] + (1-b2)*g*g
+			p[i] = b.values["p"+s][i]*(1-h[0]*float64(a.Decay)) - h[0]*m[i]*h[1]/(math.Sqrt(v[i]*h[2])+float64(a.Eps))
+		}
+		b.want("p_out"+s, 0, p).want("m_out"+s, 0, m).want("v_out"+s, 0, v)
+	}
+	return b.c
 }
 
 func copyCases() []*Case {

@@ -278,7 +278,7 @@ func sortCases() []*Case {
 	return all
 }
 
-// order gives the sorted places of a row, ties by place and NaN last (first when descending).
+// order gives the sorted places of a row, ties by place and NaN last.
 func order(row []float64, descending bool) []int {
 	places := make([]int, len(row))
 	for i := range places {
@@ -287,7 +287,7 @@ func order(row []float64, descending bool) []int {
 	sort.SliceStable(places, func(i, j int) bool {
 		a, b := row[places[i]], row[places[j]]
 		if math.IsNaN(a) || math.IsNaN(b) {
-			return math.IsNaN(a) != math.IsNaN(b) && math.IsNaN(a) == descending
+			return math.IsNaN(b) && !math.IsNaN(a)
 		}
 		if descending {
 			return a > b

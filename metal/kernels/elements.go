@@ -124,25 +124,6 @@ func SetDraw(p []byte, key [2]uint32, counter uint64) {
 	}
 }
 
-// AdamW describes one step of the optimiser over Size elements.
-type AdamW struct {
-	Type                     Type
-	Size                     int
-	Beta1, Beta2, Eps, Decay float32
-}
-
-// Launch returns the dispatch. Arguments: p, g, m, v (float moments), h (three floats, see optimiser.metal), p_out,
-// m_out, v_out, which may be the buffers of p, m, v.
-func (a AdamW) Launch() *Launch {
-	t := a.Type
-	l := &Launch{Kernel: "adamw", Variant: t.String(), Source: source("optimiser.metal", t),
-		Arguments: []Argument{in("p", t, a.Size), in("g", t, a.Size), in("m", F32, a.Size), in("v", F32, a.Size), in("h", F32, 3),
-			out("p_out", t, a.Size), out("m_out", F32, a.Size), out("v_out", F32, a.Size)},
-		Params: params(a.Size, a.Beta1, a.Beta2, a.Eps, a.Decay), Flops: 15 * int64(a.Size)}
-	l.flat(a.Size)
-	return l.account()
-}
-
 // Copy describes to[…] = from[…] over Shape, with strides in elements, of up to 8 axes.
 type Copy struct {
 	From, To               Type

@@ -15,7 +15,10 @@ struct GemmParams {
   uint a_batch, b_batch, c_batch;  // elements between matrices, 0 to broadcast
   uint batches, k_per_split;
   float alpha;
+  // epilogue: parameters
 };
+
+// epilogue: function
 
 constant constexpr uint PAD = 4, THREADS = SM * SN * 32;
 constant constexpr uint FM = BM / SM / 8, FN = BN / SN / 8;  // 8×8 fragments of a SIMD group
@@ -41,6 +44,7 @@ kernel void gemm(device const T* A [[buffer(0)]],
                  device const T* gate [[buffer(4)]],
                  device T* C [[buffer(5)]],
                  device float* partial [[buffer(6)]],
+                 // epilogue: buffers
                  constant GemmParams& p [[buffer(7)]],
                  uint3 group [[threadgroup_position_in_grid]],
                  uint thread_index [[thread_index_in_threadgroup]],
@@ -98,6 +102,7 @@ kernel void gemm(device const T* A [[buffer(0)]],
       simdgroup_barrier(mem_flags::mem_threadgroup);
       for (uint e = lane; e < 64; e += 32) {
         uint r = row0 + row + 8 * i + e / 8, c = column0 + column + 8 * j + e % 8;
+        // epilogue: store
         if (r < p.M && c < p.N) write_result(C, partial, bias, addend, p, batch, split, r, c, mine[e]);
       }
       simdgroup_barrier(mem_flags::mem_threadgroup);

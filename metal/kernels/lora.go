@@ -39,7 +39,7 @@ func (l LoRA) Forward() *Launch {
 		Constants: constants(l.TransposeW, l.TransposeA, l.TransposeB, l.Bias, l.SaveH, l.Z),
 		Arguments: []Argument{in("x", l.Type, l.M*l.K), in("W", l.Type, l.K*l.N), in("A", l.Type, l.K*l.R), in("B", l.Type, l.R*l.N),
 			in("bias", l.Type, sizeIf(l.Bias, l.N)), in("z", l.Type, sizeIf(l.Z, l.M*l.K)), out("y", l.Type, l.M*l.N), out("h", l.Type, sizeIf(l.SaveH, l.M*l.R))},
-		Params: params(l.M, l.N, l.K, l.R, l.Scale), Groups: [3]int{ceil(l.N, 32), ceil(l.M, 32), 1}, Threads: [3]int{128, 1, 1},
+		Params: params(l.M, l.N, l.K, l.R, l.Scale), Factor: 16, Groups: [3]int{ceil(l.N, 32), ceil(l.M, 32), 1}, Threads: [3]int{128, 1, 1},
 		Flops: 2 * int64(l.M) * (int64(l.N)*int64(l.K) + int64(l.R)*int64(l.K+l.N))}
 	return f.account()
 }

@@ -14,7 +14,10 @@ constant bool has_z [[function_constant(5)]];         // h = z·A
 struct LoraParams {
   uint M, N, K, R;
   float scale;
+  // epilogue: parameters
 };
+
+// epilogue: function
 
 constant constexpr uint BM = 32, BN = 32, BK = 16, PAD = 4, FRAGMENTS = RANK / 8;
 
@@ -26,6 +29,7 @@ kernel void lora_forward(device const T* x [[buffer(0)]],
                          device const T* z [[buffer(5)]],
                          device T* y [[buffer(6)]],
                          device T* h [[buffer(7)]],
+                         // epilogue: buffers
                          constant LoraParams& p [[buffer(8)]],
                          uint2 group [[threadgroup_position_in_grid]],
                          uint thread_index [[thread_index_in_threadgroup]],
@@ -112,6 +116,7 @@ kernel void lora_forward(device const T* x [[buffer(0)]],
       if (row0 + r >= p.M || column0 + c >= p.N) continue;
       float v = w_tile[i / BN * (BN + PAD) + c];
       if (has_bias) v += float(bias[column0 + c]);
+      // epilogue: store
       y[(row0 + r) * p.N + column0 + c] = T(v);
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);

@@ -146,6 +146,7 @@ func (g GEMM) Launches(chip Chip) []*Launch {
 		Arguments: []Argument{in("A", g.Type, aSize), in("B", g.Type, bSize), bias, addend, in("gate", g.Type, sizeIf(g.Gate, aSize)),
 			out("C", g.Type, sizeIf(!split, cSize)), out("partial", F32, sizeIf(split, partial))},
 		Params:  params(g.M, g.N, g.K, g.RowA, g.RowB, g.RowC, g.BatchA, g.BatchB, g.BatchC, g.Batches, perSplit, g.Alpha),
+		Factor:  44,
 		Groups:  [3]int{ceil(g.N, t.BN), ceil(g.M, t.BM), g.Batches * splits},
 		Threads: [3]int{t.SM * t.SN * 32, 1, 1},
 		Flops:   2 * int64(g.M) * int64(g.N) * int64(g.K) * int64(g.Batches),
@@ -158,6 +159,7 @@ func (g GEMM) Launches(chip Chip) []*Launch {
 		Kernel: "gemm_sum_splits", Variant: g.Type.String(), Source: text, Constants: flags,
 		Arguments: []Argument{in("partial", F32, partial), bias, addend, out("C", g.Type, cSize)},
 		Params:    params(g.M, g.N, splits, g.Batches, g.RowC, g.BatchC, g.Alpha),
+		Factor:    24,
 	}
 	second.flat(g.M * g.N * g.Batches)
 	return []*Launch{first.account(), second.account()}

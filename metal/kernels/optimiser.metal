@@ -8,6 +8,18 @@ struct AdamWParams {
   float beta1, beta2, eps, decay;
 };
 
+// One element of one parameter.
+inline void update(device const T* p, device const T* g, device const float* m, device const float* v, device const float* h,
+                   device T* p_out, device float* m_out, device float* v_out, constant AdamWParams& k, uint i) {
+  float gradient = float(g[i]), parameter = float(p[i]);
+  float first = k.beta1 * m[i] + (1.0f - k.beta1) * gradient;
+  float second = k.beta2 * v[i] + (1.0f - k.beta2) * gradient * gradient;
+  m_out[i] = first;
+  v_out[i] = second;
+  parameter -= h[0] * k.decay * parameter;
+  p_out[i] = T(parameter - h[0] * (first * h[1]) / (precise::sqrt(second * h[2]) + k.eps));
+}
+
 kernel void adamw(device const T* p [[buffer(0)]],
                   device const T* g [[buffer(1)]],
                   device const float* m [[buffer(2)]],
@@ -18,12 +30,5 @@ kernel void adamw(device const T* p [[buffer(0)]],
                   device float* v_out [[buffer(7)]],
                   constant AdamWParams& k [[buffer(8)]],
                   uint i [[thread_position_in_grid]]) {
-  if (i >= k.size) return;
-  float gradient = float(g[i]), parameter = float(p[i]);
-  float first = k.beta1 * m[i] + (1.0f - k.beta1) * gradient;
-  float second = k.beta2 * v[i] + (1.0f - k.beta2) * gradient * gradient;
-  m_out[i] = first;
-  v_out[i] = second;
-  parameter -= h[0] * k.decay * parameter;
-  p_out[i] = T(parameter - h[0] * (first * h[1]) / (precise::sqrt(second * h[2]) + k.eps));
+  if (i < k.size) update(p, g, m, v, h, p_out, m_out, v_out, k, i);
 }

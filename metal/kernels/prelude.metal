@@ -29,7 +29,7 @@ inline float erf(float x) {
 // log(1+x) and exp(x)−1 without cancellation near zero (Kahan).
 inline float log1p(float x) {
   float u = 1.0f + x;
-  return u == 1.0f ? x : isinf(u) ? u : log(u) * (x / (u - 1.0f));
+  return u == 1.0f ? x : isinf(u) && u > 0.0f ? u : log(u) * (x / (u - 1.0f));
 }
 inline float expm1(float x) {
   if (fabs(x) < 1e-5f) return x + 0.5f * x * x;

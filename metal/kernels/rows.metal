@@ -148,7 +148,8 @@ kernel void cross_entropy(device const T* x [[buffer(0)]],
   threadgroup float scratch[32];
   Place at = place(thread_index, threads, lane, simd, simds);
   device const T* in = x + row * p.columns;
-  const int target = targets[row];
+  int target = targets[row];
+  if (target < 0 && target != p.ignored) target += int(p.columns);  // negative ones count from the end
   const bool valid = target != p.ignored && target >= 0 && target < int(p.columns);
   float largest = kLowest, total = 0.0f, sum = 0.0f;
   for (uint i = thread_index; i < p.columns; i += threads) largest = max(largest, float(in[i]));

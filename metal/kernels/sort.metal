@@ -1,4 +1,4 @@
-// Sorting rows by bitonic networks, stable because ties are decided by index; NaN sorts as the largest value.
+// Sorting rows by bitonic networks, stable because ties are decided by index; NaN comes last in either order.
 // Rows up to LOCAL elements are sorted in threadgroup memory. Longer ones are padded to a power of two in scratch
 // buffers by sort_load, sorted by one sort_step per stage of the network, and written by sort_store.
 
@@ -13,7 +13,7 @@ struct SortParams {
 inline bool precedes(Acc a, uint i, Acc b, uint j) {
   if (IS_NAN(a) || IS_NAN(b)) {
     if (IS_NAN(a) && IS_NAN(b)) return i < j;
-    return descending ? IS_NAN(a) : IS_NAN(b);
+    return IS_NAN(b);
   }
   if (a == b) return i < j;
   return descending ? a > b : a < b;

@@ -147,6 +147,7 @@ type Launch struct {
 	Constants []Constant
 	Arguments []Argument
 	Params    []byte
+	Factor    int // of products: where in Params the factor is, a float
 	Groups    [3]int
 	Threads   [3]int
 	Flops     int64

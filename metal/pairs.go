@@ -1,0 +1,138 @@
+package metal
+
+import (
+	"loris/internal/ir"
+	"loris/internal/op"
+	"loris/internal/plan"
+	"loris/metal/kernels"
+)
+
+// This file joins steps that one launch can do: what a LoRA layer's training
+// step computes beside its forward pass. A step that is done with another has no
+// launches of its own.
+
+// joinSteps looks through steps from..to-1 of a plan for pairs to join.
+func joinSteps(p *plan.Plan, from, to int, steps []*lowered, chip kernels.Chip) {
+	done := make([]bool, len(p.Steps))
+	for i := from; i < to; i++ {
+		for j := i + 1; j < to && j <= i+joinReach && !done[i]; j++ {
+			if done[j] {
+				continue
+			}
+			l := &lowering{p: p, s: &p.Steps[j], chip: chip}
+			at, gone := j, i
+			switch {
+			case l.forwardWithInner(i, j):
+			case l.bothGradients(i, j):
+				if !movesDown(p, i, j) {
+					at, gone = i, j
+				}
+			default:
+				continue
+			}
+			steps[at-from], steps[gone-from] = &l.lowered, &lowered{}
+			done[at], done[gone] = true, true
+		}
+	}
+}
+
+// joinReach is how far apart joined steps may be: looking further costs time in long plans.
+const joinReach = 16
+
+// plainProduct reports whether a step is one float32 matrix product and nothing else.
+func plainProduct(s *plan.Step) bool {
+	return s.Kind == plan.MatMulStep && s.Own == 2 && s.Program == nil && s.In[0].DType == ir.F32 && len(s.In[0].Shape) == 2 && s.Out[0].IsDense() && s.Out[0].Shape.Size() > 0
+}
+
+// forwardWithInner joins step i, h = x@A, with step j, x@W + alpha·h@B and its
+// program: lora_forward computes h on the way and keeps it.
+func (l *lowering) forwardWithInner(i, j int) bool {
+	first, s := &l.p.Steps[i], &l.p.Steps[j]
+	if !plainProduct(first) || s.Kind != plan.MatMulStep || s.Own != 4 || len(s.In[0].Shape) != 2 || s.In[0].DType != ir.F32 {
+		return false
+	}
+	h := &first.Out[0]
+	if s.In[2].Buffer != h.Buffer || !s.In[2].IsDense() || s.In[2].Offset != h.Offset || !sameView(&first.In[0], &s.In[0]) || h.Shape[1] > kernels.MaxFusedRank || !movesDown(l.p, i, j) {
+		return false
+	}
+	joined := *s
+	joined.Kind, joined.Own = plan.LoRAStep, 5
+	joined.In = append([]plan.Operand{s.In[0], s.In[1], s.In[0], first.In[1], s.In[3]}, s.In[4:]...)
+	l.s, l.keep = &joined, h
+	if l.product() != nil || l.verify() != nil {
+		return false
+	}
+	return true
+}
+
+// bothGradients joins two products leftᵀ@right of as many rows and columns of
+// left, the gradients of A and B: lora_weight_gradients makes them side by side.
+func (l *lowering) bothGradients(i, j int) bool {
+	a, b := &l.p.Steps[i], &l.p.Steps[j]
+	if !isGradient(a) || !isGradient(b) || !a.In[0].Shape.Equal(b.In[0].Shape) {
+		return false
+	}
+	if !movesDown(l.p, i, j) && !movesUp(l.p, i, j) {
+		return false
+	}
+	rank, rows := a.In[0].Shape[0], a.In[0].Shape[1]
+	k := kernels.LoRA{Type: kernels.F32, M: rows, K: a.In[1].Shape[1], N: b.In[1].Shape[1], R: rank, Scale: 1, TransposeA: true}
+	l.add(k.WeightGradients(), at(&a.In[1]), at(&b.In[1]), at(&b.In[0]), at(&a.In[0]), at(&a.Out[0]), at(&b.Out[0]))
+	return l.verify() == nil
+}
+
+// isGradient reports whether a step is leftᵀ@right, both row-major, with few columns of left.
+func isGradient(s *plan.Step) bool {
+	if !plainProduct(s) {
+		return false
+	}
+	left, right := &s.In[0], &s.In[1]
+	return left.Shape[0] <= kernels.MaxFusedRank && left.Permute([]int{1, 0}).IsDense() && right.IsDense()
+}
+
+// movesDown reports whether step i may run when step j does instead of before.
+func movesDown(p *plan.Plan, i, j int) bool {
+	s := &p.Steps[i]
+	for k := i + 1; k <= j; k++ {
+		t := &p.Steps[k]
+		if t.Op == op.AdamW || k < j && touches(p, t.In, s.Out) {
+			return false
+		}
+		if touches(p, t.Out, s.In) {
+			return false
+		}
+	}
+	return true
+}
+
+// movesUp reports whether step j may run when step i does.
+func movesUp(p *plan.Plan, i, j int) bool {
+	s := &p.Steps[j]
+	for k := i; k < j; k++ {
+		t := &p.Steps[k]
+		if t.Op == op.AdamW || touches(p, t.Out, s.In) || touches(p, t.In, s.Out) || touches(p, t.Out, s.Out) {
+			return false
+		}
+	}
+	return true
+}
+
+// touches reports whether operands of two lists share memory.
+func touches(p *plan.Plan, a, b []plan.Operand) bool {
+	for i := range a {
+		for j := range b {
+			if overlap(p, &a[i], &b[j]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func overlap(p *plan.Plan, a, b *plan.Operand) bool {
+	x, y := &p.Buffers[a.Buffer], &p.Buffers[b.Buffer]
+	if x.Kind == plan.TempBuffer && y.Kind == plan.TempBuffer {
+		return x.Offset < y.Offset+y.Bytes && y.Offset < x.Offset+x.Bytes
+	}
+	return a.Buffer == b.Buffer
+}
