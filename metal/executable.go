@@ -66,7 +66,8 @@ func (d *Device) Compile(p *plan.Plan, from, to int) (plan.Executable, error) {
 		}
 		x.steps = append(x.steps, l)
 	}
-	joinSteps(p, from, to, x.steps, chipOf(gpu))
+	g := &joiner{p: p, from: from, to: to, chip: chipOf(gpu)}
+	g.join(x.steps)
 	for _, l := range x.steps {
 		for k := range l.checks {
 			l.checks[k].status += x.statuses
@@ -81,6 +82,8 @@ func (d *Device) Compile(p *plan.Plan, from, to int) (plan.Executable, error) {
 		x.statuses += l.statuses
 		x.scratch = max(x.scratch, l.scratch)
 	}
+	g.settle(x.steps, x.scratch)
+	x.scratch += g.size
 	r, err := x.instance()
 	if err != nil {
 		return nil, err

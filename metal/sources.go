@@ -76,10 +76,11 @@ func setDraw(params []byte, a ir.Attrs) {
 
 // adamSet are the places of one parameter's update.
 type adamSet struct {
-	t    kernels.Type
-	size int
-	in   [4]place // p, g, m, v
-	out  [3]place
+	t       kernels.Type
+	size    int
+	columns int      // if the gradient lies transposed
+	in      [4]place // p, g, m, v
+	out     [3]place
 }
 
 // adamW updates the parameters of the step's batch, several in one launch.
@@ -108,14 +109,14 @@ func (l *lowering) adamW() error {
 		for n < min(len(sets), kernels.MaxAdamWSets) && sets[n].t == sets[0].t {
 			n++
 		}
-		var sizes []int
+		var parts []kernels.Set
 		args := []place{h}
 		for _, x := range sets[:n] {
-			sizes = append(sizes, x.size)
+			parts = append(parts, kernels.Set{Size: x.size, Columns: x.columns})
 			args = append(append(args, x.in[:]...), x.out[:]...)
 		}
 		k := kernels.AdamW{Type: sets[0].t, Beta1: float32(a.Beta1), Beta2: float32(a.Beta2), Eps: float32(a.Eps), Decay: float32(a.Decay)}
-		l.add(k.LaunchSets(sizes), args...)
+		l.add(k.LaunchSets(parts), args...)
 		sets = sets[n:]
 	}
 	return nil
@@ -128,6 +129,10 @@ func (l *lowering) adamSet(in, out operands) (*adamSet, error) {
 	}
 	x := &adamSet{t: t, size: out[0].Shape.Size(), out: [3]place{at(&out[0]), at(&out[1]), at(&out[2])}}
 	for i, want := range [4]kernels.Type{t, t, kernels.F32, kernels.F32} {
+		if g := &in[1]; i == 1 && t == kernels.F32 && g.DType == ir.F32 && len(g.Shape) == 2 && !g.IsDense() && g.Permute([]int{1, 0}).IsDense() {
+			x.in[1], x.columns = at(g), g.Shape[1]
+			continue
+		}
 		if x.in[i], err = l.denseAs(&in[i], want); err != nil {
 			return nil, err
 		}

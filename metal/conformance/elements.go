@@ -242,21 +242,23 @@ func adamwCases() []*Case {
 		a := kernels.AdamW{Type: t, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.1}
 		for _, size := range []int{1, 300} {
 			a.Size = size
-			all = append(all, adamwCase(a, build(a.Launch(), true, "%d", size), []string{""}))
+			all = append(all, adamwCase(a, build(a.Launch(), true, "%d", size), []string{""}, nil))
 		}
-		for _, sizes := range [][]int{{7, 300}, {1, 40, 5, 33}} {
+		for _, sets := range [][]kernels.Set{{{Size: 7}, {Size: 300}}, {{Size: 1}, {Size: 40, Columns: 8}, {Size: 5}, {Size: 33, Columns: 3}}} {
 			var suffixes []string
-			for i := range sizes {
+			columns := map[string]int{}
+			for i, s := range sets {
+				columns[fmt.Sprint(i)] = s.Columns
 				suffixes = append(suffixes, fmt.Sprint(i))
 			}
-			all = append(all, adamwCase(a, build(a.LaunchSets(sizes), true, "%v", sizes), suffixes))
+			all = append(all, adamwCase(a, build(a.LaunchSets(sets), true, "%v", sets), suffixes, columns))
 		}
 	}
 	return all
 }
 
 // adamwCase fills in and checks the parameters whose arguments have these suffixes.
-func adamwCase(a kernels.AdamW, b *builder, suffixes []string) *Case {
+func adamwCase(a kernels.AdamW, b *builder, suffixes []string, columns map[string]int) *Case {
 	changing := []float64{0.01, 1 / (1 - math.Pow(0.9, 3)), 1 / (1 - math.Pow(0.999, 3))}
 	b.fill("h", func(i int) float64 { return changing[i] })
 	h, b1, b2 := b.values["h"], float64(a.Beta1), float64(a.Beta2)
@@ -265,7 +267,11 @@ func adamwCase(a kernels.AdamW, b *builder, suffixes []string) *Case {
 		size := len(b.values["g"+s])
 		p, m, v := make([]float64, size), make([]float64, size), make([]float64, size)
 		for i := range size {
-			g := b.values["g"+s][i]
+			from := i
+			if c := columns[s]; c > 0 { // the gradient lies transposed
+				from = i%c*(size/c) + i/c
+			}
+			g := b.values["g"+s][from]
 			m[i] = b1*b.values["m"+s][i] + (1-b1)*g
 			v[i] = b2*b.values["v"+s][i] + (1-b2)*g*g
 			p[i] = b.values["p"+s][i]*(1-h[0]*float64(a.Decay)) - h[0]*m[i]*h[1]/(math.Sqrt(v[i]*h[2])+float64(a.Eps))

@@ -8,10 +8,10 @@ struct AdamWParams {
   float beta1, beta2, eps, decay;
 };
 
-// One element of one parameter.
+// One element of one parameter; its gradient lies at `from`.
 inline void update(device const T* p, device const T* g, device const float* m, device const float* v, device const float* h,
-                   device T* p_out, device float* m_out, device float* v_out, constant AdamWParams& k, uint i) {
-  float gradient = float(g[i]), parameter = float(p[i]);
+                   device T* p_out, device float* m_out, device float* v_out, constant AdamWParams& k, uint i, uint from) {
+  float gradient = float(g[from]), parameter = float(p[i]);
   float first = k.beta1 * m[i] + (1.0f - k.beta1) * gradient;
   float second = k.beta2 * v[i] + (1.0f - k.beta2) * gradient * gradient;
   m_out[i] = first;
@@ -30,5 +30,5 @@ kernel void adamw(device const T* p [[buffer(0)]],
                   device float* v_out [[buffer(7)]],
                   constant AdamWParams& k [[buffer(8)]],
                   uint i [[thread_position_in_grid]]) {
-  if (i < k.size) update(p, g, m, v, h, p_out, m_out, v_out, k, i);
+  if (i < k.size) update(p, g, m, v, h, p_out, m_out, v_out, k, i, i);
 }
