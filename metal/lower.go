@@ -16,7 +16,7 @@ var elementTypes = map[ir.DType]kernels.Type{ir.F32: kernels.F32, ir.F16: kernel
 	ir.I32: kernels.I32, ir.I64: kernels.I64, ir.U8: kernels.U8, ir.Bool: kernels.Bool}
 
 // errNoKernel says that a step has no form on Metal: it is planned onto the CPU.
-var errNoKernel = errors.New("Metal has no kernel for this step")
+var errNoKernel = errors.New("no Metal kernel for this step")
 
 // space says what a place is relative to.
 type space uint8
