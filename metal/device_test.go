@@ -36,6 +36,9 @@ func soft(name string, args ...uintptr) int {
 	if runtime.GOOS == "darwin" {
 		return 0
 	}
+	if err := objc.Load(); err != nil {
+		panic(err)
+	}
 	return int(objc.Call(objc.Function("softmetal_"+name), args...))
 }
 

@@ -18,6 +18,10 @@ else
   fi
   go test ./metal/... && go test -tags softmetal ./metal/mtl ./metal/softmetal/... ./metal/objc/... ./metal/kernels
   go test -tags softmetal -run Training ./metal/conformance
+  # The device: one of 40 cases of the op table, or all with LORIS_METAL_FULL=1.
+  parts=40
+  [ "${LORIS_METAL_FULL:-}" != 1 ] || parts=1
+  go test -tags softmetal -timeout 60m ./metal -args -parts "$parts"
 fi
 go build -tags softmetal -o build/metal-ladder ./metal/ladder
 exec build/metal-ladder -o build/metal.json "$@"
