@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"sort"
@@ -39,6 +40,8 @@ func scalar(op kernels.Op, a []float64) float64 {
 	switch op.Code {
 	case "const":
 		return op.Literal
+	case "param":
+		return parameter(op)
 	case "cast":
 		return cast(op.Type, a[0])
 	case "sign":
@@ -136,6 +139,10 @@ func evaluate(g *kernels.Group, inputs [][]float64) [][]float64 {
 			values = append(values, each(size, func(i int) float64 { return rows[i/columns] }))
 			continue
 		}
+		if op.Code == "position" {
+			values = append(values, each(size, func(i int) float64 { return float64(i) }))
+			continue
+		}
 		values = append(values, each(size, func(i int) float64 {
 			var a []float64
 			for _, v := range op.Args {
@@ -175,12 +182,34 @@ func reduced(kind string, x []float64) float64 {
 	return v
 }
 
+// parameter is the value that cases give to a number of the run.
+func parameter(op kernels.Op) float64 {
+	if op.Type == kernels.Bool {
+		return 1
+	}
+	return 3 + op.Literal
+}
+
+// setParameters writes the group's numbers into params, the first at `at`.
+func setParameters(params []byte, g *kernels.Group, at int) {
+	for _, op := range g.Ops {
+		if op.Code == "param" {
+			bits := uint64(parameter(op))
+			if op.Type.Float() {
+				bits = uint64(math.Float32bits(float32(parameter(op))))
+			}
+			binary.LittleEndian.PutUint64(params[at+8*int(op.Literal):], bits)
+		}
+	}
+}
+
 // groupCase is a case of a group; prepare changes the numbers of its inputs.
 func groupCase(g *kernels.Group, name string, tolerance float64, prepare func(float64) float64) *Case {
 	l, err := g.Launch()
 	if err != nil {
 		panic(err)
 	}
+	setParameters(l.Params, g, g.ParamOffset(0))
 	b := build(l, true, "%s", name)
 	var inputs [][]float64
 	for i, in := range g.Inputs {
@@ -245,6 +274,10 @@ func codeCases() []*Case {
 				continue
 			}
 			op := kernels.Op{Code: c, Type: t, Literal: 1, Args: arguments(c)}
+			if c == "param" {
+				op.Literal = float64(g.Params)
+				g.Params++
+			}
 			result := t
 			if isPredicate(c) {
 				result = kernels.Bool
@@ -278,7 +311,7 @@ func isPredicate(c kernels.Code) bool {
 
 func arguments(c kernels.Code) []int {
 	switch c {
-	case "const":
+	case "const", "param", "position":
 		return nil
 	case "where":
 		return []int{3, 0, 1}
