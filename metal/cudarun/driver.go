@@ -5,7 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"math"
+	"runtime"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -25,10 +25,9 @@ func openDriver() (*driver, error) {
 	return &driver{handle, map[string]uintptr{}}, nil
 }
 
-// call calls a function of the driver and turns its status into an error.
-//
-//go:uintptrescapes
-func (d *driver) call(name string, args ...uintptr) error {
+// call calls a function of the driver and turns its status into an error. Arguments are integers, or pointers, which
+// the driver reads or writes during the call.
+func (d *driver) call(name string, args ...any) error {
 	f, ok := d.names[name]
 	if !ok {
 		var err error
@@ -37,7 +36,23 @@ func (d *driver) call(name string, args ...uintptr) error {
 		}
 		d.names[name] = f
 	}
-	if status, _, _ := purego.SyscallN(f, args...); uint32(status) != 0 {
+	var pinned runtime.Pinner // also moves what is pointed at to the heap: a growing stack would leave it behind
+	defer pinned.Unpin()
+	words := make([]uintptr, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case int:
+			words[i] = uintptr(a)
+		case uintptr:
+			words[i] = a
+		case unsafe.Pointer:
+			pinned.Pin(a)
+			words[i] = uintptr(a)
+		default:
+			panic(fmt.Sprintf("cudarun: %s is given a %T", name, a))
+		}
+	}
+	if status, _, _ := purego.SyscallN(f, words...); uint32(status) != 0 {
 		return fmt.Errorf("%s: %s", name, d.describe(uint32(status)))
 	}
 	return nil
@@ -59,12 +74,14 @@ func (d *driver) describe(status uint32) string {
 	return fmt.Sprintf("error %d: %s", status, unsafe.String(p, n))
 }
 
-func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
+func address[T any](p *T) unsafe.Pointer { return unsafe.Pointer(p) }
 
 // gpu is an open device with its primary context.
 type gpu struct {
 	*driver
 	name       string
+	version    int32   // of CUDA that the driver supports, 1000·major + 10·minor
+	stream     uintptr // what is timed runs on it
 	start, end uintptr // events
 }
 
@@ -81,7 +98,7 @@ func openGPU() (*gpu, error) {
 	if err := d.call("cuDeviceGet", address(device), 0); err != nil {
 		return nil, err
 	}
-	if err := d.call("cuDeviceGetName", address(name), 128, uintptr(*device)); err != nil {
+	if err := d.call("cuDeviceGetName", address(name), 128, int(*device)); err != nil {
 		return nil, err
 	}
 	for n, c := range name {
@@ -90,20 +107,22 @@ func openGPU() (*gpu, error) {
 			break
 		}
 	}
-	if err := d.call("cuDevicePrimaryCtxRetain", address(context), uintptr(*device)); err != nil {
+	if err := d.call("cuDevicePrimaryCtxRetain", address(context), int(*device)); err != nil {
 		return nil, err
 	}
 	if err := d.call("cuCtxSetCurrent", *context); err != nil {
 		return nil, err
 	}
 	for _, e := range []*uintptr{&g.start, &g.end} {
-		event := new(uintptr)
-		if err := d.call("cuEventCreate", address(event), 0); err != nil {
+		if err := d.call("cuEventCreate", address(e), 0); err != nil {
 			return nil, err
 		}
-		*e = *event
 	}
-	return g, nil
+	const nonBlocking = 1
+	if err := d.call("cuStreamCreate", address(&g.stream), nonBlocking); err != nil {
+		return nil, err
+	}
+	return g, d.call("cuDriverGetVersion", address(&g.version))
 }
 
 // load compiles PTX and finds the entry. The driver's compiler explains refusals.
@@ -111,20 +130,14 @@ func (g *gpu) load(ptx []byte, entry string) (function uintptr, err error) {
 	module, result, log := new(uintptr), new(uintptr), new([4096]byte)
 	text := append(append([]byte(nil), ptx...), 0)
 	const errorLog, errorLogSize = 5, 6
-	options, values := &[2]uint32{errorLog, errorLogSize}, &[2]uintptr{address(log), uintptr(len(log))}
-	if err := g.call("cuModuleLoadDataEx", address(module), uintptr(unsafe.Pointer(&text[0])), 2, address(options), address(values)); err != nil {
+	var pinned runtime.Pinner
+	defer pinned.Unpin()
+	pinned.Pin(log)
+	options, values := &[2]uint32{errorLog, errorLogSize}, &[2]uintptr{uintptr(address(log)), uintptr(len(log))}
+	if err := g.call("cuModuleLoadDataEx", address(module), address(&text[0]), 2, address(options), address(values)); err != nil {
 		return 0, fmt.Errorf("%w\n%s", err, bytes.TrimRight(log[:], "\x00"))
 	}
 	name := append([]byte(entry), 0)
-	err = g.call("cuModuleGetFunction", address(result), *module, uintptr(unsafe.Pointer(&name[0])))
+	err = g.call("cuModuleGetFunction", address(result), *module, address(&name[0]))
 	return *result, err
-}
-
-// milliseconds between the two events.
-func (g *gpu) milliseconds() (float64, error) {
-	bits := new(uint32)
-	if err := g.call("cuEventElapsedTime", address(bits), g.start, g.end); err != nil {
-		return 0, err
-	}
-	return float64(math.Float32frombits(*bits)), nil
 }

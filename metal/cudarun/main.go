@@ -11,37 +11,50 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"unsafe"
 
 	"loris/metal/conformance"
 )
 
 // row is what was seen of one kernel.
 type row struct {
-	Kernel      string  `json:"kernel"`
-	Cases       int     `json:"cases"`
-	Failed      int     `json:"failed"`
-	WorstError  float64 `json:"worst_error"` // relative to the largest value expected
-	Slowest     string  `json:"slowest_case"`
-	Microsecond float64 `json:"us"` // of its slowest case, per launch; 0 with -small, which does not measure
+	Kernel       string  `json:"kernel"`
+	Cases        int     `json:"cases"`
+	Failed       int     `json:"failed"`
+	WorstError   float64 `json:"worst_error"`  // relative to the largest value expected
+	Largest      string  `json:"largest_case"` // of those that passed, by bytes and operations
+	Microseconds float64 `json:"us"`           // of a launch of it; 0 with -small, which does not measure
+	largest      *conformance.Case
 }
 
-func (r *row) time() string {
-	if r.Microsecond == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f", r.Microsecond)
+// report is what the file of results holds.
+type report struct {
+	GPU     string   `json:"gpu"`
+	CUDA    string   `json:"cuda"` // the version that the driver supports
+	Kernels int      `json:"kernels"`
+	Cases   int      `json:"cases"`
+	Failed  int      `json:"failed"`
+	Rows    []*row   `json:"rows"`
+	Faults  []string `json:"failures"`
 }
 
 func main() {
 	folder := flag.String("ptx", "ptx", "folder of the PTX files")
 	output := flag.String("o", "results.json", "where to write the results")
-	small := flag.Bool("small", false, "only the small cases, each once (for compute-sanitizer)")
+	small := flag.Bool("small", false, "only the small cases, each once and not timed (for compute-sanitizer)")
 	flag.Parse()
 	if err := run(*folder, *output, *small); err != nil {
 		fmt.Fprintln(os.Stderr, "cudarun:", err)
 		os.Exit(1)
 	}
+}
+
+// suite runs cases and keeps what was seen of each kernel.
+type suite struct {
+	gpu       *gpu
+	folder    string
+	functions map[string]uintptr
+	rows      map[string]*row
+	report    report
 }
 
 func run(folder, output string, small bool) error {
@@ -50,131 +63,135 @@ func run(folder, output string, small bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("GPU:", g.name)
-	rows := map[string]*row{}
-	functions := map[string]uintptr{}
-	total, failed := 0, 0
+	s := &suite{gpu: g, folder: folder, functions: map[string]uintptr{}, rows: map[string]*row{}}
+	s.report = report{GPU: g.name, CUDA: fmt.Sprintf("%d.%d", g.version/1000, g.version%1000/10), Faults: []string{}}
+	fmt.Printf("GPU: %s, CUDA %s\n", s.report.GPU, s.report.CUDA)
 	for _, c := range conformance.Cases() {
-		if small && !c.Small {
-			continue
-		}
-		name := c.Launch.Kernel
-		if strings.HasPrefix(name, "user_") {
-			name = "user_kernel"
-		}
-		if rows[name] == nil {
-			rows[name] = &row{Kernel: name}
-		}
-		r := rows[name]
-		r.Cases++
-		total++
-		file := conformance.PTXName(c)
-		key := file + c.Launch.Kernel
-		var worst, us float64
-		if functions[key] == 0 {
-			var ptx []byte
-			if ptx, err = os.ReadFile(filepath.Join(folder, file)); err == nil {
-				functions[key], err = g.load(ptx, "metal_"+c.Launch.Kernel)
-			}
-		} else {
-			err = nil
-		}
-		if err == nil {
-			worst, us, err = g.runCase(functions[key], c, small)
-		}
-		if err != nil {
-			r.Failed++
-			failed++
-			fmt.Printf("FAIL %v: %v\n", c, err)
-			continue
-		}
-		r.WorstError = max(r.WorstError, worst)
-		if us >= r.Microsecond {
-			r.Microsecond, r.Slowest = us, c.String()
+		if !small || c.Small {
+			s.check(c)
 		}
 	}
-	var all []*row
-	for _, r := range rows {
-		all = append(all, r)
+	for _, r := range s.rows {
+		s.report.Rows = append(s.report.Rows, r)
 	}
-	slices.SortFunc(all, func(a, b *row) int { return strings.Compare(a.Kernel, b.Kernel) })
-	fmt.Printf("%-24s %6s %7s %12s %9s  %s\n", "kernel", "cases", "failed", "worst error", "µs", "slowest case")
-	for _, r := range all {
-		fmt.Printf("%-24s %6d %7d %12.2g %9s  %s\n", r.Kernel, r.Cases, r.Failed, r.WorstError, r.time(), r.Slowest)
+	slices.SortFunc(s.report.Rows, func(a, b *row) int { return strings.Compare(a.Kernel, b.Kernel) })
+	if !small {
+		s.time()
 	}
-	data, err := json.MarshalIndent(struct {
-		GPU  string `json:"gpu"`
-		Rows []*row `json:"rows"`
-	}{g.name, all}, "", "  ")
-	if err != nil {
+	s.print()
+	if err := s.report.write(output); err != nil {
 		return err
 	}
-	if err := os.WriteFile(output, append(data, '\n'), 0o644); err != nil {
-		return err
-	}
-	fmt.Printf("metal on %s: %d kernels, %d cases, %d failed\n", g.name, len(all), total, failed)
-	if failed > 0 {
+	fmt.Printf("metal on %s: %d kernels, %d cases, %d failed\n", g.name, s.report.Kernels, s.report.Cases, s.report.Failed)
+	if s.report.Failed > 0 {
 		os.Exit(1)
 	}
 	return nil
 }
 
-// runCase launches a case once and checks it, then times twenty launches.
-func (g *gpu) runCase(function uintptr, c *conformance.Case, once bool) (worst, us float64, err error) {
-	l := c.Launch
-	contents := append(append([][]byte(nil), c.Before...), l.Params)
-	arguments := new([31]uintptr)
-	for i, data := range contents {
-		device := new(uintptr)
-		if err := g.call("cuMemAlloc_v2", address(device), uintptr(max(16, len(data)))); err != nil {
-			return 0, 0, err
+// function returns a case's kernel, loaded.
+func (s *suite) function(c *conformance.Case) (uintptr, error) {
+	file := conformance.PTXName(c)
+	key := file + c.Launch.Kernel
+	if s.functions[key] == 0 {
+		ptx, err := os.ReadFile(filepath.Join(s.folder, file))
+		if err != nil {
+			return 0, err
 		}
-		defer g.call("cuMemFree_v2", *device)
-		arguments[i] = *device
-		if len(data) > 0 {
-			if err := g.call("cuMemcpyHtoD_v2", *device, uintptr(unsafe.Pointer(&data[0])), uintptr(len(data))); err != nil {
-				return 0, 0, err
-			}
+		if s.functions[key], err = s.gpu.load(ptx, "metal_"+c.Launch.Kernel); err != nil {
+			return 0, err
 		}
 	}
-	parameters := &[1]*[31]uintptr{arguments}
-	launch := func() error {
-		return g.call("cuLaunchKernel", function, uintptr(l.Groups[0]), uintptr(l.Groups[1]), uintptr(l.Groups[2]),
-			uintptr(l.Threads[0]), uintptr(l.Threads[1]), uintptr(l.Threads[2]), 0, 0, address(parameters), 0)
+	return s.functions[key], nil
+}
+
+// on prepares a case and calls f with it.
+func (s *suite) on(c *conformance.Case, f func(*prepared) (float64, error)) (float64, error) {
+	function, err := s.function(c)
+	if err != nil {
+		return 0, err
 	}
-	if err := launch(); err != nil {
-		return 0, 0, err
+	p, err := s.gpu.prepare(function, c)
+	defer p.free()
+	if err != nil {
+		return 0, err
 	}
-	if err := g.call("cuCtxSynchronize"); err != nil {
-		return 0, 0, err
+	return f(p)
+}
+
+func (s *suite) check(c *conformance.Case) {
+	name := c.Launch.Kernel
+	if strings.HasPrefix(name, "user_") {
+		name = "user_kernel"
 	}
-	after := make([][]byte, len(c.Before))
-	for i := range after {
-		after[i] = make([]byte, len(c.Before[i]))
-		if len(after[i]) > 0 {
-			if err := g.call("cuMemcpyDtoH_v2", uintptr(unsafe.Pointer(&after[i][0])), arguments[i], uintptr(len(after[i]))); err != nil {
-				return 0, 0, err
-			}
+	r := s.rows[name]
+	if r == nil {
+		r = &row{Kernel: name}
+		s.rows[name] = r
+		s.report.Kernels++
+	}
+	r.Cases++
+	s.report.Cases++
+	worst, err := s.on(c, (*prepared).check)
+	if err != nil {
+		r.Failed++
+		s.fail(c, err)
+		return
+	}
+	r.WorstError = max(r.WorstError, worst)
+	if size := c.Launch.Bytes + c.Launch.Flops; r.largest == nil || size > r.largest.Launch.Bytes+r.largest.Launch.Flops {
+		r.largest, r.Largest = c, c.String()
+	}
+}
+
+func (s *suite) fail(c *conformance.Case, err error) {
+	s.report.Failed++
+	text := fmt.Sprintf("%v: %v", c, err)
+	s.report.Faults = append(s.report.Faults, text)
+	fmt.Println("FAIL", text)
+}
+
+// time measures the largest case of each kernel.
+func (s *suite) time() {
+	for _, r := range s.report.Rows {
+		if r.largest == nil {
+			continue
+		}
+		var err error
+		if r.Microseconds, err = s.on(r.largest, (*prepared).microseconds); err != nil {
+			r.Failed++
+			s.fail(r.largest, fmt.Errorf("timing: %w", err))
 		}
 	}
-	if worst, err = c.Check(after); err != nil || once {
-		return worst, 0, err
-	}
-	const launches = 20
-	if err := g.call("cuEventRecord", g.start, 0); err != nil {
-		return 0, 0, err
-	}
-	for range launches {
-		if err := launch(); err != nil {
-			return 0, 0, err
+}
+
+func (s *suite) print() {
+	fmt.Printf("%-24s %6s %7s %12s %9s  %s\n", "kernel", "cases", "failed", "worst error", "µs", "largest case, whose time this is")
+	for _, r := range s.report.Rows {
+		us := "-"
+		if r.Microseconds > 0 {
+			us = fmt.Sprintf("%.2f", r.Microseconds)
 		}
+		fmt.Printf("%-24s %6d %7d %12.2g %9s  %s\n", r.Kernel, r.Cases, r.Failed, r.WorstError, us, r.Largest)
 	}
-	if err := g.call("cuEventRecord", g.end, 0); err != nil {
-		return 0, 0, err
+}
+
+// write puts the report into a file, one line per kernel.
+func (r report) write(path string) error {
+	rows := r.Rows
+	r.Rows = []*row{}
+	head, err := json.Marshal(r)
+	if err != nil {
+		return err
 	}
-	if err := g.call("cuEventSynchronize", g.end); err != nil {
-		return 0, 0, err
+	var lines []string
+	for _, row := range rows {
+		line, err := json.Marshal(row)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, string(line))
 	}
-	ms, err := g.milliseconds()
-	return worst, ms * 1000 / launches, err
+	text := strings.Replace(string(head), `"rows":[]`, "\"rows\":[\n"+strings.Join(lines, ",\n")+"\n]", 1)
+	return os.WriteFile(path, []byte(text+"\n"), 0o644)
 }

@@ -61,17 +61,23 @@ func compilePTX(tools *softmetal.Toolchain, picked []*conformance.Case) (text ma
 }
 
 const runScript = `#!/bin/sh
-# Runs Loris' Metal kernels, compiled to PTX, on an NVIDIA GPU. Needs the NVIDIA driver only.
+# Runs Loris' Metal kernels, compiled to PTX, on an NVIDIA GPU. Needs the NVIDIA driver only. Where compute-sanitizer is
+# installed it looks for races and bad accesses in the small cases. Results go to the folder $OUT, or else to this one:
+# results.json, log.txt, and of the sanitizer memcheck.txt and racecheck.txt.
 cd "$(dirname "$0")" || exit 1
-./cudarun "$@"
+out=${OUT:-.}
+./cudarun -o "$out/results.json" "$@" >"$out/log.txt" 2>&1
 status=$?
-if command -v compute-sanitizer >/dev/null 2>&1; then
+cat "$out/log.txt"
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)
+if [ -n "$sanitizer" ]; then
   for tool in memcheck racecheck; do
-    echo "compute-sanitizer $tool, small cases:"
-    compute-sanitizer --tool $tool --error-exitcode 9 ./cudarun -small -o sanitizer-$tool.json || status=1
+    "$sanitizer" --tool $tool --error-exitcode 9 ./cudarun -small -o "$out/$tool.json" >"$out/$tool.txt" 2>&1 || status=1
+    echo "compute-sanitizer $tool, small cases: $(grep '^metal on' "$out/$tool.txt")"
+    grep SUMMARY "$out/$tool.txt" || tail -n 20 "$out/$tool.txt"
   done
 else
-  echo "compute-sanitizer is not installed: skipped"
+  echo "compute-sanitizer is not installed: memcheck and racecheck were not run"
 fi
 exit $status
 `
