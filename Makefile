@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 VENV    := build/venv
 PY      := $(abspath $(VENV))/bin/python
 LORIS   := build/loris
-LDFLAGS := -s -w -X loris/internal/machine.Version=$(VERSION)
+LDFLAGS := -s -w -X loris/internal/machine.release=$(VERSION)
 
 # Packages whose tests execute cells: yaegi itself races (docs/RATIONALE.md,
 # "Race detector"), so they run without the detector.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 //go:generate go run ./logogen
@@ -140,8 +141,10 @@ func isKernelspec(dir string) error {
 }
 
 func explain(what string, p Place, err error) error {
-	if errors.Is(err, fs.ErrPermission) {
-		fix := "choose --user, or run it as a user who may write there"
+	// A read-only file system, or a file where a folder should be, is as
+	// unwritable as a folder without permission.
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrNotExist) {
+		fix := "choose --user, another place with --prefix DIR, or a user who may write there"
 		if p.Prefix == "" && !p.SysPrefix {
 			fix = "correct the permissions, or choose another place with --prefix DIR or the variable JUPYTER_DATA_DIR"
 		}

@@ -29,7 +29,7 @@ run, so that ratios hold on a noisy machine; every result is checked.
 Suites:
 ` + list.String(),
 		Example: "  loris bench --suite seed --json build/seed.json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := suites.Find(suite)
 			if err != nil {

@@ -31,7 +31,7 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Tell what is installed, what runs here and what would stop it",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if onlyMetal {
 				return examineMetal(cmd.OutOrStdout())
@@ -47,7 +47,7 @@ func doctorCommand() *cobra.Command {
 func examine() []finding {
 	facts := machine.Read("", "")
 	list := []finding{
-		{topic: "loris", text: version() + ", " + facts.Go.Version},
+		{topic: "loris", text: machine.Version() + ", " + facts.Go.Version},
 		{topic: "machine", text: facts.String()},
 	}
 	for _, row := range feature.Report() {

@@ -26,7 +26,7 @@ func installCommand() *cobra.Command {
 		Short:   "Make the kernel known to Jupyter",
 		Long:    "Writes a kernelspec that points to this binary, so that Jupyter offers Go (Loris).\nRun it again after moving the binary.",
 		Example: "  loris install --user\n  loris install --prefix .venv",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 	}
 	place := placeFlags(c)
 	displayName := c.Flags().String("display-name", kernelspec.DisplayName, "name that Jupyter shows")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"loris/internal/machine"
 	"loris/kernel"
 	"loris/kernel/history"
 	"loris/kernel/worker"
@@ -27,14 +29,16 @@ Environment:
   LORIS_HISTORY   file of the input history ("off": keep it in memory)
   LORIS_LOG       level of the log on stderr: debug, info, warn, error`,
 		Example: "  loris kernel -f ~/.local/share/jupyter/runtime/kernel-1234.json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return errors.New("the connection file is missing: Jupyter names it with -f; `loris install --user` tells Jupyter how")
+			}
 			return serveKernel(cmd.Context(), file, logLevel)
 		},
 	}
 	c.Flags().StringVarP(&file, "connection-file", "f", "", "connection file of the Jupyter client")
 	c.Flags().StringVar(&logLevel, "log", envOr("LORIS_LOG", "warn"), "log level: debug, info, warn, error")
-	_ = c.MarkFlagRequired("connection-file")
 	return c
 }
 
@@ -63,9 +67,9 @@ func serveKernel(ctx context.Context, file, logLevel string) error {
 		Signals:        true,
 		Info: kernel.Info{
 			Implementation:  "loris",
-			Version:         version(),
+			Version:         machine.Version(),
 			LanguageVersion: strings.TrimPrefix(runtime.Version(), "go"),
-			Banner:          "Loris " + version() + ": Go in cells, with lazy tensors (import name lt). Type %help for the commands.",
+			Banner:          "Loris " + machine.Version() + ": Go in cells, with lazy tensors (import name lt). Type %help for the commands.",
 			HelpLinks: []kernel.HelpLink{
 				{Text: "The Go language", URL: "https://go.dev/ref/spec"},
 				{Text: "Go standard library", URL: "https://pkg.go.dev/std"},

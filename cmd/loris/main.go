@@ -5,9 +5,11 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"loris/internal/machine"
 )
 
 // commands is the tree: one row per subcommand.
@@ -39,8 +41,13 @@ func rootCommand() *cobra.Command {
   jupyter lab              and pick it as the kernel of a notebook`,
 		SilenceUsage:  true, // an error is one line that names the fix
 		SilenceErrors: true,
-		Version:       version(),
+		Version:       machine.Version(),
+		Args:          knownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
+	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range commands {
 		root.AddCommand(c())
@@ -48,32 +55,22 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
-// release is set by the linker in release builds.
-var release string
+// knownCommand is reached with arguments only when the first names no command.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	root.SuggestionsMinimumDistance = 2
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("there is no command %q: did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return fmt.Errorf("there is no command %q: `loris --help` lists them", args[0])
+}
 
-// version is the release, or what the build information says.
-func version() string {
-	if release != "" {
-		return release
+// noArguments refuses arguments of commands that have flags only.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v, revision, dirty := info.Main.Version, "", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			revision = s.Value[:min(12, len(s.Value))]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = " (changed)"
-		}
-	}
-	if v == "" || v == "(devel)" {
-		v = "devel"
-		if revision != "" {
-			v += " " + revision + dirty
-		}
-	}
-	return v
+	return fmt.Errorf("%s takes flags only, not %q: see `%s --help`", cmd.CommandPath(), args[0], cmd.CommandPath())
 }

@@ -40,7 +40,12 @@ text exactly; measurements are not compared. The exit status is 1 when a cell
 failed or an output differs.`,
 		Example: `  loris run demo.ipynb -o executed.ipynb --html demo.html
   loris run --check notebooks/*.ipynb`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("name a notebook: loris run NOTEBOOK.ipynb")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 && (o.output != "" || o.html != "") {
 				return errors.New("-o and --html take one notebook: run the others without, or one at a time")

@@ -13,7 +13,7 @@ func uninstallCommand() *cobra.Command {
 		Use:   "uninstall",
 		Short: "Remove the kernel from Jupyter",
 		Long:  "Removes the kernelspec that install has written. The binary stays.",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 	}
 	place := placeFlags(c)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {

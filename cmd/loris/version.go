@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"loris/internal/machine"
 	"loris/kernel/wire"
 )
 
@@ -13,10 +14,10 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the versions of Loris, Go and the Jupyter protocol",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "loris %s\n%s %s/%s\nJupyter messaging protocol %s\n",
-				version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, wire.ProtocolVersion)
+				machine.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, wire.ProtocolVersion)
 			return err
 		},
 	}

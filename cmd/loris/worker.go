@@ -12,7 +12,7 @@ func workerCommand() *cobra.Command {
 		Use:    "worker",
 		Short:  "Run the cells of a kernel (started by it)",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conn, err := worker.Inherited()
 			if err != nil {

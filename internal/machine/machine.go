@@ -21,10 +21,12 @@ import (
 // Facts describe a machine and the program on it. What could not be found out
 // is empty or zero.
 type Facts struct {
-	CPU    CPU    `json:"cpu"`
-	Memory Memory `json:"memory"`
-	OS     OS     `json:"os"`
-	Go     Go     `json:"go"`
+	// Version is that of Loris.
+	Version string `json:"loris"`
+	CPU     CPU    `json:"cpu"`
+	Memory  Memory `json:"memory"`
+	OS      OS     `json:"os"`
+	Go      Go     `json:"go"`
 	// Device is what the caller says it computes on, such as "cpu" or the name
 	// of a GPU.
 	Device string `json:"device,omitempty"`
@@ -88,7 +90,7 @@ type Go struct {
 // folder whose git state counts, empty for the working folder. It takes some
 // milliseconds, most of them for git.
 func Read(device, dir string) Facts {
-	return Facts{CPU: readCPU(), Memory: readMemory(), OS: readOS(), Go: readGo(), Device: device, Git: ReadGit(dir), Settings: settings()}
+	return Facts{Version: Version(), CPU: readCPU(), Memory: readMemory(), OS: readOS(), Go: readGo(), Device: device, Git: ReadGit(dir), Settings: settings()}
 }
 
 // features that decide which kernels can run, by the name that users know.
@@ -206,7 +208,7 @@ func (f Facts) String() string {
 	if f.Memory.Total > 0 {
 		parts = append(parts, fmt.Sprintf("%.1f GiB", float64(f.Memory.Total)/(1<<30)))
 	}
-	parts = append(parts, strings.TrimSpace(f.OS.Name+"/"+f.CPU.Arch+" "+f.OS.Kernel), f.Go.Version)
+	parts = append(parts, strings.TrimSpace(f.OS.Name+"/"+f.CPU.Arch+" "+f.OS.Kernel), "loris "+f.Version, f.Go.Version)
 	if f.Device != "" {
 		parts = append(parts, "device "+f.Device)
 	}

@@ -15,7 +15,7 @@ import (
 func TestFactsAreComplete(t *testing.T) {
 	t.Setenv("LORIS_CPU", "generic")
 	f := Read("cpu", "")
-	if f.CPU.Logical != runtime.NumCPU() || f.CPU.Usable < 1 || f.Memory.Total == 0 || f.OS.Name != runtime.GOOS || f.Go.Version != runtime.Version() || f.Device != "cpu" || f.Settings["LORIS_CPU"] != "generic" {
+	if f.CPU.Logical != runtime.NumCPU() || f.CPU.Usable < 1 || f.Memory.Total == 0 || f.OS.Name != runtime.GOOS || f.Go.Version != runtime.Version() || f.Version != Version() || f.Version == "" || f.Device != "cpu" || f.Settings["LORIS_CPU"] != "generic" {
 		t.Errorf("%+v", f)
 	}
 	b, err := json.Marshal(f)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -41,14 +42,17 @@ func (e *FormatError) Error() string {
 // ReadFile reads a notebook. Errors of its content are *FormatError.
 func ReadFile(path string) (*Notebook, error) {
 	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no notebook %s: %w", path, fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("notebook: %w", err)
 	}
 	if st.IsDir() {
-		return nil, fmt.Errorf("notebook: %s is a folder: name an .ipynb file", path)
+		return nil, fmt.Errorf("%s is a folder: name an .ipynb file", path)
 	}
 	if st.Size() > largestFile {
-		return nil, fmt.Errorf("notebook: %s has %d bytes; more than %d are not read", path, st.Size(), largestFile)
+		return nil, fmt.Errorf("%s has %d bytes; more than %d are not read", path, st.Size(), largestFile)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -93,7 +97,7 @@ func Parse(b []byte) (*Notebook, error) {
 	nb.Metadata = r.object(root, "metadata", "metadata")
 	list, ok := root["cells"].([]any)
 	if !ok {
-		return nil, &FormatError{Path: "cells", Msg: "missing or not a list: not a notebook of format 4"}
+		return nil, &FormatError{Msg: "not a notebook of format 4: cells is missing or not a list"}
 	}
 	delete(root, "cells")
 	for i, c := range list {
@@ -112,11 +116,11 @@ func (nb *Notebook) takeVersion(b []byte, root map[string]any) error {
 		if i := bytes.Index(b, []byte(strconv.Quote(key))); i >= 0 {
 			return errorAt(b, i, msg)
 		}
-		return &FormatError{Path: key, Msg: msg}
+		return &FormatError{Msg: msg}
 	}
 	version, ok := integer(root["nbformat"])
 	if !ok {
-		return at("nbformat", "nbformat is missing or not a number: not a notebook")
+		return at("nbformat", "not a notebook: nbformat is missing or not a number")
 	}
 	if version < 4 {
 		return at("nbformat", fmt.Sprintf("notebook format %d is too old, 4 is needed: convert it with `jupyter nbconvert --to notebook --nbformat 4`", version))

@@ -57,7 +57,11 @@ func runCPU(ctx context.Context, o Options) (*Result, error) {
 			continue
 		}
 		list := []contestant{ours(w.name, w.make()), limitOf(w, p)}
-		samples, err := contest(ctx, o.samples(15), list, func(name string, e error) { err = fmt.Errorf("%s: %w", name, e) })
+		var failure error
+		samples, err := contest(ctx, o.samples(15), list, func(name string, e error) { failure = fmt.Errorf("%s: %w", name, e) })
+		if err == nil {
+			err = failure
+		}
 		if err != nil {
 			return nil, err
 		}
