@@ -58,7 +58,7 @@ func (l *lowering) take() error {
 	if s.Op == op.TakeAlong {
 		g.Along, g.Count = true, s.In[1].Shape[axis]
 	}
-	status := l.status(check{operand: &s.In[1], axis: g.Axis, ignored: math.MinInt64})
+	status := l.status(check{operand: &s.In[1], axis: g.Axis, ignored: math.MinInt64, least: -int64(g.Axis)})
 	l.add(g.Gather(), x, index, at(&s.Out[0]), status)
 	return nil
 }
@@ -81,7 +81,7 @@ func (l *lowering) scatter() error {
 	if a.Along {
 		g.Along, g.Count = true, s.In[1].Shape[a.Axis]
 	}
-	status := l.status(check{operand: &s.In[1], axis: g.Axis, ignored: math.MinInt64})
+	status := l.status(check{operand: &s.In[1], axis: g.Axis, ignored: math.MinInt64, least: -int64(g.Axis)})
 	l.add(g.Scatter(), source, index, at(&s.Out[0]), status)
 	return nil
 }
@@ -164,7 +164,10 @@ func (r *instance) outOfRange(c *check) error {
 		} else {
 			v = int64(*(*int32)(unsafe.Add(base, 4*offset)))
 		}
-		if v != c.ignored && (v < -int64(c.axis) || v >= int64(c.axis)) {
+		if v != c.ignored && (v < c.least || v >= int64(c.axis)) {
+			if c.least == 0 {
+				return &ir.Error{Code: ir.CodeIndex, Msg: fmt.Sprintf("target %d is none of the %d classes", v, c.axis)}
+			}
 			return &ir.Error{Code: ir.CodeIndex, Msg: fmt.Sprintf("index %d is out of range for an axis of %d", v, c.axis)}
 		}
 		for d := len(index) - 1; d >= 0; d-- {

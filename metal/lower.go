@@ -56,6 +56,7 @@ type check struct {
 	operand *plan.Operand
 	axis    int
 	ignored int64 // never out of range; math.MinInt64 if there is none
+	least   int64 // the smallest index: -axis where negative ones count from the end
 	host    bool  // no kernel reports it: all indices are looked at afterwards
 	status  int   // the word that a kernel reports in
 }

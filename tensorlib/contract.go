@@ -10,7 +10,7 @@ import (
 
 // MatMul is the matrix product by NumPy's rules: [… m k] @ [… k n] = [… m n],
 // batch axes broadcast; a tensor of one axis is a row on the left, a column on
-// the right. Integers become f32. Against a quantised matrix w [n k],
+// the right. Integers are multiplied as i64. Against a quantised matrix w [n k],
 // x.MatMul(w.T()) unpacks w on the way.
 func (x *Tensor) MatMul(w *Tensor) *Tensor {
 	const name = "MatMul"
@@ -21,13 +21,13 @@ func (x *Tensor) MatMul(w *Tensor) *Tensor {
 	if a.DType != b.DType || !a.DType.IsFloat() {
 		d := ir.Promote(a.DType, b.DType)
 		if !d.IsFloat() {
-			d = F32
+			d = I64
 		}
 		a, b = op.CastTo(a, d), op.CastTo(b, d)
 	}
 	ra, rb := len(a.Shape), len(b.Shape)
 	if ra >= 2 && rb >= 2 {
-		return wrap(op.Apply(op.MatMul, nil, a, b))
+		return wrap(matmul(a, b))
 	}
 	if ra == 0 || rb == 0 {
 		op.Raise(name, &ir.Error{Code: ir.CodeShape, Msg: "a scalar has no matrix product", Hint: "did you mean x.Mul(w)?"}, a, b)
@@ -42,7 +42,7 @@ func (x *Tensor) MatMul(w *Tensor) *Tensor {
 	if rb == 1 {
 		b = op.ReshapeTo(b, Shape{b.Shape[0], 1})
 	}
-	y := op.Apply(op.MatMul, nil, a, b)
+	y := matmul(a, b)
 	s := slices.Clone(y.Shape)
 	if rb == 1 {
 		s = s[:len(s)-1]
@@ -55,6 +55,24 @@ func (x *Tensor) MatMul(w *Tensor) *Tensor {
 		s = slices.Delete(s, at, at+1)
 	}
 	return via(op.MatMul, wrap(op.ReshapeTo(y, s)))
+}
+
+// matmul is the product of matrices of one dtype. Devices have none of integers:
+// these are multiplied and added up, which is exact modulo 2⁶⁴.
+func matmul(a, b *ir.Node) *ir.Node {
+	if a.DType.IsFloat() {
+		return op.Apply(op.MatMul, nil, a, b)
+	}
+	m, k, n := a.Shape[len(a.Shape)-2], a.Shape[len(a.Shape)-1], b.Shape[len(b.Shape)-1]
+	batch, ok := ir.Broadcast(a.Shape[:len(a.Shape)-2], b.Shape[:len(b.Shape)-2])
+	if !ok || b.Shape[len(b.Shape)-2] != k {
+		return op.Apply(op.MatMul, nil, op.CastTo(a, F32), op.CastTo(b, F32)) // raises the error
+	}
+	x, y := wrap(a).Unsqueeze(-2), wrap(b).T().Unsqueeze(-3)
+	if k == 0 {
+		return filled(0, I64, append(batch, m, n)).n("MatMul")
+	}
+	return x.Mul(y).Sum(-1).n("MatMul")
 }
 
 func matmulQuantised(name string, a, b *ir.Node) *Tensor {

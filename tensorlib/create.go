@@ -177,7 +177,7 @@ func Full(value any, shape ...int) *Tensor {
 	if isFloat {
 		return via(op.Full, filled(f, F32, s))
 	}
-	if math.Abs(f) > 1<<53 {
+	if math.Abs(f) >= 1<<53 {
 		return via(op.Full, Ints(int(reflect.ValueOf(value).Convert(reflect.TypeFor[int64]()).Int())).Reshape().Expand(s...))
 	}
 	return via(op.Full, filled(f, I64, s))

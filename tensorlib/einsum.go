@@ -215,7 +215,7 @@ func (e *einsum) contract(x *Tensor, xl []rune, y *Tensor, yl []rune, i int) (*T
 	}
 	if d := ir.Promote(a.DType(), b.DType()); !d.IsFloat() {
 		// Integers have no matrix product: multiply and add.
-		return a.Unsqueeze(-1).Mul(b.Unsqueeze(1)).Sum(2).Reshape(shape...), out
+		return wrap(matmul(a.Cast(I64).n(e.name), b.Cast(I64).n(e.name))).Reshape(shape...), out
 	}
 	return a.MatMul(b).Reshape(shape...), out
 }

@@ -14,7 +14,11 @@ func unary(id ir.Op, name string, x *Tensor) *Tensor { return wrap(op.Unary(id, 
 
 func binary(id ir.Op, name string, x *Tensor, w any) *Tensor {
 	a := x.n(name)
-	return wrap(op.Binary(id, a, operand(name, w, a.DType)))
+	b := operand(name, w, a.DType)
+	if f, _, ok := number(w); ok && (b.DType == F16 || b.DType == BF16) {
+		b = op.HalfScalar(id, f, b.DType)
+	}
+	return wrap(op.Binary(id, a, b))
 }
 
 // Neg returns -x, for each element.
@@ -144,14 +148,15 @@ func (x *Tensor) And(w any) *Tensor { return binary(op.And, "And", x, w) }
 func (x *Tensor) Or(w any) *Tensor { return binary(op.Or, "Or", x, w) }
 
 // Clip returns x limited to lo … hi, which may be tensors; nil sets no limit.
+// Where lo is above hi, the result is hi.
 func (x *Tensor) Clip(lo, hi any) *Tensor {
 	x.n("Clip")
 	y := x
-	if hi != nil {
-		y = y.Minimum(hi)
-	}
 	if lo != nil {
 		y = y.Maximum(lo)
+	}
+	if hi != nil {
+		y = y.Minimum(hi)
 	}
 	return via(op.Clip, y, x)
 }

@@ -190,7 +190,7 @@ func (d *drawing) label(n *ir.Node) string {
 		label = strconv.FormatFloat(n.Const, 'g', 5, 64)
 	}
 	for _, x := range n.Inputs() {
-		// The constants of a composition, such as Mean's 1/n, are not what was
+		// The constants of a composition, such as Mean's n, are not what was
 		// written.
 		if d.inline[x] && id == n.Op {
 			label += " " + strconv.FormatFloat(x.Const, 'g', 5, 64)

@@ -1,8 +1,6 @@
 package tensorlib
 
 import (
-	"math"
-
 	"loris/internal/ir"
 	"loris/internal/op"
 )
@@ -68,25 +66,29 @@ func (x *Tensor) Mean(axes ...int) *Tensor {
 	for _, a := range axesOf(name, axes, n) {
 		count *= n.Shape[a]
 	}
-	scale := math.NaN() // the mean of nothing
-	if count > 0 {
-		scale = 1 / float64(count)
-	}
 	y := x.floating(name)
-	return via(op.Mean, y.wide().Sum(axes...).Mul(scale).Cast(y.DType()), x)
+	return via(op.Mean, y.wide().Sum(axes...).Div(count).Cast(y.DType()), x) // 0/0 of nothing
 }
 
 // centred returns x minus its mean over the axes, halves in f32, and the axes.
+// The mean is taken of the distances from the first element, so that equal
+// elements are 0 apart and a large offset costs no digits.
 func (x *Tensor) centred(name string, axes []int) (*Tensor, []int) {
 	x = x.floating(name).wide()
 	n := x.n(name)
 	a := axesOf(name, axes, n)
-	mean := op.Apply(op.Sum, op.Reduce{Axes: a, Keep: true}, n)
 	count := 1
+	first := append(Shape{}, n.Shape...)
 	for _, axis := range a {
 		count *= n.Shape[axis]
+		first[axis] = min(1, n.Shape[axis])
 	}
-	return x.Sub(wrap(mean).Mul(1 / float64(max(1, count)))), a
+	if count == 0 {
+		return x, a
+	}
+	d := x.Sub(wrap(op.SliceOf(n, make([]int, len(first)), first)).Detach())
+	mean := op.Apply(op.Sum, op.Reduce{Axes: a, Keep: true}, d.n(name))
+	return d.Sub(wrap(mean).Div(count)), a
 }
 
 // variance is Var before its result is rounded to halves.

@@ -102,7 +102,12 @@ func operand(name string, v any, beside DType) *ir.Node {
 	case float64:
 		return op.WeakScalar(v, true, beside)
 	case int:
+		if (v >= 1<<53 || v <= -1<<53) && !beside.IsFloat() {
+			return fromSlice([]int64{int64(v)}, I64, Shape{}) // constants are kept as float64
+		}
 		return op.WeakScalar(float64(v), false, beside)
+	case int64:
+		return operand(name, int(v), beside)
 	case bool:
 		if v {
 			return op.Filled(1, Bool, nil)

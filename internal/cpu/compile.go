@@ -376,6 +376,9 @@ func (c *compiler) instr(i int) error {
 	case isReduction(in.Op):
 		a.kind, a.row = doReduce, false
 		a.reduce = reducers(in.Op, from)
+		if c.pr.cut && in.Op == op.Sum && from == ir.F32 {
+			a.reduce = sumOfParts
+		}
 		a.elem, a.dstE = from.Bytes(), computed(in.DType).Bytes()
 		if a.reduce == nil {
 			return fmt.Errorf("no kernel for %s of %s in a program", op.NameOf(in.Op), from)

@@ -259,9 +259,8 @@ func (pr *program) cutRows(r *run, parts int) kernel {
 		pv := pr.start(r, r.mustTemp(pr.scratchBytes()))
 		for row := range pr.p.Rows {
 			for i, a := range sums {
-				copy(slice[byte](pv[a.dst], a.dstE), slice[byte](at(row, 0, i), a.dstE))
-				for part := 1; part < parts; part++ {
-					a.reduce(pv[a.dst], at(row, part, i), 1, 1, true)
+				for part := range parts {
+					a.reduce(pv[a.dst], at(row, part, i), 1, 1, part > 0)
 				}
 			}
 			pr.runTile(r, pv, row*pr.p.Cols, 0, row, 1, pr.finish, false)

@@ -4,7 +4,6 @@ import (
 	"unsafe"
 
 	"loris/internal/cpu/pool"
-	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/op"
 	"loris/internal/plan"
@@ -20,79 +19,84 @@ func init() {
 	register(compileCumSum, op.CumSum)
 }
 
-// compileReduce reduces row by row of the inner kept elements: each row of the
-// operand is added to the row of results.
+// compileReduce reduces one group of neighbouring axes after the other, the last
+// first, with the results of one group as the operand of the next.
 func compileReduce(r *run, s *plan.Step) (kernel, error) {
-	a := s.Attrs.(op.Reduce)
 	x, out := newArg(&s.In[0]), newResult(&s.Out[0])
-	shape := s.In[0].Shape
 	if out.n == 0 {
 		return func() error { return nil }, nil
 	}
-	start := map[ir.Op]float64{op.Sum: 0, op.Prod: 1, op.Any: 0, op.All: 1}[s.Op]
 	if x.n == 0 {
+		start := map[ir.Op]float64{op.Sum: 0, op.Prod: 1, op.Any: 0, op.All: 1}[s.Op]
 		return func() error { fillAny(r.at(&s.Out[0]), s.Out[0].DType, start, out.n); return nil }, nil
 	}
-	g := newReduction(shape, a.Axes)
-	f := typed(s.Out[0].DType, reduceRows[float32], reduceRows[float64], reduceRows[int32], reduceRows[int64], reduceRows[uint8])
-	both := foldOf(s.Op, s.Out[0].DType)
-	deep := s.Op == op.Sum && s.Out[0].DType.IsFloat() && g.reduced > cascade
-	cost := float64(x.n)
-	var src, dst unsafe.Pointer
-	chunks := r.chunksFor(cost, g.outer)
-	parts := 1
-	if chunks < r.pool.Threads() && g.inner >= 64 {
-		parts = r.chunksFor(cost/float64(g.outer), g.inner/32)
-	}
-	job := func(c int, w *pool.Worker) {
-		part := c % parts
-		c /= parts
-		var sums unsafe.Pointer
-		if deep {
-			sums = w.Scratch(2 * strip * 8).Pointer()
-		}
-		f(dst, src, g, g.outer*c/chunks, g.outer*(c+1)/chunks, g.inner*part/parts, g.inner*(part+1)/parts, both, sums)
+	dtype := computed(s.Out[0].DType)
+	phases := phasesOf(s.In[0].Shape, s.Attrs.(op.Reduce).Axes)
+	runs := make([]func(dst, src unsafe.Pointer), len(phases))
+	for i, p := range phases {
+		runs[i] = r.phase(s.Op, dtype, p)
 	}
 	return func() error {
-		src, dst = x.get(r), out.get(r)
-		r.split(chunks*parts, cost, job)
+		src, dst := x.get(r), out.get(r)
+		for i, run := range runs {
+			to := dst
+			if i < len(runs)-1 {
+				to = r.mustTemp(phases[i].outer * phases[i].inner * dtype.Bytes())
+			}
+			run(to, src)
+			src = to
+		}
 		out.put(r, dst)
 		return nil
 	}, nil
 }
 
-// reduction is a row-major operand cut into outer blocks, whose elements of one
-// position go to one result; inner elements lie together.
-type reduction struct {
-	outer, inner int
-	kept, keptSt []int // dimensions before the inner ones that stay
-	gone, goneSt []int // and those that are reduced
-	reduced      int
-}
+// phase is the reduction of the middle axis of a row-major array of three.
+type phase struct{ outer, gone, inner int }
 
-func newReduction(shape ir.Shape, axes []int) *reduction {
-	g := &reduction{outer: 1, inner: 1, reduced: 1}
+// phasesOf joins neighbouring axes that share a fate.
+func phasesOf(shape ir.Shape, axes []int) []phase {
 	isGone := make([]bool, len(shape))
 	for _, a := range axes {
 		isGone[a] = true
 	}
-	st := shape.Strides()
-	last := len(shape) - 1
-	for ; last >= 0 && !isGone[last]; last-- {
-		g.inner *= shape[last]
-	}
-	for i := 0; i <= last; i++ {
-		if isGone[i] {
-			g.gone, g.goneSt = append(g.gone, shape[i]), append(g.goneSt, st[i])
-			g.reduced *= shape[i]
-		} else {
-			g.kept, g.keptSt = append(g.kept, shape[i]), append(g.keptSt, st[i])
-			g.outer *= shape[i]
+	var phases []phase
+	inner := 1
+	for last := len(shape) - 1; last >= 0; {
+		for ; last >= 0 && !isGone[last]; last-- {
+			inner *= shape[last]
+		}
+		gone := 1
+		for ; last >= 0 && isGone[last]; last-- {
+			gone *= shape[last]
+		}
+		if gone > 1 {
+			phases = append(phases, phase{shape[:last+1].Size(), gone, inner})
 		}
 	}
-	return g
+	if phases == nil { // axes of size 1 only
+		phases = []phase{{1, 1, inner}}
+	}
+	return phases
 }
 
+// phase returns the kernel of a reduction.
+func (r *run) phase(o ir.Op, d ir.DType, p phase) func(dst, src unsafe.Pointer) {
+	if p.inner > 1 || p.gone == 1 {
+		return r.columnPhase(o, d, p)
+	}
+	reduce, size := reducers(o, d), d.Bytes()
+	var dst, src unsafe.Pointer
+	run := r.eachRow(p.outer, float64(p.outer*p.gone)*0.3, func(from, to int, _ *pool.Worker) {
+		reduce(unsafe.Add(dst, from*size), unsafe.Add(src, from*p.gone*size), to-from, p.gone, false)
+	})
+	return func(d, s unsafe.Pointer) {
+		dst, src = d, s
+		run()
+	}
+}
+
+// place returns where element i of a strided array lies.
 func place(i int, dims, strides []int) int {
 	off := 0
 	for d := len(dims) - 1; d >= 0; d-- {
@@ -102,83 +106,7 @@ func place(i int, dims, strides []int) int {
 	return off
 }
 
-// Long sums of floats are taken in a cascade, so that the error grows with its
-// depth: cascade rows are added up, as many of these sums, and all of those.
-const (
-	cascade = 32
-	strip   = 2048 // elements of a row that are summed at a time
-)
-
-// reduceRows computes inner elements i0..i1-1 of results from..to-1, sums in a
-// cascade if it is given memory for two strips.
-func reduceRows[T number](dst, src unsafe.Pointer, g *reduction, from, to, i0, i1 int, both any, sums unsafe.Pointer) {
-	f := both.(func(d, x []T))
-	size := int(unsafe.Sizeof(T(0)))
-	for o := from; o < to; o++ {
-		base := place(o, g.kept, g.keptSt)
-		if sums != nil {
-			for i := i0; i < i1; i += strip {
-				n := min(strip, i1-i)
-				d := slice[T](unsafe.Add(dst, (o*g.inner+i)*size), n)
-				a, b := slice[T](sums, n), slice[T](unsafe.Add(sums, strip*8), n)
-				sumCascade(d, a, b, g, unsafe.Add(src, (base+i)*size), f)
-			}
-			continue
-		}
-		d := slice[T](unsafe.Add(dst, (o*g.inner+i0)*size), i1-i0)
-		for k := range g.reduced {
-			x := slice[T](unsafe.Add(src, (base+place(k, g.gone, g.goneSt)+i0)*size), i1-i0)
-			if k == 0 {
-				copy(d, x)
-				continue
-			}
-			f(d, x)
-		}
-	}
-}
-
-// sumCascade adds the rows at src into d; a and b hold the sums on the way.
-func sumCascade[T number](d, a, b []T, g *reduction, src unsafe.Pointer, add func(d, x []T)) {
-	put := func(d, x []T, first bool) {
-		if first {
-			copy(d, x)
-		} else {
-			add(d, x)
-		}
-	}
-	size := int(unsafe.Sizeof(T(0)))
-	for k := range g.reduced {
-		put(a, slice[T](unsafe.Add(src, place(k, g.gone, g.goneSt)*size), len(d)), k%cascade == 0)
-		end := k == g.reduced-1
-		if k%cascade < cascade-1 && !end {
-			continue
-		}
-		block := k / cascade
-		put(b, a, block%cascade == 0)
-		if block%cascade == cascade-1 || end {
-			put(d, b, block < cascade)
-		}
-	}
-}
-
-// foldOf returns the function that reduces a row into a row of results.
-func foldOf(o ir.Op, d ir.DType) any {
-	switch computed(d) {
-	case ir.F32:
-		if v, ok := map[ir.Op]vec.Op{op.Sum: vec.Add, op.Prod: vec.Mul, op.Max: vec.Maximum, op.Min: vec.Minimum}[o]; ok {
-			return func(d, x []float32) { vec.Binary(v, d, d, x) }
-		}
-		return rowFold[float32](o)
-	case ir.F64:
-		return rowFold[float64](o)
-	case ir.I32:
-		return rowFold[int32](o)
-	case ir.I64:
-		return rowFold[int64](o)
-	}
-	return rowFold[uint8](o)
-}
-
+// rowFold returns the function that folds a row into a row of results.
 func rowFold[T number](o ir.Op) func(d, x []T) {
 	each := func(f func(a, b T) T) func(d, x []T) {
 		return func(d, x []T) {

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"fmt"
 	"math"
 	"unsafe"
 
@@ -233,11 +234,9 @@ func (l *loss) target(p unsafe.Pointer, row int) (k int, skip bool, err error) {
 	if v == l.a.Ignore {
 		return 0, true, nil
 	}
-	if v < -int64(l.classes) || v >= int64(l.classes) {
-		return 0, false, indexError(v, l.classes)
-	}
-	if v < 0 {
-		v += int64(l.classes)
+	if v < 0 || v >= int64(l.classes) {
+		return 0, false, &ir.Error{Code: ir.CodeIndex, Msg: fmt.Sprintf("target %d of row %d is none of the %d classes", v, row, l.classes),
+			Hint: "targets that do not count are -100, or named in options.Ignore"}
 	}
 	return int(v), false, nil
 }

@@ -369,6 +369,9 @@ func (j *job) locate(e *ir.Error, step int) {
 		if e.Pos == (ir.Pos{}) {
 			e.Pos = n.Pos
 		}
+		if e.Op == "" {
+			e.Op = op.NameOf(n.Op)
+		}
 		e.Notes = append(e.Notes, ir.Note{Pos: n.Pos, Msg: op.NameOf(n.Op) + " " + n.DType.String() + n.Shape.String()})
 	}
 }

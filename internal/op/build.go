@@ -139,8 +139,22 @@ func Filled(v float64, dtype ir.DType, shape ir.Shape) *ir.Node {
 var scalars [256]atomic.Pointer[ir.Node]
 
 // scalar returns a constant without axes; it may be shared.
-func scalar(v float64, dtype ir.DType) *ir.Node {
-	v = castConst(v, dtype)
+func scalar(v float64, dtype ir.DType) *ir.Node { return shared(castConst(v, dtype), dtype) }
+
+// HalfScalar returns a Go number as an operand of an op on halves. Devices compute
+// these in f32, so that arithmetic takes the number in f32 too, as PyTorch does:
+// 0.5·70000 fits f16, though 70000 does not. Comparisons take the rounded number,
+// which is what a tensor that was made of the same number holds.
+func HalfScalar(id ir.Op, v float64, dtype ir.DType) *ir.Node {
+	switch id {
+	case Add, Sub, Mul, Div:
+		return shared(ir.F32.Round(v), dtype)
+	}
+	return scalar(v, dtype)
+}
+
+// shared returns a constant node of a value that dtype holds.
+func shared(v float64, dtype ir.DType) *ir.Node {
 	bits := math.Float64bits(v)
 	slot := &scalars[(bits>>52^bits>>44^bits>>20^uint64(dtype)*37)&255]
 	if n := slot.Load(); n != nil && math.Float64bits(n.Const) == bits && n.DType == dtype {

@@ -14,8 +14,15 @@ func square(x *ir.Node) *ir.Node    { return Unary(Square, x) }
 func add(a, b *ir.Node) *ir.Node    { return Binary(Add, a, b) }
 func sub(a, b *ir.Node) *ir.Node    { return Binary(Sub, a, b) }
 func mul(a, b *ir.Node) *ir.Node    { return Binary(Mul, a, b) }
-func div(a, b *ir.Node) *ir.Node    { return Binary(Div, a, b) }
 func matmul(a, b *ir.Node) *ir.Node { return Apply(MatMul, nil, a, b) }
+
+// div is a/b; of two constants, as in the gradient of a mean, a constant.
+func div(a, b *ir.Node) *ir.Node {
+	if a.Op == Const && b.Op == Const && a.DType == b.DType && a.DType.IsFloat() && len(b.Shape) == 0 {
+		return Filled(a.Const/b.Const, a.DType, a.Shape)
+	}
+	return Binary(Div, a, b)
+}
 
 func scale(x *ir.Node, v float64) *ir.Node { return Binary(Mul, x, scalar(v, x.DType)) }
 func plus(x *ir.Node, v float64) *ir.Node  { return Binary(Add, x, scalar(v, x.DType)) }

@@ -214,7 +214,21 @@ func reduction(name string, init uint32, f func(b *builder, acc, x value) value,
 	}}
 }
 
+// columns is a kernel that folds three rows into dst; with a stride of 0 for dst it
+// folds all rows, three at a time, which reads and writes dst a third as often.
+func columns(name string, f func(b *builder, x, y value) value) rowKernel {
+	return rowKernel{name, 0, func(r *rowBuilder) {
+		r.pass(func(b *builder) {
+			three := f(b, f(b, b.add(opLoad, xIn), b.add(opLoad, bIn)), b.add(opLoad, cIn))
+			b.add(opStore, dst, f(b, b.add(opLoad, dst), three))
+		})
+	}}
+}
+
 var rowKernels = []rowKernel{
+	columns("AddColumns", sum),
+	columns("MaxColumns", (*builder).larger),
+	columns("MinColumns", (*builder).smaller),
 	reduction("SumRows", 0, sum, sum),
 	reduction("SumSquaresRows", 0, func(b *builder, acc, x value) value { return b.fma(x, x, acc) }, sum),
 	reduction("MaxRows", negInf, (*builder).larger, (*builder).larger),

@@ -70,6 +70,14 @@ func foldRow(init float64, f func(acc float64, x float32) float64) rowMicro {
 	})
 }
 
+func foldColumns(f func(x, y float32) float32) rowMicro {
+	return eachRow(0, func(_ *rowArgs, dst, x, b, c, _ []float32) {
+		for i := range dst {
+			dst[i] = f(dst[i], f(f(x[i], b[i]), c[i]))
+		}
+	})
+}
+
 // expSum returns the largest of x and Σ exp(x - largest).
 func expSum(x []float32) (top float32, sum float64) {
 	top = float32(math.Inf(-1))
@@ -100,6 +108,9 @@ func inverseRMS(r *rowArgs, x []float32) float32 {
 
 // rowTwins are the plain Go forms of the row kernels.
 var rowTwins = [rowKernelCount]rowMicro{
+	kAddColumns:     foldColumns(func(x, y float32) float32 { return x + y }),
+	kMaxColumns:     foldColumns(func(x, y float32) float32 { return float32(larger(float64(x), float64(y))) }),
+	kMinColumns:     foldColumns(func(x, y float32) float32 { return float32(smaller(float64(x), float64(y))) }),
 	kSumRows:        foldRow(0, func(acc float64, x float32) float64 { return acc + float64(x) }),
 	kSumSquaresRows: foldRow(0, func(acc float64, x float32) float64 { return acc + float64(x)*float64(x) }),
 	kMaxRows:        foldRow(math.Inf(-1), func(acc float64, x float32) float64 { return larger(acc, float64(x)) }),

@@ -7,6 +7,15 @@ package vec
 import "loris/internal/cpu/feature"
 
 //go:noescape
+func addColumnsAVX512(r *rowArgs)
+
+//go:noescape
+func maxColumnsAVX512(r *rowArgs)
+
+//go:noescape
+func minColumnsAVX512(r *rowArgs)
+
+//go:noescape
 func sumRowsAVX512(r *rowArgs)
 
 //go:noescape
@@ -50,6 +59,15 @@ func layerNormRowsAVX512(r *rowArgs)
 
 //go:noescape
 func adamWRowsAVX512(r *rowArgs)
+
+//go:noescape
+func addColumnsAVX2(r *rowArgs)
+
+//go:noescape
+func maxColumnsAVX2(r *rowArgs)
+
+//go:noescape
+func minColumnsAVX2(r *rowArgs)
 
 //go:noescape
 func sumRowsAVX2(r *rowArgs)
@@ -98,6 +116,9 @@ func adamWRowsAVX2(r *rowArgs)
 
 var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 	feature.AVX512: {
+		kAddColumns:          addColumnsAVX512,
+		kMaxColumns:          maxColumnsAVX512,
+		kMinColumns:          minColumnsAVX512,
 		kSumRows:             sumRowsAVX512,
 		kSumSquaresRows:      sumSquaresRowsAVX512,
 		kMaxRows:             maxRowsAVX512,
@@ -115,6 +136,9 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kAdamWRows:           adamWRowsAVX512,
 	},
 	feature.AVX2: {
+		kAddColumns:          addColumnsAVX2,
+		kMaxColumns:          maxColumnsAVX2,
+		kMinColumns:          minColumnsAVX2,
 		kSumRows:             sumRowsAVX2,
 		kSumSquaresRows:      sumSquaresRowsAVX2,
 		kMaxRows:             maxRowsAVX2,

@@ -7,6 +7,15 @@ package vec
 import "loris/internal/cpu/feature"
 
 //go:noescape
+func addColumnsNEON(r *rowArgs)
+
+//go:noescape
+func maxColumnsNEON(r *rowArgs)
+
+//go:noescape
+func minColumnsNEON(r *rowArgs)
+
+//go:noescape
 func sumRowsNEON(r *rowArgs)
 
 //go:noescape
@@ -53,6 +62,9 @@ func adamWRowsNEON(r *rowArgs)
 
 var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 	feature.NEON: {
+		kAddColumns:          addColumnsNEON,
+		kMaxColumns:          maxColumnsNEON,
+		kMinColumns:          minColumnsNEON,
 		kSumRows:             sumRowsNEON,
 		kSumSquaresRows:      sumSquaresRowsNEON,
 		kMaxRows:             maxRowsNEON,

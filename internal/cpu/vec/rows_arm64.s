@@ -4,6 +4,351 @@
 
 #include "textflag.h"
 
+// func addColumnsNEON(r *rowArgs)
+TEXT ·addColumnsNEON(SB), NOSPLIT, $0-8
+	MOVD r+0(FP), R0
+	MOVD 0(R0), R1
+	MOVD 8(R0), R2
+	MOVD 16(R0), R3
+	MOVD 24(R0), R4
+	MOVD 32(R0), R5
+	MOVD 40(R0), R6
+	MOVD 80(R0), R7
+nextRow1:
+	MOVD 88(R0), R9
+	MOVD R2, R12
+	MOVD R4, R14
+	MOVD R5, R15
+	MOVD R1, R11
+	SUBS $8, R9, R9
+	BLT  done3
+loop2:
+	FMOVQ 0(R12), F9
+	FMOVQ 16(R12), F10
+	FMOVQ 0(R14), F11
+	FMOVQ 16(R14), F12
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
+	FMOVQ 0(R15), F13
+	FMOVQ 16(R15), F14
+	WORD $0x4e2dd529 // fadd v9.4s, v9.4s, v13.4s
+	WORD $0x4e2ed54a // fadd v10.4s, v10.4s, v14.4s
+	FMOVQ 0(R11), F15
+	FMOVQ 16(R11), F16
+	WORD $0x4e29d5ef // fadd v15.4s, v15.4s, v9.4s
+	WORD $0x4e2ad610 // fadd v16.4s, v16.4s, v10.4s
+	FMOVQ F15, 0(R11)
+	FMOVQ F16, 16(R11)
+	ADD  $32, R12, R12
+	ADD  $32, R14, R14
+	ADD  $32, R15, R15
+	ADD  $32, R11, R11
+	SUBS $8, R9, R9
+	BGE  loop2
+done3:
+	ADD  $8, R9, R9
+	SUBS $4, R9, R9
+	BLT  done5
+loop4:
+	FMOVQ 0(R12), F9
+	FMOVQ 0(R14), F10
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ 0(R15), F11
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	FMOVQ 0(R11), F12
+	WORD $0x4e29d58c // fadd v12.4s, v12.4s, v9.4s
+	FMOVQ F12, 0(R11)
+	ADD  $16, R12, R12
+	ADD  $16, R14, R14
+	ADD  $16, R15, R15
+	ADD  $16, R11, R11
+	SUBS $4, R9, R9
+	BGE  loop4
+done5:
+	ADD  $4, R9, R9
+	CBZ  R9, done7
+loop6:
+	FMOVS (R12), F9
+	FMOVS (R14), F10
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVS (R15), F11
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	FMOVS (R11), F12
+	WORD $0x4e29d58c // fadd v12.4s, v12.4s, v9.4s
+	FMOVS F12, (R11)
+	ADD  $4, R12, R12
+	ADD  $4, R14, R14
+	ADD  $4, R15, R15
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop6
+done7:
+	MOVD 48(R0), R8
+	ADD  R8, R1, R1
+	MOVD 56(R0), R8
+	ADD  R8, R2, R2
+	MOVD 64(R0), R8
+	ADD  R8, R4, R4
+	MOVD 72(R0), R8
+	ADD  R8, R5, R5
+	SUBS $1, R7, R7
+	BNE  nextRow1
+	RET
+
+// func maxColumnsNEON(r *rowArgs)
+TEXT ·maxColumnsNEON(SB), NOSPLIT, $0-8
+	MOVD r+0(FP), R0
+	MOVD 0(R0), R1
+	MOVD 8(R0), R2
+	MOVD 16(R0), R3
+	MOVD 24(R0), R4
+	MOVD 32(R0), R5
+	MOVD 40(R0), R6
+	MOVD 80(R0), R7
+nextRow8:
+	MOVD 88(R0), R9
+	MOVD R2, R12
+	MOVD R4, R14
+	MOVD R5, R15
+	MOVD R1, R11
+	SUBS $8, R9, R9
+	BLT  done10
+loop9:
+	FMOVQ 0(R12), F9
+	FMOVQ 16(R12), F10
+	FMOVQ 0(R14), F11
+	FMOVQ 16(R14), F12
+	WORD $0x4e29e52d // fcmeq v13.4s, v9.4s, v9.4s
+	WORD $0x6e2059ad // mvn v13.16b, v13.16b
+	WORD $0x4e2ae54e // fcmeq v14.4s, v10.4s, v10.4s
+	WORD $0x6e2059ce // mvn v14.16b, v14.16b
+	WORD $0x4e2bf52b // fmax v11.4s, v9.4s, v11.4s
+	WORD $0x4e2cf54c // fmax v12.4s, v10.4s, v12.4s
+	WORD $0x6e6b1d2d // bsl v13.16b, v9.16b, v11.16b
+	WORD $0x6e6c1d4e // bsl v14.16b, v10.16b, v12.16b
+	FMOVQ 0(R15), F15
+	FMOVQ 16(R15), F16
+	WORD $0x4e2de5b1 // fcmeq v17.4s, v13.4s, v13.4s
+	WORD $0x6e205a31 // mvn v17.16b, v17.16b
+	WORD $0x4e2ee5d2 // fcmeq v18.4s, v14.4s, v14.4s
+	WORD $0x6e205a52 // mvn v18.16b, v18.16b
+	WORD $0x4e2ff5af // fmax v15.4s, v13.4s, v15.4s
+	WORD $0x4e30f5d0 // fmax v16.4s, v14.4s, v16.4s
+	WORD $0x6e6f1db1 // bsl v17.16b, v13.16b, v15.16b
+	WORD $0x6e701dd2 // bsl v18.16b, v14.16b, v16.16b
+	FMOVQ 0(R11), F19
+	FMOVQ 16(R11), F20
+	WORD $0x4e33e675 // fcmeq v21.4s, v19.4s, v19.4s
+	WORD $0x6e205ab5 // mvn v21.16b, v21.16b
+	WORD $0x4e34e696 // fcmeq v22.4s, v20.4s, v20.4s
+	WORD $0x6e205ad6 // mvn v22.16b, v22.16b
+	WORD $0x4e31f671 // fmax v17.4s, v19.4s, v17.4s
+	WORD $0x4e32f692 // fmax v18.4s, v20.4s, v18.4s
+	WORD $0x6e711e75 // bsl v21.16b, v19.16b, v17.16b
+	WORD $0x6e721e96 // bsl v22.16b, v20.16b, v18.16b
+	FMOVQ F21, 0(R11)
+	FMOVQ F22, 16(R11)
+	ADD  $32, R12, R12
+	ADD  $32, R14, R14
+	ADD  $32, R15, R15
+	ADD  $32, R11, R11
+	SUBS $8, R9, R9
+	BGE  loop9
+done10:
+	ADD  $8, R9, R9
+	SUBS $4, R9, R9
+	BLT  done12
+loop11:
+	FMOVQ 0(R12), F9
+	FMOVQ 0(R14), F10
+	WORD $0x4e29e52b // fcmeq v11.4s, v9.4s, v9.4s
+	WORD $0x6e20596b // mvn v11.16b, v11.16b
+	WORD $0x4e2af52a // fmax v10.4s, v9.4s, v10.4s
+	WORD $0x6e6a1d2b // bsl v11.16b, v9.16b, v10.16b
+	FMOVQ 0(R15), F12
+	WORD $0x4e2be56d // fcmeq v13.4s, v11.4s, v11.4s
+	WORD $0x6e2059ad // mvn v13.16b, v13.16b
+	WORD $0x4e2cf56c // fmax v12.4s, v11.4s, v12.4s
+	WORD $0x6e6c1d6d // bsl v13.16b, v11.16b, v12.16b
+	FMOVQ 0(R11), F14
+	WORD $0x4e2ee5cf // fcmeq v15.4s, v14.4s, v14.4s
+	WORD $0x6e2059ef // mvn v15.16b, v15.16b
+	WORD $0x4e2df5cd // fmax v13.4s, v14.4s, v13.4s
+	WORD $0x6e6d1dcf // bsl v15.16b, v14.16b, v13.16b
+	FMOVQ F15, 0(R11)
+	ADD  $16, R12, R12
+	ADD  $16, R14, R14
+	ADD  $16, R15, R15
+	ADD  $16, R11, R11
+	SUBS $4, R9, R9
+	BGE  loop11
+done12:
+	ADD  $4, R9, R9
+	CBZ  R9, done14
+loop13:
+	FMOVS (R12), F9
+	FMOVS (R14), F10
+	WORD $0x4e29e52b // fcmeq v11.4s, v9.4s, v9.4s
+	WORD $0x6e20596b // mvn v11.16b, v11.16b
+	WORD $0x4e2af52a // fmax v10.4s, v9.4s, v10.4s
+	WORD $0x6e6a1d2b // bsl v11.16b, v9.16b, v10.16b
+	FMOVS (R15), F12
+	WORD $0x4e2be56d // fcmeq v13.4s, v11.4s, v11.4s
+	WORD $0x6e2059ad // mvn v13.16b, v13.16b
+	WORD $0x4e2cf56c // fmax v12.4s, v11.4s, v12.4s
+	WORD $0x6e6c1d6d // bsl v13.16b, v11.16b, v12.16b
+	FMOVS (R11), F14
+	WORD $0x4e2ee5cf // fcmeq v15.4s, v14.4s, v14.4s
+	WORD $0x6e2059ef // mvn v15.16b, v15.16b
+	WORD $0x4e2df5cd // fmax v13.4s, v14.4s, v13.4s
+	WORD $0x6e6d1dcf // bsl v15.16b, v14.16b, v13.16b
+	FMOVS F15, (R11)
+	ADD  $4, R12, R12
+	ADD  $4, R14, R14
+	ADD  $4, R15, R15
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop13
+done14:
+	MOVD 48(R0), R8
+	ADD  R8, R1, R1
+	MOVD 56(R0), R8
+	ADD  R8, R2, R2
+	MOVD 64(R0), R8
+	ADD  R8, R4, R4
+	MOVD 72(R0), R8
+	ADD  R8, R5, R5
+	SUBS $1, R7, R7
+	BNE  nextRow8
+	RET
+
+// func minColumnsNEON(r *rowArgs)
+TEXT ·minColumnsNEON(SB), NOSPLIT, $0-8
+	MOVD r+0(FP), R0
+	MOVD 0(R0), R1
+	MOVD 8(R0), R2
+	MOVD 16(R0), R3
+	MOVD 24(R0), R4
+	MOVD 32(R0), R5
+	MOVD 40(R0), R6
+	MOVD 80(R0), R7
+nextRow15:
+	MOVD 88(R0), R9
+	MOVD R2, R12
+	MOVD R4, R14
+	MOVD R5, R15
+	MOVD R1, R11
+	SUBS $8, R9, R9
+	BLT  done17
+loop16:
+	FMOVQ 0(R12), F9
+	FMOVQ 16(R12), F10
+	FMOVQ 0(R14), F11
+	FMOVQ 16(R14), F12
+	WORD $0x4e29e52d // fcmeq v13.4s, v9.4s, v9.4s
+	WORD $0x6e2059ad // mvn v13.16b, v13.16b
+	WORD $0x4e2ae54e // fcmeq v14.4s, v10.4s, v10.4s
+	WORD $0x6e2059ce // mvn v14.16b, v14.16b
+	WORD $0x4eabf52b // fmin v11.4s, v9.4s, v11.4s
+	WORD $0x4eacf54c // fmin v12.4s, v10.4s, v12.4s
+	WORD $0x6e6b1d2d // bsl v13.16b, v9.16b, v11.16b
+	WORD $0x6e6c1d4e // bsl v14.16b, v10.16b, v12.16b
+	FMOVQ 0(R15), F15
+	FMOVQ 16(R15), F16
+	WORD $0x4e2de5b1 // fcmeq v17.4s, v13.4s, v13.4s
+	WORD $0x6e205a31 // mvn v17.16b, v17.16b
+	WORD $0x4e2ee5d2 // fcmeq v18.4s, v14.4s, v14.4s
+	WORD $0x6e205a52 // mvn v18.16b, v18.16b
+	WORD $0x4eaff5af // fmin v15.4s, v13.4s, v15.4s
+	WORD $0x4eb0f5d0 // fmin v16.4s, v14.4s, v16.4s
+	WORD $0x6e6f1db1 // bsl v17.16b, v13.16b, v15.16b
+	WORD $0x6e701dd2 // bsl v18.16b, v14.16b, v16.16b
+	FMOVQ 0(R11), F19
+	FMOVQ 16(R11), F20
+	WORD $0x4e33e675 // fcmeq v21.4s, v19.4s, v19.4s
+	WORD $0x6e205ab5 // mvn v21.16b, v21.16b
+	WORD $0x4e34e696 // fcmeq v22.4s, v20.4s, v20.4s
+	WORD $0x6e205ad6 // mvn v22.16b, v22.16b
+	WORD $0x4eb1f671 // fmin v17.4s, v19.4s, v17.4s
+	WORD $0x4eb2f692 // fmin v18.4s, v20.4s, v18.4s
+	WORD $0x6e711e75 // bsl v21.16b, v19.16b, v17.16b
+	WORD $0x6e721e96 // bsl v22.16b, v20.16b, v18.16b
+	FMOVQ F21, 0(R11)
+	FMOVQ F22, 16(R11)
+	ADD  $32, R12, R12
+	ADD  $32, R14, R14
+	ADD  $32, R15, R15
+	ADD  $32, R11, R11
+	SUBS $8, R9, R9
+	BGE  loop16
+done17:
+	ADD  $8, R9, R9
+	SUBS $4, R9, R9
+	BLT  done19
+loop18:
+	FMOVQ 0(R12), F9
+	FMOVQ 0(R14), F10
+	WORD $0x4e29e52b // fcmeq v11.4s, v9.4s, v9.4s
+	WORD $0x6e20596b // mvn v11.16b, v11.16b
+	WORD $0x4eaaf52a // fmin v10.4s, v9.4s, v10.4s
+	WORD $0x6e6a1d2b // bsl v11.16b, v9.16b, v10.16b
+	FMOVQ 0(R15), F12
+	WORD $0x4e2be56d // fcmeq v13.4s, v11.4s, v11.4s
+	WORD $0x6e2059ad // mvn v13.16b, v13.16b
+	WORD $0x4eacf56c // fmin v12.4s, v11.4s, v12.4s
+	WORD $0x6e6c1d6d // bsl v13.16b, v11.16b, v12.16b
+	FMOVQ 0(R11), F14
+	WORD $0x4e2ee5cf // fcmeq v15.4s, v14.4s, v14.4s
+	WORD $0x6e2059ef // mvn v15.16b, v15.16b
+	WORD $0x4eadf5cd // fmin v13.4s, v14.4s, v13.4s
+	WORD $0x6e6d1dcf // bsl v15.16b, v14.16b, v13.16b
+	FMOVQ F15, 0(R11)
+	ADD  $16, R12, R12
+	ADD  $16, R14, R14
+	ADD  $16, R15, R15
+	ADD  $16, R11, R11
+	SUBS $4, R9, R9
+	BGE  loop18
+done19:
+	ADD  $4, R9, R9
+	CBZ  R9, done21
+loop20:
+	FMOVS (R12), F9
+	FMOVS (R14), F10
+	WORD $0x4e29e52b // fcmeq v11.4s, v9.4s, v9.4s
+	WORD $0x6e20596b // mvn v11.16b, v11.16b
+	WORD $0x4eaaf52a // fmin v10.4s, v9.4s, v10.4s
+	WORD $0x6e6a1d2b // bsl v11.16b, v9.16b, v10.16b
+	FMOVS (R15), F12
+	WORD $0x4e2be56d // fcmeq v13.4s, v11.4s, v11.4s
+	WORD $0x6e2059ad // mvn v13.16b, v13.16b
+	WORD $0x4eacf56c // fmin v12.4s, v11.4s, v12.4s
+	WORD $0x6e6c1d6d // bsl v13.16b, v11.16b, v12.16b
+	FMOVS (R11), F14
+	WORD $0x4e2ee5cf // fcmeq v15.4s, v14.4s, v14.4s
+	WORD $0x6e2059ef // mvn v15.16b, v15.16b
+	WORD $0x4eadf5cd // fmin v13.4s, v14.4s, v13.4s
+	WORD $0x6e6d1dcf // bsl v15.16b, v14.16b, v13.16b
+	FMOVS F15, (R11)
+	ADD  $4, R12, R12
+	ADD  $4, R14, R14
+	ADD  $4, R15, R15
+	ADD  $4, R11, R11
+	SUBS $1, R9, R9
+	BNE  loop20
+done21:
+	MOVD 48(R0), R8
+	ADD  R8, R1, R1
+	MOVD 56(R0), R8
+	ADD  R8, R2, R2
+	MOVD 64(R0), R8
+	ADD  R8, R4, R4
+	MOVD 72(R0), R8
+	ADD  R8, R5, R5
+	SUBS $1, R7, R7
+	BNE  nextRow15
+	RET
+
 // func sumRowsNEON(r *rowArgs)
 TEXT ·sumRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
@@ -14,42 +359,42 @@ TEXT ·sumRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow1:
+nextRow22:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done3
-loop2:
+	BLT  done24
+loop23:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	WORD $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop2
-done3:
+	BGE  loop23
+done24:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done5
-loop4:
+	BLT  done26
+loop25:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop4
-done5:
+	BGE  loop25
+done26:
 	ADD  $4, R9, R9
-	CBZ  R9, done7
-loop6:
+	CBZ  R9, done28
+loop27:
 	FMOVS (R12), F9
 	WORD $0x4e29d40a // fadd v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop6
-done7:
+	BNE  loop27
+done28:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -67,7 +412,7 @@ done7:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow1
+	BNE  nextRow22
 	RET
 
 // func sumSquaresRowsNEON(r *rowArgs)
@@ -80,43 +425,43 @@ TEXT ·sumSquaresRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow8:
+nextRow29:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done10
-loop9:
+	BLT  done31
+loop30:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop9
-done10:
+	BGE  loop30
+done31:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done12
-loop11:
+	BLT  done33
+loop32:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop11
-done12:
+	BGE  loop32
+done33:
 	ADD  $4, R9, R9
-	CBZ  R9, done14
-loop13:
+	CBZ  R9, done35
+loop34:
 	FMOVS (R12), F9
 	VMOV V0.B16, V10.B16
 	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop13
-done14:
+	BNE  loop34
+done35:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -134,7 +479,7 @@ done14:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow8
+	BNE  nextRow29
 	RET
 
 // func maxRowsNEON(r *rowArgs)
@@ -147,7 +492,7 @@ TEXT ·maxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow15:
+nextRow36:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -155,8 +500,8 @@ nextRow15:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done17
-loop16:
+	BLT  done38
+loop37:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e20e40b // fcmeq v11.4s, v0.4s, v0.4s
@@ -173,12 +518,12 @@ loop16:
 	VMOV V14.B16, V1.B16
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop16
-done17:
+	BGE  loop37
+done38:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done19
-loop18:
+	BLT  done40
+loop39:
 	FMOVQ 0(R12), F9
 	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
 	WORD $0x6e20594a // mvn v10.16b, v10.16b
@@ -188,11 +533,11 @@ loop18:
 	VMOV V11.B16, V0.B16
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop18
-done19:
+	BGE  loop39
+done40:
 	ADD  $4, R9, R9
-	CBZ  R9, done21
-loop20:
+	CBZ  R9, done42
+loop41:
 	FMOVS (R12), F9
 	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
 	WORD $0x6e20594a // mvn v10.16b, v10.16b
@@ -202,8 +547,8 @@ loop20:
 	VMOV V11.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop20
-done21:
+	BNE  loop41
+done42:
 	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
 	WORD $0x6e205929 // mvn v9.16b, v9.16b
 	WORD $0x4e21f40a // fmax v10.4s, v0.4s, v1.4s
@@ -236,7 +581,7 @@ done21:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow15
+	BNE  nextRow36
 	RET
 
 // func minRowsNEON(r *rowArgs)
@@ -249,7 +594,7 @@ TEXT ·minRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow22:
+nextRow43:
 	MOVW $0x7f800000, R8
 	VDUP R8, V0.S4
 	MOVW $0x7f800000, R8
@@ -257,8 +602,8 @@ nextRow22:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done24
-loop23:
+	BLT  done45
+loop44:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e20e40b // fcmeq v11.4s, v0.4s, v0.4s
@@ -275,12 +620,12 @@ loop23:
 	VMOV V14.B16, V1.B16
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop23
-done24:
+	BGE  loop44
+done45:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done26
-loop25:
+	BLT  done47
+loop46:
 	FMOVQ 0(R12), F9
 	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
 	WORD $0x6e20594a // mvn v10.16b, v10.16b
@@ -290,11 +635,11 @@ loop25:
 	VMOV V11.B16, V0.B16
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop25
-done26:
+	BGE  loop46
+done47:
 	ADD  $4, R9, R9
-	CBZ  R9, done28
-loop27:
+	CBZ  R9, done49
+loop48:
 	FMOVS (R12), F9
 	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
 	WORD $0x6e20594a // mvn v10.16b, v10.16b
@@ -304,8 +649,8 @@ loop27:
 	VMOV V11.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop27
-done28:
+	BNE  loop48
+done49:
 	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
 	WORD $0x6e205929 // mvn v9.16b, v9.16b
 	WORD $0x4ea1f40a // fmin v10.4s, v0.4s, v1.4s
@@ -338,7 +683,7 @@ done28:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow22
+	BNE  nextRow43
 	RET
 
 // func dotRowsNEON(r *rowArgs)
@@ -351,15 +696,15 @@ TEXT ·dotRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow29:
+nextRow50:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R4, R14
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done31
-loop30:
+	BLT  done52
+loop51:
 	FMOVQ 0(R14), F9
 	FMOVQ 16(R14), F10
 	FMOVQ 0(R12), F11
@@ -369,23 +714,23 @@ loop30:
 	ADD  $32, R14, R14
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop30
-done31:
+	BGE  loop51
+done52:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done33
-loop32:
+	BLT  done54
+loop53:
 	FMOVQ 0(R14), F9
 	FMOVQ 0(R12), F10
 	WORD $0x4e29cd40 // fmla v0.4s, v10.4s, v9.4s
 	ADD  $16, R14, R14
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop32
-done33:
+	BGE  loop53
+done54:
 	ADD  $4, R9, R9
-	CBZ  R9, done35
-loop34:
+	CBZ  R9, done56
+loop55:
 	FMOVS (R14), F9
 	FMOVS (R12), F10
 	VMOV V0.B16, V11.B16
@@ -394,8 +739,8 @@ loop34:
 	ADD  $4, R14, R14
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop34
-done35:
+	BNE  loop55
+done56:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -413,7 +758,7 @@ done35:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow29
+	BNE  nextRow50
 	RET
 
 // func centeredSquaresRowsNEON(r *rowArgs)
@@ -426,7 +771,7 @@ TEXT ·centeredSquaresRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow36:
+nextRow57:
 	MOVWU 96(R0), R8
 	VDUP R8, V5.S4
 	VEOR V0.B16, V0.B16, V0.B16
@@ -434,8 +779,8 @@ nextRow36:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done38
-loop37:
+	BLT  done59
+loop58:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -444,22 +789,22 @@ loop37:
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop37
-done38:
+	BGE  loop58
+done59:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done40
-loop39:
+	BLT  done61
+loop60:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop39
-done40:
+	BGE  loop60
+done61:
 	ADD  $4, R9, R9
-	CBZ  R9, done42
-loop41:
+	CBZ  R9, done63
+loop62:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	VMOV V0.B16, V10.B16
@@ -467,8 +812,8 @@ loop41:
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop41
-done42:
+	BNE  loop62
+done63:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -486,7 +831,7 @@ done42:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow36
+	BNE  nextRow57
 	RET
 
 // func softmaxRowsNEON(r *rowArgs)
@@ -499,7 +844,7 @@ TEXT ·softmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow43:
+nextRow64:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -507,36 +852,36 @@ nextRow43:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done45
-loop44:
+	BLT  done66
+loop65:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop44
-done45:
+	BGE  loop65
+done66:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done47
-loop46:
+	BLT  done68
+loop67:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop46
-done47:
+	BGE  loop67
+done68:
 	ADD  $4, R9, R9
-	CBZ  R9, done49
-loop48:
+	CBZ  R9, done70
+loop69:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop48
-done49:
+	BNE  loop69
+done70:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -571,8 +916,8 @@ done49:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done51
-loop50:
+	BLT  done72
+loop71:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -652,12 +997,12 @@ loop50:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop50
-done51:
+	BGE  loop71
+done72:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done53
-loop52:
+	BLT  done74
+loop73:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -699,11 +1044,11 @@ loop52:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop52
-done53:
+	BGE  loop73
+done74:
 	ADD  $4, R9, R9
-	CBZ  R9, done55
-loop54:
+	CBZ  R9, done76
+loop75:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -746,8 +1091,8 @@ loop54:
 	ADD  $4, R12, R12
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop54
-done55:
+	BNE  loop75
+done76:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -760,8 +1105,8 @@ done55:
 	MOVD 88(R0), R9
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done57
-loop56:
+	BLT  done78
+loop77:
 	FMOVQ 0(R11), F9
 	FMOVQ 16(R11), F10
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -770,29 +1115,29 @@ loop56:
 	FMOVQ F10, 16(R11)
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop56
-done57:
+	BGE  loop77
+done78:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done59
-loop58:
+	BLT  done80
+loop79:
 	FMOVQ 0(R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVQ F9, 0(R11)
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop58
-done59:
+	BGE  loop79
+done80:
 	ADD  $4, R9, R9
-	CBZ  R9, done61
-loop60:
+	CBZ  R9, done82
+loop81:
 	FMOVS (R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVS F9, (R11)
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop60
-done61:
+	BNE  loop81
+done82:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -802,7 +1147,7 @@ done61:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow43
+	BNE  nextRow64
 	RET
 
 // func logSoftmaxRowsNEON(r *rowArgs)
@@ -815,7 +1160,7 @@ TEXT ·logSoftmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow62:
+nextRow83:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -823,36 +1168,36 @@ nextRow62:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done64
-loop63:
+	BLT  done85
+loop84:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop63
-done64:
+	BGE  loop84
+done85:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done66
-loop65:
+	BLT  done87
+loop86:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop65
-done66:
+	BGE  loop86
+done87:
 	ADD  $4, R9, R9
-	CBZ  R9, done68
-loop67:
+	CBZ  R9, done89
+loop88:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop67
-done68:
+	BNE  loop88
+done89:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -886,8 +1231,8 @@ done68:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done70
-loop69:
+	BLT  done91
+loop90:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -964,12 +1309,12 @@ loop69:
 	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop69
-done70:
+	BGE  loop90
+done91:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done72
-loop71:
+	BLT  done93
+loop92:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1009,11 +1354,11 @@ loop71:
 	WORD $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop71
-done72:
+	BGE  loop92
+done93:
 	ADD  $4, R9, R9
-	CBZ  R9, done74
-loop73:
+	CBZ  R9, done95
+loop94:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1054,8 +1399,8 @@ loop73:
 	VMOV V12.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop73
-done74:
+	BNE  loop94
+done95:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1141,8 +1486,8 @@ done74:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done76
-loop75:
+	BLT  done97
+loop96:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1154,12 +1499,12 @@ loop75:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop75
-done76:
+	BGE  loop96
+done97:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done78
-loop77:
+	BLT  done99
+loop98:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
@@ -1167,11 +1512,11 @@ loop77:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop77
-done78:
+	BGE  loop98
+done99:
 	ADD  $4, R9, R9
-	CBZ  R9, done80
-loop79:
+	CBZ  R9, done101
+loop100:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
@@ -1179,8 +1524,8 @@ loop79:
 	ADD  $4, R12, R12
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop79
-done80:
+	BNE  loop100
+done101:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1190,7 +1535,7 @@ done80:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow62
+	BNE  nextRow83
 	RET
 
 // func logSumExpRowsNEON(r *rowArgs)
@@ -1203,7 +1548,7 @@ TEXT ·logSumExpRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow81:
+nextRow102:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1211,36 +1556,36 @@ nextRow81:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done83
-loop82:
+	BLT  done104
+loop103:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop82
-done83:
+	BGE  loop103
+done104:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done85
-loop84:
+	BLT  done106
+loop105:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop84
-done85:
+	BGE  loop105
+done106:
 	ADD  $4, R9, R9
-	CBZ  R9, done87
-loop86:
+	CBZ  R9, done108
+loop107:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop86
-done87:
+	BNE  loop107
+done108:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -1274,8 +1619,8 @@ done87:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done89
-loop88:
+	BLT  done110
+loop109:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1352,12 +1697,12 @@ loop88:
 	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop88
-done89:
+	BGE  loop109
+done110:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done91
-loop90:
+	BLT  done112
+loop111:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1397,11 +1742,11 @@ loop90:
 	WORD $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop90
-done91:
+	BGE  loop111
+done112:
 	ADD  $4, R9, R9
-	CBZ  R9, done93
-loop92:
+	CBZ  R9, done114
+loop113:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1442,8 +1787,8 @@ loop92:
 	VMOV V12.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop92
-done93:
+	BNE  loop113
+done114:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1536,7 +1881,7 @@ done93:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow81
+	BNE  nextRow102
 	RET
 
 // func crossEntropyRowsNEON(r *rowArgs)
@@ -1549,7 +1894,7 @@ TEXT ·crossEntropyRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow94:
+nextRow115:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1557,36 +1902,36 @@ nextRow94:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done96
-loop95:
+	BLT  done117
+loop116:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop95
-done96:
+	BGE  loop116
+done117:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done98
-loop97:
+	BLT  done119
+loop118:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop97
-done98:
+	BGE  loop118
+done119:
 	ADD  $4, R9, R9
-	CBZ  R9, done100
-loop99:
+	CBZ  R9, done121
+loop120:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop99
-done100:
+	BNE  loop120
+done121:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -1621,8 +1966,8 @@ done100:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done102
-loop101:
+	BLT  done123
+loop122:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1702,12 +2047,12 @@ loop101:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop101
-done102:
+	BGE  loop122
+done123:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done104
-loop103:
+	BLT  done125
+loop124:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1749,11 +2094,11 @@ loop103:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop103
-done104:
+	BGE  loop124
+done125:
 	ADD  $4, R9, R9
-	CBZ  R9, done106
-loop105:
+	CBZ  R9, done127
+loop126:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1796,8 +2141,8 @@ loop105:
 	ADD  $4, R12, R12
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop105
-done106:
+	BNE  loop126
+done127:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1886,8 +2231,8 @@ done106:
 	MOVD 88(R0), R9
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done108
-loop107:
+	BLT  done129
+loop128:
 	FMOVQ 0(R11), F9
 	FMOVQ 16(R11), F10
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -1896,29 +2241,29 @@ loop107:
 	FMOVQ F10, 16(R11)
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop107
-done108:
+	BGE  loop128
+done129:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done110
-loop109:
+	BLT  done131
+loop130:
 	FMOVQ 0(R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVQ F9, 0(R11)
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop109
-done110:
+	BGE  loop130
+done131:
 	ADD  $4, R9, R9
-	CBZ  R9, done112
-loop111:
+	CBZ  R9, done133
+loop132:
 	FMOVS (R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVS F9, (R11)
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop111
-done112:
+	BNE  loop132
+done133:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1929,7 +2274,7 @@ done112:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow94
+	BNE  nextRow115
 	RET
 
 // func rMSNormRowsNEON(r *rowArgs)
@@ -1942,43 +2287,43 @@ TEXT ·rMSNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow113:
+nextRow134:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done115
-loop114:
+	BLT  done136
+loop135:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop114
-done115:
+	BGE  loop135
+done136:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done117
-loop116:
+	BLT  done138
+loop137:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop116
-done117:
+	BGE  loop137
+done138:
 	ADD  $4, R9, R9
-	CBZ  R9, done119
-loop118:
+	CBZ  R9, done140
+loop139:
 	FMOVS (R12), F9
 	VMOV V0.B16, V10.B16
 	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop118
-done119:
+	BNE  loop139
+done140:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2001,8 +2346,8 @@ done119:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done121
-loop120:
+	BLT  done142
+loop141:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -2017,12 +2362,12 @@ loop120:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop120
-done121:
+	BGE  loop141
+done142:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done123
-loop122:
+	BLT  done144
+loop143:
 	FMOVQ 0(R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -2032,11 +2377,11 @@ loop122:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop122
-done123:
+	BGE  loop143
+done144:
 	ADD  $4, R9, R9
-	CBZ  R9, done125
-loop124:
+	CBZ  R9, done146
+loop145:
 	FMOVS (R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVS (R13), F10
@@ -2046,8 +2391,8 @@ loop124:
 	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop124
-done125:
+	BNE  loop145
+done146:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2058,7 +2403,7 @@ done125:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow113
+	BNE  nextRow134
 	RET
 
 // func rMSNormResidualRowsNEON(r *rowArgs)
@@ -2071,43 +2416,43 @@ TEXT ·rMSNormResidualRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow126:
+nextRow147:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done128
-loop127:
+	BLT  done149
+loop148:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop127
-done128:
+	BGE  loop148
+done149:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done130
-loop129:
+	BLT  done151
+loop150:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop129
-done130:
+	BGE  loop150
+done151:
 	ADD  $4, R9, R9
-	CBZ  R9, done132
-loop131:
+	CBZ  R9, done153
+loop152:
 	FMOVS (R12), F9
 	VMOV V0.B16, V10.B16
 	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop131
-done132:
+	BNE  loop152
+done153:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2131,8 +2476,8 @@ done132:
 	MOVD R4, R14
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done134
-loop133:
+	BLT  done155
+loop154:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -2150,12 +2495,12 @@ loop133:
 	ADD  $32, R14, R14
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop133
-done134:
+	BGE  loop154
+done155:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done136
-loop135:
+	BLT  done157
+loop156:
 	FMOVQ 0(R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -2167,11 +2512,11 @@ loop135:
 	ADD  $16, R14, R14
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop135
-done136:
+	BGE  loop156
+done157:
 	ADD  $4, R9, R9
-	CBZ  R9, done138
-loop137:
+	CBZ  R9, done159
+loop158:
 	FMOVS (R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVS (R13), F10
@@ -2183,8 +2528,8 @@ loop137:
 	ADD  $4, R14, R14
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop137
-done138:
+	BNE  loop158
+done159:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2195,7 +2540,7 @@ done138:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow126
+	BNE  nextRow147
 	RET
 
 // func addRMSNormRowsNEON(r *rowArgs)
@@ -2208,7 +2553,7 @@ TEXT ·addRMSNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow139:
+nextRow160:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
@@ -2216,8 +2561,8 @@ nextRow139:
 	MOVD R4, R14
 	MOVD R5, R15
 	SUBS $8, R9, R9
-	BLT  done141
-loop140:
+	BLT  done162
+loop161:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	FMOVQ 0(R14), F11
@@ -2232,12 +2577,12 @@ loop140:
 	ADD  $32, R14, R14
 	ADD  $32, R15, R15
 	SUBS $8, R9, R9
-	BGE  loop140
-done141:
+	BGE  loop161
+done162:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done143
-loop142:
+	BLT  done164
+loop163:
 	FMOVQ 0(R12), F9
 	FMOVQ 0(R14), F10
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -2247,11 +2592,11 @@ loop142:
 	ADD  $16, R14, R14
 	ADD  $16, R15, R15
 	SUBS $4, R9, R9
-	BGE  loop142
-done143:
+	BGE  loop163
+done164:
 	ADD  $4, R9, R9
-	CBZ  R9, done145
-loop144:
+	CBZ  R9, done166
+loop165:
 	FMOVS (R12), F9
 	FMOVS (R14), F10
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -2263,8 +2608,8 @@ loop144:
 	ADD  $4, R14, R14
 	ADD  $4, R15, R15
 	SUBS $1, R9, R9
-	BNE  loop144
-done145:
+	BNE  loop165
+done166:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2287,8 +2632,8 @@ done145:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done147
-loop146:
+	BLT  done168
+loop167:
 	FMOVQ 0(R15), F9
 	FMOVQ 16(R15), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -2303,12 +2648,12 @@ loop146:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop146
-done147:
+	BGE  loop167
+done168:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done149
-loop148:
+	BLT  done170
+loop169:
 	FMOVQ 0(R15), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -2318,11 +2663,11 @@ loop148:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop148
-done149:
+	BGE  loop169
+done170:
 	ADD  $4, R9, R9
-	CBZ  R9, done151
-loop150:
+	CBZ  R9, done172
+loop171:
 	FMOVS (R15), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVS (R13), F10
@@ -2332,8 +2677,8 @@ loop150:
 	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop150
-done151:
+	BNE  loop171
+done172:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2344,7 +2689,7 @@ done151:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow139
+	BNE  nextRow160
 	RET
 
 // func layerNormRowsNEON(r *rowArgs)
@@ -2357,42 +2702,42 @@ TEXT ·layerNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow152:
+nextRow173:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done154
-loop153:
+	BLT  done175
+loop174:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	WORD $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop153
-done154:
+	BGE  loop174
+done175:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done156
-loop155:
+	BLT  done177
+loop176:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop155
-done156:
+	BGE  loop176
+done177:
 	ADD  $4, R9, R9
-	CBZ  R9, done158
-loop157:
+	CBZ  R9, done179
+loop178:
 	FMOVS (R12), F9
 	WORD $0x4e29d40a // fadd v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop157
-done158:
+	BNE  loop178
+done179:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2408,8 +2753,8 @@ done158:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done160
-loop159:
+	BLT  done181
+loop180:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
@@ -2418,22 +2763,22 @@ loop159:
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop159
-done160:
+	BGE  loop180
+done181:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done162
-loop161:
+	BLT  done183
+loop182:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop161
-done162:
+	BGE  loop182
+done183:
 	ADD  $4, R9, R9
-	CBZ  R9, done164
-loop163:
+	CBZ  R9, done185
+loop184:
 	FMOVS (R12), F9
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	VMOV V0.B16, V10.B16
@@ -2441,8 +2786,8 @@ loop163:
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop163
-done164:
+	BNE  loop184
+done185:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2465,8 +2810,8 @@ done164:
 	MOVD R5, R15
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done166
-loop165:
+	BLT  done187
+loop186:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
@@ -2486,12 +2831,12 @@ loop165:
 	ADD  $32, R15, R15
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop165
-done166:
+	BGE  loop186
+done187:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done168
-loop167:
+	BLT  done189
+loop188:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -2504,11 +2849,11 @@ loop167:
 	ADD  $16, R15, R15
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop167
-done168:
+	BGE  loop188
+done189:
 	ADD  $4, R9, R9
-	CBZ  R9, done170
-loop169:
+	CBZ  R9, done191
+loop190:
 	FMOVS (R12), F9
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -2521,8 +2866,8 @@ loop169:
 	ADD  $4, R15, R15
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop169
-done170:
+	BNE  loop190
+done191:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2533,7 +2878,7 @@ done170:
 	ADD  R8, R5, R5
 	ADD  $8, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow152
+	BNE  nextRow173
 	RET
 
 // func adamWRowsNEON(r *rowArgs)
@@ -2546,7 +2891,7 @@ TEXT ·adamWRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow171:
+nextRow192:
 	MOVWU 96(R0), R8
 	VDUP R8, V0.S4
 	MOVWU 100(R0), R8
@@ -2569,8 +2914,8 @@ nextRow171:
 	MOVD R5, R15
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done173
-loop172:
+	BLT  done194
+loop193:
 	FMOVQ 0(R12), F8
 	FMOVQ 16(R12), F9
 	FMOVQ 0(R14), F10
@@ -2616,12 +2961,12 @@ loop172:
 	ADD  $32, R15, R15
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop172
-done173:
+	BGE  loop193
+done194:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done175
-loop174:
+	BLT  done196
+loop195:
 	FMOVQ 0(R12), F8
 	FMOVQ 0(R14), F9
 	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
@@ -2647,11 +2992,11 @@ loop174:
 	ADD  $16, R15, R15
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop174
-done175:
+	BGE  loop195
+done196:
 	ADD  $4, R9, R9
-	CBZ  R9, done177
-loop176:
+	CBZ  R9, done198
+loop197:
 	FMOVS (R12), F8
 	FMOVS (R14), F9
 	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
@@ -2677,8 +3022,8 @@ loop176:
 	ADD  $4, R15, R15
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop176
-done177:
+	BNE  loop197
+done198:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2688,5 +3033,5 @@ done177:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow171
+	BNE  nextRow192
 	RET

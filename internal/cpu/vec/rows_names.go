@@ -6,7 +6,10 @@ package vec
 type rowKernel int
 
 const (
-	kSumRows rowKernel = iota
+	kAddColumns rowKernel = iota
+	kMaxColumns
+	kMinColumns
+	kSumRows
 	kSumSquaresRows
 	kMaxRows
 	kMinRows
@@ -26,6 +29,9 @@ const (
 )
 
 var rowKernelNames = [rowKernelCount]string{
+	"AddColumns",
+	"MaxColumns",
+	"MinColumns",
 	"SumRows",
 	"SumSquaresRows",
 	"MaxRows",

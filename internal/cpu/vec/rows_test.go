@@ -290,6 +290,37 @@ func TestRowTwins(t *testing.T) {
 	}
 }
 
+// TestColumns folds rows of many lengths, with strides and numbers of rows that
+// three does not divide.
+func TestColumns(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for _, n := range []int{1, 3, 16, 17, 64, 1000} {
+		for _, rows := range []int{0, 1, 2, 3, 4, 31, 96} {
+			stride := n + 5
+			x := normal(r, rows*stride+n)
+			for _, c := range []struct {
+				f    func([]float32, Rows, int)
+				fold func(a, b float64) float64
+			}{
+				{AddColumns, func(a, b float64) float64 { return a + b }}, {MaxColumns, math.Max}, {MinColumns, math.Min},
+			} {
+				dst := normal(r, n)
+				want := make([]float64, n)
+				for j := range want {
+					want[j] = float64(dst[j])
+					for i := range rows {
+						want[j] = c.fold(want[j], float64(x[i*stride+j]))
+					}
+				}
+				c.f(dst, RowsOf(x, stride), rows)
+				for j := range want {
+					near(t, "column", dst[j], want[j], 2e-5, 2e-5, rows, j)
+				}
+			}
+		}
+	}
+}
+
 func BenchmarkRows(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	const rows = 64

@@ -1,0 +1,29 @@
+package tensorlib_test
+
+import (
+	"fmt"
+	"testing"
+
+	lt "loris/tensorlib"
+)
+
+// BenchmarkReduce reports the bytes read by sums and extremes over leading, middle
+// and last axes.
+func BenchmarkReduce(b *testing.B) {
+	for _, c := range []struct {
+		shape []int
+		axis  int
+	}{
+		{[]int{2048, 512}, 0}, {[]int{2048, 512}, 1}, {[]int{65536, 16}, 0}, {[]int{262144, 4}, 0}, {[]int{64, 256, 64}, 1},
+	} {
+		x := lt.NewRand(1).Normal(c.shape...).Eval()
+		for name, f := range map[string]func(...int) *lt.Tensor{"sum": x.Sum, "max": x.Max} {
+			b.Run(fmt.Sprintf("%s/%v/%d", name, x.Shape(), c.axis), func(b *testing.B) {
+				b.SetBytes(int64(4 * x.Size()))
+				for b.Loop() {
+					f(c.axis).Eval().Release()
+				}
+			})
+		}
+	}
+}
