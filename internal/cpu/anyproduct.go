@@ -56,20 +56,6 @@ func plainProduct[T number](r *run, s *plan.Step) kernel {
 	return func() error { r.split(chunks, cost, f); return nil }
 }
 
-// halfProduct widens both factors, multiplies in float32 and narrows the result.
-func (r *run) halfProduct(s *plan.Step) (kernel, error) {
-	x, w, out := newArg(&s.In[0]), newArg(&s.In[1]), newResult(&s.Out[0])
-	d := len(s.In[0].Shape)
-	m, k, n := s.In[0].Shape[d-2], s.In[0].Shape[d-1], s.In[1].Shape[d-1]
-	call := denseCall(batchOf(&s.In[0]).Size(), m, k, n)
-	return func() error {
-		call.Terms[0].A.Data, call.Terms[0].B.Data, call.C.Data = x.get(r), w.get(r), out.get(r)
-		call.Run(r.pool, r.b.Stop.Flag())
-		out.put(r, call.C.Data)
-		return nil
-	}, nil
-}
-
 // denseCall is a batch of products of row-major matrices.
 func denseCall(items, m, k, n int) *gemm.Call {
 	c := &gemm.Call{M: m, N: n, C: gemm.Matrix{RowStride: n, ColStride: 1},

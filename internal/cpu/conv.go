@@ -39,6 +39,9 @@ func compileConv(r *run, s *plan.Step) (kernel, error) {
 	if s.In[0].DType == ir.F64 {
 		return convOf[float64](r, s, t), nil
 	}
+	if k, ok := r.convProducts(s, t); ok {
+		return k, nil
+	}
 	return convOf[float32](r, s, t), nil
 }
 

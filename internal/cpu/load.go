@@ -4,6 +4,7 @@ import (
 	"math"
 	"unsafe"
 
+	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/plan"
 )
@@ -86,29 +87,16 @@ func gather[T any](l *loader, dst []T, src unsafe.Pointer, start int) {
 
 // widen converts halves; dst may begin where src's memory begins, as long as
 // src is its second half.
-func widen(dst []float32, src []uint16, d ir.DType) {
-	if d == ir.F16 {
-		for i, h := range src {
-			dst[i] = ir.F16ToF32(h)
-		}
-		return
-	}
-	for i, h := range src {
-		dst[i] = ir.BF16ToF32(h)
-	}
-}
+func widen(dst []float32, src []uint16, d ir.DType) { vec.Widen(dst, src, halfType(d)) }
 
 // narrow converts to halves.
-func narrow(dst []uint16, src []float32, d ir.DType) {
+func narrow(dst []uint16, src []float32, d ir.DType) { vec.Narrow(dst, src, halfType(d)) }
+
+func halfType(d ir.DType) vec.Type {
 	if d == ir.F16 {
-		for i, f := range src {
-			dst[i] = ir.F32ToF16(f)
-		}
-		return
+		return vec.F16
 	}
-	for i, f := range src {
-		dst[i] = ir.F32ToBF16(f)
-	}
+	return vec.BF16
 }
 
 // storeRange writes n register values of a dtype to an output.

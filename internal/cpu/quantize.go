@@ -160,7 +160,6 @@ func compileQMatMul(r *run, s *plan.Step) (kernel, error) {
 	m := x.n / max(1, k)
 	lows := gemm.Term{A: gemm.Matrix{RowStride: groups, ColStride: 1}, B: gemm.Matrix{RowStride: 1, ColStride: groups}, K: groups}
 	y, left := gemm.Matrix{RowStride: n, ColStride: 1}, gemm.Matrix{RowStride: k, ColStride: 1}
-	const few = 4 // rows of x up to which each is a matrix-vector product
 	product := &quant.Product{W: &q.Matrix, M: m, X: left, Y: y}
 	both := &gemm.Call{M: m, N: n, C: y, Terms: []gemm.Term{{A: left, Source: &q.Matrix, K: k}, lows}}
 	add := &gemm.Call{M: m, N: n, C: y, Beta: 1, Terms: []gemm.Term{lows}}
@@ -175,7 +174,7 @@ func compileQMatMul(r *run, s *plan.Step) (kernel, error) {
 		groupSums(slice[float32](sums, m*groups), src, m, k, q.Group)
 		low := unsafe.Pointer(unsafe.SliceData(q.lows))
 		flag := r.b.Stop.Flag()
-		if m > few {
+		if m > quant.FewRows {
 			both.C.Data, both.Terms[0].A.Data, both.Terms[1].A.Data, both.Terms[1].B.Data = dst, src, sums, low
 			both.Run(r.pool, flag)
 		} else {

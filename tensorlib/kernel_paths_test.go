@@ -1,0 +1,92 @@
+package tensorlib_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	lt "loris/tensorlib"
+)
+
+// apart returns the largest difference relative to the largest magnitude.
+func apart(got, want *lt.Tensor) float64 {
+	want = want.Cast(lt.F64)
+	return got.Cast(lt.F64).Sub(want).Abs().Max().Div(want.Abs().Max().Add(1e-30)).Item()
+}
+
+// TestConvolutionsOfManyShapes holds convolutions by matrix products (f32) against
+// the plain loops (f64): values and both gradients.
+func TestConvolutionsOfManyShapes(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 60 {
+		groups := 1 + r.IntN(2)
+		channels, outputs := groups*(1+r.IntN(5)), groups*(4+r.IntN(5))
+		kh, kw := 1+r.IntN(3), 1+r.IntN(4)
+		o := lt.ConvOptions{Groups: groups, Stride: [2]int{1 + r.IntN(3), 1 + r.IntN(3)}, Pad: [2]int{r.IntN(4), r.IntN(3)}, Dilation: [2]int{1 + r.IntN(2), 1 + r.IntN(3)}}
+		h, w := o.Dilation[0]*(kh-1)+1+r.IntN(9), o.Dilation[1]*(kw-1)+1+r.IntN(40)
+		draw := lt.NewRand(r.IntN(1000))
+		x, k := draw.Normal(1+r.IntN(2), channels, h, w).Eval(), draw.Normal(outputs, channels/groups, kh, kw).Eval()
+		var results [2][]*lt.Tensor
+		for i, d := range []lt.DType{lt.F32, lt.F64} {
+			x, k := x.Cast(d).Track(), k.Cast(d).Track()
+			y := x.Conv2d(k, o)
+			results[i] = append([]*lt.Tensor{y}, lt.Grads(y.Sin().Sum(), x, k)...)
+		}
+		for i, what := range []string{"value", "gradient of x", "gradient of the kernels"} {
+			if d := apart(results[0][i], results[1][i]); !(d < 1e-5) {
+				t.Errorf("%s of %v * %v, %+v: off by %v", what, x.Shape(), k.Shape(), o, d)
+			}
+		}
+	}
+}
+
+// TestProductsOfHalves holds every way in which halves are multiplied against f64.
+func TestProductsOfHalves(t *testing.T) {
+	r := lt.NewRand(5)
+	for _, c := range []struct {
+		dtype lt.DType
+		limit float64
+	}{{lt.F16, 1e-3}, {lt.BF16, 8e-3}} {
+		for _, rows := range []int{1, 2, 8, 9, 40} {
+			for _, s := range [][2]int{{64, 48}, {37, 130}, {1, 5}, {300, 1}, {130, 257}} {
+				x, w := r.Normal(rows, s[0]).Cast(c.dtype).Eval(), r.Normal(s[0], s[1]).Cast(c.dtype).Eval()
+				turned := w.T().Contiguous().Eval()
+				want := x.Cast(lt.F64).MatMul(w.Cast(lt.F64))
+				for name, y := range map[string]*lt.Tensor{
+					"rows": x.MatMul(w), "columns": x.MatMul(turned.T()), "strided": x.MatMul(w.Repeat(1, 2).At(lt.All, lt.R(0, 2*s[1], 2)).Eval()),
+					"batch": x.Unsqueeze(0).Repeat(3, 1, 1).MatMul(w).At(2), "batches": x.Unsqueeze(0).Repeat(3, 1, 1).MatMul(w.Unsqueeze(0).Repeat(3, 1, 1)).At(1),
+				} {
+					if name == "strided" {
+						if s[1]%2 == 1 {
+							continue
+						}
+						half := w.Cast(lt.F64)
+						want := x.Cast(lt.F64).MatMul(half.Repeat(1, 2).At(lt.All, lt.R(0, 2*s[1], 2)))
+						if d := apart(y, want); !(d < c.limit) {
+							t.Errorf("%s %s %dx%v: off by %v", c.dtype, name, rows, s, d)
+						}
+						continue
+					}
+					if d := apart(y, want); !(d < c.limit) {
+						t.Errorf("%s %s %dx%v: off by %v", c.dtype, name, rows, s, d)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestProductsOfQuantisedWeights crosses the number of rows at which weights are
+// unpacked instead of multiplied as they are.
+func TestProductsOfQuantisedWeights(t *testing.T) {
+	r := lt.NewRand(6)
+	for _, d := range []lt.DType{lt.Q8, lt.Q4} {
+		w := r.Normal(70, 192).Quantize(d).Eval()
+		for _, rows := range []int{1, 4, 5, 12, 13, 50} {
+			x := r.Normal(rows, 192).Eval()
+			if e := apart(x.MatMul(w.T()), x.Cast(lt.F64).MatMul(w.Dequantize().Cast(lt.F64).T())); !(e < 1e-5) {
+				t.Error(fmt.Sprint(d, " ", rows, " rows: off by ", e))
+			}
+		}
+	}
+}
