@@ -3,6 +3,7 @@ package interp
 import (
 	"errors"
 	"fmt"
+	"go/ast"
 	"go/token"
 
 	"loris/interp/check"
@@ -29,7 +30,7 @@ func (s *Session) compileError(err error) *CellError {
 		if len(checkErr.Syntax) > 0 {
 			ds = report.FromError(s.fset, checkErr.Syntax)
 		}
-		ds = append(ds, report.Diagnostics(checkErr.Types)...)
+		ds = append(ds, report.Hinted(checkErr.Types, s.suggestions(checkErr))...)
 	case errors.As(err, &unsupported):
 		ds = []report.Diagnostic{{Pos: s.position(unsupported.Pos), Msg: unsupported.Msg}}
 	default:
@@ -37,6 +38,15 @@ func (s *Session) compileError(err error) *CellError {
 	}
 	r := report.Compile(s.source, ds)
 	return &CellError{Name: r.Name, Value: r.Value, Traceback: r.Traceback, HTML: r.HTML, Refused: true}
+}
+
+// suggestions is where an unknown name is looked for.
+func (s *Session) suggestions(e *check.Error) report.Scope {
+	in := report.Scope{Package: s.scope.Pkg, Info: e.Info, Names: func() []string { return e.Declared }}
+	if e.File != nil {
+		in.Files = []*ast.File{e.File}
+	}
+	return in
 }
 
 func (s *Session) position(p token.Pos) token.Position {

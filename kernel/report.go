@@ -35,7 +35,6 @@ func (c *ranCells) take() []cellRef {
 }
 
 const (
-	ansiRed  = "\x1b[31m"
 	ansiBold = "\x1b[1m"
 	ansiOff  = "\x1b[0m"
 )
@@ -43,7 +42,7 @@ const (
 // report says why the worker died, what is gone with it, and how to get it back.
 // The cells counted so far then belong to the past.
 func (k *Kernel) report(d *worker.Death) *worker.CellError {
-	lines := []string{ansiRed + ansiBold + d.Name + ansiOff + ": " + d.Value}
+	lines := []string{ansiBold + d.Name + ansiOff + ": " + d.Value}
 	lines = append(lines, d.Trace...)
 	lines = append(lines, "", "The process that runs the cells was lost; a new one has been started.")
 	lines = append(lines, lostLine(d.Lost))

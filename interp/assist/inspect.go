@@ -302,7 +302,7 @@ func exports(pkg *types.Package) string {
 
 const (
 	bold  = "\x1b[1m"
-	dim   = "\x1b[90m"
+	dim   = "\x1b[2m"
 	reset = "\x1b[0m"
 )
 

@@ -65,6 +65,10 @@ type Cell struct {
 type Error struct {
 	Syntax scanner.ErrorList
 	Types  []types.Error
+	// What the checker knew when it found the errors, for suggestions.
+	File     *ast.File
+	Info     *types.Info
+	Declared []string // by the cell itself
 }
 
 func (e *Error) Error() string {
@@ -152,7 +156,8 @@ func (s *Session) Check(name string, src []byte) (cell *Cell, err error) {
 	forgetChecked(s.checker, s.Pkg.Scope())
 	if errs := append(b.errs, b.relevant(s.errs)...); len(errs) > 0 {
 		undo()
-		return nil, &Error{Types: errs}
+		info := *s.info
+		return nil, &Error{Types: errs, File: b.file, Info: &info, Declared: b.cell.Declared}
 	}
 	info := *s.info
 	b.cell.Info = &info

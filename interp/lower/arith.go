@@ -47,29 +47,30 @@ func (c *compiler) arith(op token.Token, x, y value, t types.Type) value {
 		return c.result(t, shift(op, x, y))
 	}
 	var get any
+	pos := int32(c.pos)
 	switch x.kind() {
 	case reflect.Int:
-		get = intOp[int](op, x, y)
+		get = intOp[int](op, x, y, pos)
 	case reflect.Int8:
-		get = intOp[int8](op, x, y)
+		get = intOp[int8](op, x, y, pos)
 	case reflect.Int16:
-		get = intOp[int16](op, x, y)
+		get = intOp[int16](op, x, y, pos)
 	case reflect.Int32:
-		get = intOp[int32](op, x, y)
+		get = intOp[int32](op, x, y, pos)
 	case reflect.Int64:
-		get = intOp[int64](op, x, y)
+		get = intOp[int64](op, x, y, pos)
 	case reflect.Uint:
-		get = intOp[uint](op, x, y)
+		get = intOp[uint](op, x, y, pos)
 	case reflect.Uint8:
-		get = intOp[uint8](op, x, y)
+		get = intOp[uint8](op, x, y, pos)
 	case reflect.Uint16:
-		get = intOp[uint16](op, x, y)
+		get = intOp[uint16](op, x, y, pos)
 	case reflect.Uint32:
-		get = intOp[uint32](op, x, y)
+		get = intOp[uint32](op, x, y, pos)
 	case reflect.Uint64:
-		get = intOp[uint64](op, x, y)
+		get = intOp[uint64](op, x, y, pos)
 	case reflect.Uintptr:
-		get = intOp[uintptr](op, x, y)
+		get = intOp[uintptr](op, x, y, pos)
 	case reflect.Float32:
 		get = floatOp[float32](op, x, y)
 	case reflect.Float64:
@@ -87,7 +88,7 @@ func (c *compiler) arith(op token.Token, x, y value, t types.Type) value {
 	return c.result(t, get)
 }
 
-func intOp[T integer](op token.Token, x, y value) func(*frame) T {
+func intOp[T integer](op token.Token, x, y value, pos int32) func(*frame) T {
 	if op == token.ADD || op == token.SUB || op == token.MUL {
 		if g := quickOp[T](op, x, y); g != nil {
 			return g
@@ -102,9 +103,21 @@ func intOp[T integer](op token.Token, x, y value) func(*frame) T {
 	case token.MUL:
 		return func(f *frame) T { return a(f) * b(f) }
 	case token.QUO:
-		return func(f *frame) T { return a(f) / b(f) }
+		return func(f *frame) T {
+			n, d := a(f), b(f)
+			if d == 0 {
+				f.Pos = pos
+			}
+			return n / d
+		}
 	case token.REM:
-		return func(f *frame) T { return a(f) % b(f) }
+		return func(f *frame) T {
+			n, d := a(f), b(f)
+			if d == 0 {
+				f.Pos = pos
+			}
+			return n % d
+		}
 	case token.AND:
 		return func(f *frame) T { return a(f) & b(f) }
 	case token.OR:

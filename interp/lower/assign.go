@@ -19,6 +19,7 @@ func (c *compiler) assign(s *ast.AssignStmt) step {
 		return c.assignAll(s.Lhs, s.Rhs)
 	}
 	op := s.Tok - token.ADD_ASSIGN + token.ADD
+	c.pos = s.TokPos
 	return c.update(s.Lhs[0], func(x value) value {
 		if op == token.SHL || op == token.SHR {
 			return c.arith(op, x, c.expr(s.Rhs[0]), x.typ)
@@ -74,7 +75,7 @@ func (c *compiler) update(e ast.Expr, with func(x value) value) step {
 func (c *compiler) updateMap(e *ast.IndexExpr, t *types.Map, with func(x value) value) step {
 	saveM, m := c.saved(c.expr(e.X))
 	saveK, k := c.saved(c.exprTo(e.Index, t.Key()))
-	mp := load[unsafe.Pointer](m)
+	mp, pos := load[unsafe.Pointer](m), int32(e.X.Pos())
 	key := c.keyMemory(k)
 	mt, elem := c.rtype(t).AsMap(), c.rtype(t.Elem())
 	zero := native.New(elem)
@@ -90,6 +91,7 @@ func (c *compiler) updateMap(e *ast.IndexExpr, t *types.Map, with func(x value) 
 		saveM(f)
 		saveK(f)
 		save(f)
+		f.Pos = pos
 		put(f, native.MapAssign(mt, mp(f), key(f)))
 		return next
 	}
@@ -188,6 +190,7 @@ func (c *compiler) target(e ast.Expr, t types.Type) target {
 // lateTarget evaluates the operands of an index, selector or dereference ahead
 // and forms the address, which may panic, when the value is stored.
 func (c *compiler) lateTarget(e ast.Expr) *target {
+	defer c.from(e)()
 	var save func(*frame)
 	var x value
 	switch e := e.(type) {
@@ -226,7 +229,7 @@ func (c *compiler) lateTarget(e ast.Expr) *target {
 func (c *compiler) mapTarget(e *ast.IndexExpr, t *types.Map) target {
 	saveM, m := c.saved(c.expr(e.X))
 	saveK, k := c.saved(c.exprTo(e.Index, t.Key()))
-	mp, key := load[unsafe.Pointer](m), c.keyMemory(k)
+	mp, key, pos := load[unsafe.Pointer](m), c.keyMemory(k), int32(e.X.Pos())
 	mt, elem := c.rtype(t).AsMap(), c.rtype(t.Elem())
 	tmp := c.temporary(elem)
 	prep, addr := tmp.prepare(), tmp.address()
@@ -234,6 +237,7 @@ func (c *compiler) mapTarget(e *ast.IndexExpr, t *types.Map) target {
 		func(f *frame, put func(*frame, unsafe.Pointer)) {
 			p := addr(f)
 			put(f, p)
+			f.Pos = pos
 			native.Move(elem, native.MapAssign(mt, mp(f), key(f)), p)
 		}}
 }

@@ -225,13 +225,14 @@ func (c *compiler) builtinMake(e *ast.CallExpr) value {
 	rt := c.rtype(t)
 	switch u := t.Underlying().(type) {
 	case *types.Slice:
-		elem := c.rtype(u.Elem())
+		elem, pos := c.rtype(u.Elem()), int32(c.pos)
 		return c.result(t, func(f *frame) native.Slice {
 			k := n(f)
 			limit := k
 			if m != nil {
 				limit = m(f)
 			}
+			f.Pos = pos
 			checkMake(k, limit, elem.Size, m != nil)
 			return native.Slice{Data: native.NewArray(elem, limit), Len: k, Cap: limit}
 		})
@@ -325,9 +326,10 @@ func (c *compiler) builtinClear(e *ast.CallExpr) value {
 
 func (c *compiler) builtinClose(e *ast.CallExpr) value {
 	x := c.expr(e.Args[0])
-	m, rt := x.memory(), x.rt
+	m, rt, pos := x.memory(), x.rt, int32(c.pos)
 	return effect(func(f *frame) {
 		p := m(f)
+		f.Pos = pos
 		if *(*unsafe.Pointer)(p) == nil {
 			close((chan int)(nil))
 		}
@@ -336,9 +338,10 @@ func (c *compiler) builtinClose(e *ast.CallExpr) value {
 }
 
 func (c *compiler) builtinPanic(e *ast.CallExpr) value {
-	g := load[native.Iface](c.exprTo(e.Args[0], types.Universe.Lookup("any").Type()))
+	g, pos := load[native.Iface](c.exprTo(e.Args[0], types.Universe.Lookup("any").Type())), int32(e.Pos())
 	return effect(func(f *frame) {
 		x := g(f)
+		f.Pos = pos
 		panic(*(*any)(unsafe.Pointer(&x)))
 	})
 }

@@ -44,6 +44,7 @@ type callee struct {
 	enter func(f *frame) *frame
 	word  bool // enter has set the first parameter
 	plain *run.Func
+	pos   int32 // of the call, if it stands in a cell
 }
 
 // callExpr is a conversion, a builtin or a call.
@@ -56,6 +57,7 @@ func (c *compiler) callExpr(e *ast.CallExpr) value {
 		return c.builtin(e, builtinName(fun))
 	}
 	cl := c.callee(fun)
+	cl.pos = int32(c.pos)
 	args := c.arguments(e, cl.sig)
 	if len(args) == len(e.Args) {
 		return c.callInOrder(cl, args, c.argumentOrder(e.Args))
@@ -144,13 +146,13 @@ func (c *compiler) staticCallee(fn *run.Func, sig *types.Signature, recv *value)
 
 // valueCallee calls a func value.
 func (c *compiler) valueCallee(v value, sig *types.Signature) callee {
-	g := load[unsafe.Pointer](v)
+	g, pos := load[unsafe.Pointer](v), int32(c.pos)
 	sig = types.NewSignatureType(nil, nil, nil, sig.Params(), sig.Results(), sig.Variadic())
 	adapter := c.p.valueAdapter(sig)
 	return callee{sig: sig, enter: func(f *frame) *frame {
 		fv := g(f)
 		if fv == nil {
-			nilDereference()
+			nilDereference(f, pos)
 		}
 		if cl := run.ClosureOf(fv); cl != nil {
 			return f.Thread.Enter(cl)
@@ -306,11 +308,15 @@ func (c *compiler) putArgument(a value, off uintptr) argument {
 // invoker returns what performs a call and yields the callee's frame, whose
 // results are then read.
 func invoker(cl callee, puts []argument) func(*frame) *frame {
-	enter := cl.enter
+	enter, pos := cl.enter, cl.pos
+	if pos == 0 {
+		return unplaced(enter, puts)
+	}
 	switch len(puts) {
 	case 0:
 		return func(f *frame) *frame {
 			nf := enter(f)
+			f.Pos = pos
 			nf.Invoke()
 			return nf
 		}
@@ -320,6 +326,7 @@ func invoker(cl callee, puts []argument) func(*frame) *frame {
 			return func(f *frame) *frame {
 				nf := f.Thread.NewFrame(fn.Code())
 				a(f, nf)
+				f.Pos = pos
 				nf.Invoke()
 				return nf
 			}
@@ -327,6 +334,7 @@ func invoker(cl callee, puts []argument) func(*frame) *frame {
 		return func(f *frame) *frame {
 			nf := enter(f)
 			a(f, nf)
+			f.Pos = pos
 			nf.Invoke()
 			return nf
 		}
@@ -336,10 +344,24 @@ func invoker(cl callee, puts []argument) func(*frame) *frame {
 			nf := enter(f)
 			a(f, nf)
 			b(f, nf)
+			f.Pos = pos
 			nf.Invoke()
 			return nf
 		}
 	}
+	return func(f *frame) *frame {
+		nf := enter(f)
+		for _, a := range puts {
+			a(f, nf)
+		}
+		f.Pos = pos
+		nf.Invoke()
+		return nf
+	}
+}
+
+// unplaced calls from code that stands for no call in a cell.
+func unplaced(enter func(*frame) *frame, puts []argument) func(*frame) *frame {
 	return func(f *frame) *frame {
 		nf := enter(f)
 		for _, a := range puts {

@@ -204,10 +204,11 @@ func (c *compiler) fromString(v value, t types.Type, rt *native.Type) value {
 func sliceOf[T any](s []T) native.Slice { return *(*native.Slice)(unsafe.Pointer(&s)) }
 
 func (c *compiler) sliceToArray(v value, t types.Type, rt *native.Type, n int, copied bool) value {
-	g := load[native.Slice](v)
+	g, pos := load[native.Slice](v), int32(c.pos)
 	check := func(f *frame) unsafe.Pointer {
 		s := g(f)
 		if s.Len < n {
+			f.Pos = pos
 			panic(runtimeError(fmt.Sprintf("cannot convert slice with length %d to array or pointer to array with length %d", s.Len, n)))
 		}
 		return s.Data

@@ -17,6 +17,7 @@ func (c *compiler) expr(e ast.Expr) value {
 	if tv, ok := c.info.Types[e]; ok && tv.Value != nil {
 		return c.constant(c.subst(tv.Type), tv.Value)
 	}
+	defer c.from(e)()
 	switch e := e.(type) {
 	case *ast.ParenExpr:
 		return c.expr(e.X)
@@ -207,15 +208,52 @@ func litName(c *compiler) string {
 	return name + ".func"
 }
 
-func nilDereference() { _ = *(*int)(nil) }
+// from makes c.pos the place of an expression until what it returns is called.
+func (c *compiler) from(e ast.Expr) (back func()) {
+	before := c.pos
+	if p := failingPart(e); p.IsValid() {
+		c.pos = p
+	}
+	return func() { c.pos = before }
+}
+
+// failingPart is what is underlined if the expression itself panics: the name
+// that is called or selected, the index, the operator.
+func failingPart(e ast.Expr) token.Pos {
+	switch e := e.(type) {
+	case *ast.CallExpr:
+		switch fun := ast.Unparen(e.Fun).(type) {
+		case *ast.SelectorExpr:
+			return fun.Sel.Pos()
+		case *ast.FuncLit:
+			return e.Lparen
+		}
+	case *ast.SelectorExpr:
+		return e.Sel.Pos()
+	case *ast.IndexExpr:
+		return e.Index.Pos()
+	case *ast.SliceExpr:
+		return e.Lbrack
+	case *ast.BinaryExpr:
+		return e.OpPos
+	case *ast.TypeAssertExpr:
+		return e.Lparen
+	}
+	return e.Pos()
+}
+
+func nilDereference(f *frame, pos int32) {
+	f.Pos = pos
+	_ = *(*int)(nil)
+}
 
 // deref is *p.
 func (c *compiler) deref(p value, t types.Type) value {
-	g := load[unsafe.Pointer](p)
+	g, pos := load[unsafe.Pointer](p), int32(c.pos)
 	return c.at(t, func(f *frame) unsafe.Pointer {
 		q := g(f)
 		if q == nil {
-			nilDereference()
+			nilDereference(f, pos)
 		}
 		return q
 	})
@@ -290,11 +328,11 @@ func (c *compiler) field(x value, i int) value {
 	if p, ok := x.typ.Underlying().(*types.Pointer); ok {
 		st := p.Elem().Underlying().(*types.Struct)
 		off := c.fieldOffset(p.Elem(), i)
-		g := load[unsafe.Pointer](x)
+		g, pos := load[unsafe.Pointer](x), int32(c.pos)
 		return c.at(st.Field(i).Type(), func(f *frame) unsafe.Pointer {
 			q := g(f)
 			if q == nil {
-				nilDereference()
+				nilDereference(f, pos)
 			}
 			return unsafe.Add(q, off)
 		})

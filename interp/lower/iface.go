@@ -163,11 +163,12 @@ func (c *compiler) typeAssert(e *ast.TypeAssertExpr) value {
 	}
 	g := load[native.Iface](x)
 	test := c.typeTest(x.rt, t)
-	fail := c.assertionError(x.rt, t)
+	fail, pos := c.assertionError(x.rt, t), int32(c.pos)
 	return c.unboxed(t, func(f *frame) native.Iface {
 		v := g(f)
 		r, ok := test(v)
 		if !ok {
+			f.Pos = pos
 			fail(v)
 		}
 		return r

@@ -11,7 +11,8 @@ import (
 )
 
 // outOfRange raises the run-time error of an index.
-func outOfRange(i, n int) {
+func outOfRange(f *frame, pos int32, i, n int) {
+	f.Pos = pos
 	if i < 0 {
 		panic(runtimeError(fmt.Sprintf("index out of range [%d]", i)))
 	}
@@ -45,13 +46,17 @@ func (c *compiler) index(e *ast.IndexExpr) value {
 		return c.mapIndex(e)
 	}
 	x := c.expr(e.X)
-	i := c.integerOf(e.Index)
+	i, pos := c.integerOf(e.Index), int32(c.pos)
 	switch u := x.typ.Underlying().(type) {
 	case *types.Basic:
 		g := load[string](x)
 		return c.result(types.Typ[types.Uint8], func(f *frame) uint8 {
 			s := g(f)
-			return s[i(f)]
+			k := i(f)
+			if uint(k) >= uint(len(s)) {
+				outOfRange(f, pos, k, len(s))
+			}
+			return s[k]
 		})
 	case *types.Slice:
 		return c.sliceIndex(x, u.Elem(), i)
@@ -65,7 +70,7 @@ func (c *compiler) index(e *ast.IndexExpr) value {
 }
 
 func (c *compiler) sliceIndex(x value, elem types.Type, i func(*frame) int) value {
-	g := load[native.Slice](x)
+	g, pos := load[native.Slice](x), int32(c.pos)
 	size := c.rtype(elem).Size
 	if x.local && x.get == nil {
 		off := x.off
@@ -73,7 +78,7 @@ func (c *compiler) sliceIndex(x value, elem types.Type, i func(*frame) int) valu
 			k := i(f)
 			s := (*native.Slice)(unsafe.Add(unsafe.Pointer(f), off))
 			if uint(k) >= uint(s.Len) {
-				outOfRange(k, s.Len)
+				outOfRange(f, pos, k, s.Len)
 			}
 			return unsafe.Add(s.Data, uintptr(k)*size)
 		})
@@ -82,19 +87,19 @@ func (c *compiler) sliceIndex(x value, elem types.Type, i func(*frame) int) valu
 		s := g(f)
 		k := i(f)
 		if uint(k) >= uint(s.Len) {
-			outOfRange(k, s.Len)
+			outOfRange(f, pos, k, s.Len)
 		}
 		return unsafe.Add(s.Data, uintptr(k)*size)
 	})
 }
 
 func (c *compiler) arrayIndex(x value, t *types.Array, i func(*frame) int) value {
-	m, n, size := x.memory(), int(t.Len()), c.rtype(t.Elem()).Size
+	m, n, size, pos := x.memory(), int(t.Len()), c.rtype(t.Elem()).Size, int32(c.pos)
 	return c.at(t.Elem(), func(f *frame) unsafe.Pointer {
 		p := m(f)
 		k := i(f)
 		if uint(k) >= uint(n) {
-			outOfRange(k, n)
+			outOfRange(f, pos, k, n)
 		}
 		return unsafe.Add(p, uintptr(k)*size)
 	})
@@ -172,7 +177,7 @@ func (c *compiler) sliceExpr(e *ast.SliceExpr) value {
 	x := c.expr(e.X)
 	if b, ok := x.typ.Underlying().(*types.Basic); ok && b.Info()&types.IsString != 0 {
 		lo, hi := bound(e.Low), bound(e.High)
-		g := load[string](x)
+		g, pos := load[string](x), int32(c.pos)
 		return c.result(t, func(f *frame) string {
 			s := g(f)
 			i, j := 0, len(s)
@@ -181,6 +186,9 @@ func (c *compiler) sliceExpr(e *ast.SliceExpr) value {
 			}
 			if hi != nil {
 				j = hi(f)
+			}
+			if uint(i) > uint(j) || uint(j) > uint(len(s)) {
+				f.Pos = pos
 			}
 			return s[i:j]
 		})
@@ -201,7 +209,7 @@ func (c *compiler) sliceExpr(e *ast.SliceExpr) value {
 		base, elem, array = func(f *frame) native.Slice { return native.Slice{Data: p(f), Len: n, Cap: n} }, u.Elem(), true
 	}
 	_ = array
-	size := c.rtype(elem).Size
+	size, pos := c.rtype(elem).Size, int32(c.pos)
 	return c.result(t, func(f *frame) native.Slice {
 		s := base(f)
 		i, j, k := 0, s.Len, s.Cap
@@ -213,8 +221,12 @@ func (c *compiler) sliceExpr(e *ast.SliceExpr) value {
 		}
 		if limit != nil {
 			k = limit(f)
-			checkSlice3(i, j, k, s.Cap)
+			if uint(i) > uint(j) || uint(j) > uint(k) || uint(k) > uint(s.Cap) {
+				f.Pos = pos
+				checkSlice3(i, j, k, s.Cap)
+			}
 		} else if uint(j) > uint(s.Cap) || uint(i) > uint(j) {
+			f.Pos = pos
 			checkSlice(i, j, s.Cap, array)
 		}
 		r := native.Slice{Data: s.Data, Len: j - i, Cap: k - i}

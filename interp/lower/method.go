@@ -100,14 +100,14 @@ func (c *compiler) interfaceCallee(x value, m *types.Func) callee {
 	methods := hasMethods(x.rt)
 	msig := m.Signature()
 	sig := c.subst(types.NewSignatureType(nil, nil, nil, msig.Params(), msig.Results(), msig.Variadic())).(*types.Signature)
-	name := m.Name()
+	name, pos := m.Name(), int32(c.pos)
 	p := c.p
 	var cache atomic.Pointer[methodTarget]
 	return callee{sig: sig, word: true, enter: func(f *frame) *frame {
 		v := g(f)
 		dt := dynamicType(v, methods)
 		if dt == nil {
-			nilDereference()
+			nilDereference(f, pos)
 		}
 		t := cache.Load()
 		if t == nil || t.typ != dt {
@@ -171,10 +171,11 @@ func (c *compiler) fromWord(t types.Type, word func(*frame) unsafe.Pointer) valu
 	if rt.Direct() {
 		return c.unboxed(t, func(f *frame) native.Iface { return native.Iface{Data: word(f)} })
 	}
+	pos := int32(c.pos)
 	return c.at(t, func(f *frame) unsafe.Pointer {
 		p := word(f)
 		if p == nil {
-			nilDereference()
+			nilDereference(f, pos)
 		}
 		return p
 	})
@@ -255,12 +256,12 @@ func (c *compiler) methodValue(e *ast.SelectorExpr) value {
 		return tc.call(tc.method(caps[0], name, pkg), params)
 	})
 	rt := c.rtype(bare).Reflect()
-	put, xt := x.store(), x.rt
+	put, xt, pos := x.store(), x.rt, int32(c.pos)
 	return c.result(t, func(f *frame) unsafe.Pointer {
 		p := native.New(xt)
 		put(f, p)
 		if iface && (*native.Iface)(p).Tab == nil {
-			nilDereference()
+			nilDereference(f, pos)
 		}
 		return (&run.Closure{Code: code, Captured: []unsafe.Pointer{p}, Task: f.Thread.Task}).Value(rt)
 	})

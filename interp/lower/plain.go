@@ -2,6 +2,7 @@ package lower
 
 import (
 	"go/ast"
+	"go/token"
 	"go/types"
 	"reflect"
 
@@ -15,7 +16,8 @@ import (
 type plainStatement struct {
 	ast.Stmt
 	index int
-	run   []func() // of the whole cell, filled in once all statements are known
+	pos   token.Pos // of its call, if it has one
+	run   []func()  // of the whole cell, filled in once all statements are known
 }
 
 // takePlain replaces the plain statements of a cell by ones that yaegi runs.
@@ -39,7 +41,7 @@ func (p *Program) takePlain(cell *check.Cell, list []ast.Stmt, out *Cell) {
 			index, ok = batch.Statement(s)
 		}
 		if ok {
-			taken[i] = &plainStatement{Stmt: s, index: index}
+			taken[i] = &plainStatement{Stmt: s, index: index, pos: batch.Pos(index)}
 		}
 	}
 	run, err := batch.Compile()
@@ -90,6 +92,9 @@ func (p *Program) plainType(t types.Type) bool {
 }
 
 func (s *plainStatement) step(f *frame) ctl {
+	if s.pos.IsValid() {
+		f.Pos = int32(s.pos)
+	}
 	s.run[s.index]()
 	f.Check()
 	return next
@@ -101,6 +106,12 @@ type plainNames struct{ p *Program }
 func (n plainNames) Variable(v *types.Var) reflect.Value {
 	g := n.p.Global(v)
 	return reflect.NewAt(g.Type.Reflect(), g.Ptr)
+}
+
+func (n plainNames) Running(pos int) {
+	if th := run.Current(); th != nil {
+		th.At(int32(pos))
+	}
 }
 
 func (n plainNames) Function(f *types.Func) (reflect.Value, bool) {

@@ -52,11 +52,11 @@ func (c *compiler) rangeStmt(s *ast.RangeStmt, l int32) step {
 			return c.rangeList(s, l, a.Elem(), func(*frame) {}, func(*frame) int { return n }, nil)
 		}
 		save, v := c.saved(c.expr(s.X))
-		m := load[unsafe.Pointer](v)
+		m, pos := load[unsafe.Pointer](v), int32(s.X.Pos())
 		return c.rangeList(s, l, a.Elem(), save, func(*frame) int { return n }, func(f *frame, i int) unsafe.Pointer {
 			p := m(f)
 			if p == nil {
-				nilDereference()
+				nilDereference(f, pos)
 			}
 			return unsafe.Add(p, uintptr(i)*elem.Size)
 		})

@@ -40,7 +40,7 @@ func (b *Batch) assign(lhs, rhs []ast.Expr) (string, bool) {
 	if len(rhs) != 1 {
 		return "", false
 	}
-	value, ok := b.expr(rhs[0])
+	value, ok := b.outer(rhs[0])
 	if !ok {
 		return "", false
 	}
@@ -144,7 +144,7 @@ func (b *Batch) expr(e ast.Expr) (string, bool) {
 		}
 		return "(" + b.variable(v) + ")", true
 	case *ast.CallExpr:
-		return b.call(e)
+		return b.inner(e)
 	case *ast.BinaryExpr:
 		return b.binary(e)
 	case *ast.UnaryExpr:
@@ -186,6 +186,29 @@ func (b *Batch) binary(e *ast.BinaryExpr) (string, bool) {
 	return "(" + x + " " + e.Op.String() + " " + y + ")", ok
 }
 
+// outer writes the expression that is all of a statement's right side.
+func (b *Batch) outer(e ast.Expr) (string, bool) {
+	if call, ok := ast.Unparen(e).(*ast.CallExpr); ok && b.info.Types[call].Value == nil {
+		return b.call(call)
+	}
+	return b.expr(e)
+}
+
+// inner writes a call inside of an expression: ahead of the expression, with
+// its place, so that a panic shows which of the calls failed.
+func (b *Batch) inner(e *ast.CallExpr) (string, bool) {
+	src, ok := b.call(e)
+	if !ok {
+		return "", false
+	}
+	if _, ok := b.info.TypeOf(e).(*types.Tuple); ok {
+		return "", false
+	}
+	name := "t" + strconv.Itoa(len(b.current.before))
+	b.current.before = append(b.current.before, b.running(b.current.last)+name+" := "+src)
+	return name, true
+}
+
 // call writes the call of a compiled function, or of a method with a pointer
 // receiver on a pointer.
 func (b *Batch) call(e *ast.CallExpr) (string, bool) {
@@ -216,6 +239,10 @@ func (b *Batch) call(e *ast.CallExpr) (string, bool) {
 		return "", false
 	}
 	args, ok := b.arguments(e.Args, sig)
+	b.current.last = sel.Sel.Pos()
+	if !b.current.first.IsValid() {
+		b.current.first = b.current.last
+	}
 	return fun + "(" + args + ")", ok
 }
 

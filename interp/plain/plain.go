@@ -15,6 +15,7 @@ package plain
 import (
 	"fmt"
 	"go/ast"
+	"go/token"
 	"go/types"
 	"io"
 	"reflect"
@@ -30,6 +31,9 @@ type Names interface {
 	Variable(v *types.Var) reflect.Value
 	// Function returns a compiled function.
 	Function(f *types.Func) (reflect.Value, bool)
+	// Running is told the place of a call ahead of it, where a statement has
+	// several.
+	Running(pos int)
 }
 
 // Interpreter runs the plain statements of one session.
@@ -58,6 +62,15 @@ type Batch struct {
 	symbols map[string]reflect.Value
 	known   map[types.Object]string
 	bodies  []string
+	calls   []token.Pos // of each body, the first of its calls
+	current statement
+}
+
+// statement is what is known of the statement being written.
+type statement struct {
+	before []string // calls inside of expressions, ahead and in order
+	first  token.Pos
+	last   token.Pos
 }
 
 // NewBatch starts the statements of a cell; pkg is the package of the cells.
@@ -71,6 +84,7 @@ func (b *Batch) Len() int { return len(b.bodies) }
 
 // Statement adds s if it is plain; i is its index in the result of Compile.
 func (b *Batch) Statement(s ast.Stmt) (i int, ok bool) {
+	b.current = statement{}
 	src, ok := b.stmt(s)
 	if !ok {
 		return 0, false
@@ -80,6 +94,7 @@ func (b *Batch) Statement(s ast.Stmt) (i int, ok bool) {
 
 // Define adds the definition or assignment of variables if it is plain.
 func (b *Batch) Define(lhs, rhs []ast.Expr) (i int, ok bool) {
+	b.current = statement{}
 	src, ok := b.assign(lhs, rhs)
 	if !ok {
 		return 0, false
@@ -90,7 +105,8 @@ func (b *Batch) Define(lhs, rhs []ast.Expr) (i int, ok bool) {
 // Value adds the evaluation of e into the memory that ptr points to, a value of
 // e's own type.
 func (b *Batch) Value(e ast.Expr, ptr reflect.Value) (i int, ok bool) {
-	src, ok := b.expr(e)
+	b.current = statement{}
+	src, ok := b.outer(e)
 	if !ok {
 		return 0, false
 	}
@@ -98,8 +114,23 @@ func (b *Batch) Value(e ast.Expr, ptr reflect.Value) (i int, ok bool) {
 }
 
 func (b *Batch) add(src string) int {
+	if before := b.current.before; len(before) > 0 {
+		src = strings.Join(before, "; ") + "; " + b.running(b.current.last) + src
+	}
 	b.bodies = append(b.bodies, src)
+	b.calls = append(b.calls, b.current.first)
 	return len(b.bodies) - 1
+}
+
+// Pos is the place of the first call of a statement, if it has any.
+func (b *Batch) Pos(i int) token.Pos { return b.calls[i] }
+
+// running writes the note that the call at pos comes next.
+func (b *Batch) running(pos token.Pos) string {
+	if _, ok := b.symbols["Running"]; !ok {
+		b.symbols["Running"] = reflect.ValueOf(b.names.Running)
+	}
+	return fmt.Sprintf("c.Running(%d); ", pos)
 }
 
 // Compile returns the functions of all statements, in order.

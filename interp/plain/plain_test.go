@@ -22,6 +22,8 @@ type testNames struct {
 
 func (n testNames) Variable(v *types.Var) reflect.Value { return n.vars[v.Name()] }
 
+func (n testNames) Running(int) {}
+
 func (n testNames) Function(f *types.Func) (reflect.Value, bool) {
 	fn, ok := n.funcs[f.FullName()]
 	return reflect.ValueOf(fn), ok

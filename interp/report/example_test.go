@@ -18,7 +18,7 @@ func ExampleCompile() {
 	}})
 	fmt.Println(report.Plain(r.Traceback))
 	// Output:
-	// cell 2:2:6: undefined: totl
+	// cell 2, line 2: undefined: totl
 	//   2 │ y := totl + x
 	//     │      ^^^^
 	//   hint: did you mean total?

@@ -21,16 +21,18 @@ const (
 	styleStrong
 )
 
-// styles has a row for each style. CSS colours follow JupyterLab's theme and
-// have fallbacks that are legible on light and dark ground.
+// styles has a row for each style. A traceback stands on pink in JupyterLab's
+// light theme and on dark red in its dark one: no ANSI colour is legible on
+// both, so weight does what colour would. CSS colours follow the theme and have
+// fallbacks that are legible on light and dark ground.
 var styles = []struct{ ansi, css string }{
 	stylePlain:  {},
-	styleError:  {"\x1b[1;31m", "color:var(--jp-error-color1,#d32f2f);font-weight:bold"},
-	stylePlace:  {"\x1b[36m", "color:var(--jp-info-color1,#0a7ea4)"},
-	styleGutter: {"\x1b[90m", "color:#808080"},
-	styleCaret:  {"\x1b[1;31m", "color:var(--jp-error-color1,#d32f2f);font-weight:bold"},
-	styleHint:   {"\x1b[32m", "color:var(--jp-success-color1,#2e7d32)"},
-	styleDim:    {"\x1b[90m", "color:#808080"},
+	styleError:  {"\x1b[1m", "color:var(--jp-error-color1,#d32f2f);font-weight:bold"},
+	stylePlace:  {"", "color:var(--jp-info-color1,#0a7ea4)"},
+	styleGutter: {"\x1b[2m", "color:#808080"},
+	styleCaret:  {"\x1b[1m", "color:var(--jp-error-color1,#d32f2f);font-weight:bold"},
+	styleHint:   {"\x1b[3m", "color:var(--jp-success-color1,#2e7d32)"},
+	styleDim:    {"\x1b[2m", "color:#808080"},
 	styleStrong: {"\x1b[1m", "font-weight:bold"},
 }
 

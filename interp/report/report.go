@@ -72,7 +72,7 @@ func (p *page) diagnostic(src Source, d Diagnostic) {
 	lines := strings.Split(strings.TrimRight(d.Msg, "\n"), "\n")
 	var head []span
 	if d.Pos.IsValid() {
-		head = append(head, span{stylePlace, d.Pos.String() + ": "})
+		head = append(head, span{stylePlace, place(d.Pos) + ": "})
 	}
 	p.line(append(head, span{styleError, lines[0]})...)
 	for _, l := range lines[1:] {

@@ -258,3 +258,15 @@ func FuzzDiagnose(f *testing.F) {
 		}
 	})
 }
+
+// Front ends show tracebacks on pink or on dark red; a colour would vanish on
+// one of them.
+func TestTracebacksHaveNoColours(t *testing.T) {
+	for i, s := range styles {
+		switch s.ansi {
+		case "", "\x1b[1m", "\x1b[2m", "\x1b[3m":
+		default:
+			t.Errorf("style %d writes %q", i, s.ansi)
+		}
+	}
+}

@@ -194,12 +194,29 @@ func (th *Thread) guard(f func(*Thread)) (p *Panicking) {
 	return nil
 }
 
-// Pos returns the position of the running statement of the goroutine.
+// Pos returns the position of what the goroutine runs: of a call of compiled
+// code, while that runs.
 func (th *Thread) Pos() int32 {
-	if th.Top == nil {
-		return 0
+	if f := th.visible(); f != nil {
+		return f.Pos
 	}
-	return th.Top.Pos
+	return 0
+}
+
+// At makes pos the position of what the goroutine runs.
+func (th *Thread) At(pos int32) {
+	if f := th.visible(); f != nil {
+		f.Pos = pos
+	}
+}
+
+// visible is the innermost frame of a cell's own code.
+func (th *Thread) visible() *Frame {
+	f := th.Top
+	for f != nil && f.Code.Hidden {
+		f = f.Caller
+	}
+	return f
 }
 
 // Yield lets other goroutines run.

@@ -1,0 +1,44 @@
+package interp
+
+import (
+	"strings"
+	"testing"
+
+	"loris/interp/report"
+)
+
+// Compile errors say every mistake of a cell, at its line, with the place
+// marked and what an unknown name may have been meant to be.
+func TestCompileErrorsOfCells(t *testing.T) {
+	s, r := newSession(t)
+	cell(t, s, r, "total := 1\ntype Point struct{ Xpos, Ypos int }\nfunc (p Point) Length() int { return p.Xpos }\nvar pt Point")
+	for _, c := range []struct {
+		name, code string
+		want       []string
+	}{
+		{"variable of an earlier cell", "x := 1\ny := x + totl", []string{"line 2: undefined: totl", "2 │ y := x + totl", "│          ^^^^", "hint: did you mean total?"}},
+		{"function of the same cell", "func average(a ...int) int { return len(a) }\navrage(1, 2)", []string{"undefined: avrage", "did you mean average?"}},
+		{"local variable", "func f() int {\n\tcounter := 1\n\treturn conter\n}", []string{"line 3: undefined: conter", "did you mean counter?"}},
+		{"package member", `fmt.Printn("x")`, []string{"undefined: fmt.Printn", "did you mean fmt.Print, fmt.Printf or fmt.Println?"}},
+		{"name without its package", `Println("x")`, []string{"undefined: Println", "fmt.Println"}},
+		{"field", "pt.Xpoz", []string{"pt.Xpoz undefined", "did you mean Xpos?"}},
+		{"method", "pt.Lenght()", []string{"pt.Lenght undefined", "did you mean Length?"}},
+		{"field of a literal", "Point{Xpoz: 1}", []string{"unknown field Xpoz", "did you mean Xpos?"}},
+		{"method of a tensor", "lt.Ones(2).Matmul(lt.Ones(2))", []string{"MatMul"}},
+		{"keyword", "func g() int { retrun 1 }", []string{"line 1: "}},
+		{"all at once", "a := nope1\nb := \"s\" + 1\nfunc h() int { return \"x\" }\nc := nope2", []string{"line 1: undefined: nope1", "line 2: ", "line 3: cannot use \"x\"", "line 4: undefined: nope2", "and 3 more errors"}},
+		{"syntax", "x := 1\nfor i := 0; i < 3; i++ {\n\tfmt.Println(i\n}\n", []string{"line 3: syntax error"}},
+	} {
+		_, o := cell(t, s, r, c.code)
+		if o.Err == nil || !o.Err.Refused {
+			t.Errorf("%s: no compile error: %v", c.name, o.Err)
+			continue
+		}
+		text := o.Err.Value + "\n" + report.Plain(o.Err.Traceback)
+		for _, w := range c.want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s: no %q in\n%s", c.name, w, text)
+			}
+		}
+	}
+}
