@@ -49,10 +49,33 @@ inline float gelu_tanh(float x) {
   return x * sigmoid(2.0f * u);
 }
 
+// 1 − Φ(a) of the normal distribution for a ≥ 0: exp(−a²/2)·R(a), where (a + 4)·R(a) is a polynomial in
+// (a − 4)/(a + 4), fitted up to 14.5; relative error 3e-7. The square's rounding is made up for.
+inline float normal_tail(float a) {
+  a = min(a, 15.0f);  // from where on it is 0 in float
+  float t = (a - 4.0f) / (a + 4.0f), s = a * a;
+  float r = fma(-1.31979599e-4f, t, 1.79339666e-4f);
+  r = fma(r, t, 1.56992208e-3f);
+  r = fma(r, t, -3.51254432e-3f);
+  r = fma(r, t, -7.52526848e-3f);
+  r = fma(r, t, 6.04038278e-2f);
+  r = fma(r, t, -1.86523438e-1f);
+  r = fma(r, t, 3.87136906e-1f);
+  r = fma(r, t, -6.07896566e-1f);
+  r = fma(r, t, 7.55285144e-1f);
+  float e = exp(-0.5f * s);
+  return fma(-0.5f * fma(a, a, -s), e, e) * r / (a + 4.0f);
+}
+// x·Φ(x), which 1 + erf would round away for negative x.
+inline float gelu(float x) {
+  float tail = normal_tail(fabs(x));
+  return x * (x < 0.0f ? tail : 1.0f - tail);
+}
+
 inline float activate(uint kind, float x) {
   switch (kind) {
     case kRelu: return max(x, 0.0f);
-    case kGelu: return 0.5f * x * (1.0f + erf(x * 0.7071067812f));
+    case kGelu: return gelu(x);
     case kGeluTanh: return gelu_tanh(x);
     case kSilu: return x * sigmoid(x);
     case kSigmoid: return sigmoid(x);

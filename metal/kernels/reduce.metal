@@ -80,21 +80,32 @@ kernel void arg_reduce(device const T* x [[buffer(0)]],
   if (lane == 0) y[at] = int(best_at);
 }
 
-// Running sums along `length`: one SIMD group per line, 32 elements at a time.
+// What a + b has lost to rounding in `sum` (Knuth's two-sum).
+inline Acc rounding(Acc a, Acc b, Acc sum) {
+#ifdef FLOAT
+  float as_b = sum - a, lost = (a - (sum - as_b)) + (b - as_b);
+  return isfinite(lost) ? lost : 0.0f;
+#else
+  return 0;
+#endif
+}
+// Running sums along `length`: one SIMD group per line, 32 elements at a time, with the rounding of what came before.
 kernel void cumulative_sum(device const T* x [[buffer(0)]],
                            device T* y [[buffer(1)]],
                            constant ReduceParams& p [[buffer(2)]],
                            uint at [[threadgroup_position_in_grid]],
                            uint lane [[thread_index_in_simdgroup]]) {
   uint i = at % p.inner, o = at / p.inner;
-  Acc before = Acc(0);
+  Acc before = Acc(0), lost = Acc(0);
   for (uint j0 = 0; j0 < p.length; j0 += 32) {
     uint j = j0 + lane;
     uint where = (o * p.length + j) * p.inner + i;
     Acc v = j < p.length ? Acc(x[where]) : Acc(0);
     Acc up_to = simd_prefix_inclusive_sum(v);
-    if (j < p.length) y[where] = T(before + up_to);
-    before += simd_shuffle(up_to, 31);
+    if (j < p.length) y[where] = T(before + (up_to + lost));
+    Acc next = before + simd_shuffle(up_to, 31);
+    lost += rounding(before, simd_shuffle(up_to, 31), next);
+    before = next;
   }
 }
 #endif

@@ -81,7 +81,7 @@ func source(file string, t Type, definitions ...string) string {
 	fmt.Fprintf(&b, "typedef %s T;\ntypedef %s Acc;\n", t.MSL(), t.Accumulator().MSL())
 	b.WriteString(map[Type]string{F32: floatLimits, I32: "#define LOWEST INT_MIN\n#define HIGHEST INT_MAX\n", I64: "#define LOWEST LONG_MIN\n#define HIGHEST LONG_MAX\n"}[t.Accumulator()])
 	if t.Float() {
-		b.WriteString("#define IS_NAN(x) isnan(x)\n")
+		b.WriteString("#define FLOAT\n#define IS_NAN(x) isnan(x)\n")
 	} else {
 		b.WriteString("#define IS_NAN(x) false\n")
 	}

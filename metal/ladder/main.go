@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -131,11 +132,29 @@ func climb() error {
 		}
 		fmt.Printf("%-10s %6.1f s\n", rung.name, time.Since(start).Seconds())
 	}
-	return r.report(cases, want)
+	all := r.rows(cases, want)
+	if err := all.write(*output); err != nil {
+		return err
+	}
+	if fmt.Println(all.line()); all.failed > 0 {
+		os.Exit(1)
+	}
+	return nil
 }
 
-// report writes the JSON file and prints the last line. A kernel that lacks a case on a rung that ran is a failure.
-func (r *results) report(cases []*conformance.Case, ran []string) error {
+// rungNames are the kernels' rungs in the file of results.
+var rungNames = []string{"typecheck", "softmetal", "tsan", "arm64", "ptx"}
+
+// report is what the file of results holds.
+type report struct {
+	Kernels []*kernelRow `json:"kernels"`
+	Host    []*hostRow   `json:"host"`
+
+	names, cases, failed int
+}
+
+// allKernels are the names of the kernels that must have cases: those in the sources, and the generated families.
+func allKernels(cases []*conformance.Case) map[string]bool {
 	names := map[string]bool{}
 	for _, n := range kernels.Names() {
 		names[n] = true
@@ -143,13 +162,15 @@ func (r *results) report(cases []*conformance.Case, ran []string) error {
 	for _, c := range cases {
 		names[kernelName(c)] = true
 	}
-	all := struct {
-		Kernels []*kernelRow `json:"kernels"`
-		Host    []*hostRow   `json:"host"`
-	}{}
-	total, failed := 0, 0
+	return names
+}
+
+// rows collects what was counted. A kernel that lacks a case on a rung that ran is a failure.
+func (r *results) rows(cases []*conformance.Case, ran []string) report {
+	names := allKernels(cases)
+	all := report{Kernels: []*kernelRow{}, Host: []*hostRow{}, names: len(names)}
 	for name := range names {
-		for _, rung := range []string{"typecheck", "softmetal", "tsan", "arm64", "ptx"} {
+		for _, rung := range rungNames {
 			row := r.kernels[[2]string{name, rung}]
 			if row == nil {
 				if !slices.Contains(ran, rung) || runtime.GOOS == "darwin" && rung != "softmetal" {
@@ -159,30 +180,32 @@ func (r *results) report(cases []*conformance.Case, ran []string) error {
 				fmt.Printf("%s: kernel %s has no case\n", rung, name)
 			}
 			all.Kernels = append(all.Kernels, row)
-			total, failed = total+row.Cases, failed+row.Failed
+			all.cases, all.failed = all.cases+row.Cases, all.failed+row.Failed
 		}
 	}
 	for _, row := range r.host {
 		all.Host = append(all.Host, row)
-		total, failed = total+row.Cases, failed+row.Failed
+		all.cases, all.failed = all.cases+row.Cases, all.failed+row.Failed
 	}
 	slices.SortFunc(all.Kernels, func(a, b *kernelRow) int {
-		return strings.Compare(a.Kernel+"\x00"+a.Rung, b.Kernel+"\x00"+b.Rung)
+		return cmp.Or(strings.Compare(a.Kernel, b.Kernel), slices.Index(rungNames, a.Rung)-slices.Index(rungNames, b.Rung))
 	})
 	slices.SortFunc(all.Host, func(a, b *hostRow) int { return strings.Compare(a.Check, b.Check) })
+	return all
+}
+
+func (all report) write(path string) error {
 	data, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(*output), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(*output, append(data, '\n'), 0o644); err != nil {
-		return err
-	}
-	fmt.Printf("metal ladder: %d kernels, %d cases, %d failed\n", len(names), total, failed)
-	if failed > 0 {
-		os.Exit(1)
-	}
-	return nil
+	return os.WriteFile(path, append(data, '\n'), 0o644)
+}
+
+// line is the last that is printed.
+func (all report) line() string {
+	return fmt.Sprintf("metal ladder: %d kernels, %d cases, %d failed", all.names, all.cases, all.failed)
 }

@@ -8,10 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
 	"loris/metal/conformance"
+	"loris/metal/kernels"
 	"loris/metal/mtl"
 	"loris/metal/objc"
 	"loris/metal/softmetal"
@@ -131,8 +133,7 @@ func reportedProblems() error {
 	return errors.Join(all...)
 }
 
-// races compiles each f32 source with ThreadSanitizer and runs its small cases. Other element types have the same
-// memory accesses.
+// races compiles each source with ThreadSanitizer and runs some of its small cases.
 func races(r *results, cases []*conformance.Case) error {
 	tools, err := softmetal.NewToolchain("")
 	if err != nil {
@@ -194,20 +195,33 @@ func firstReport(out string) string {
 	return strings.Join(lines, "\n")
 }
 
-// instrumented picks the cases for slow rungs: small, in f32 or without an element type, at most three per kernel and
-// source.
+// instrumented picks the cases for slow rungs: small, and of each kernel and source at most three, or one where the
+// elements are f16 or bf16, which differ from f32 in nothing but their size.
 func instrumented(cases []*conformance.Case) (picked []*conformance.Case) {
 	taken := map[[2]string]int{}
 	for _, c := range cases {
 		key := [2]string{kernelName(c), c.Launch.Source}
-		half := strings.Contains(c.Launch.Source, "typedef half T;") || strings.Contains(c.Launch.Source, "typedef bfloat T;")
-		if half || !c.Small && !onlyLarge[kernelName(c)] || taken[key] >= 3 {
+		most := 3
+		if ofHalves(c) {
+			most = 1
+		}
+		if !c.Small && !onlyLarge[kernelName(c)] || taken[key] >= most {
 			continue
 		}
 		taken[key]++
 		picked = append(picked, c)
 	}
 	return picked
+}
+
+// ofHalves says whether a case reads or writes f16 or bf16.
+func ofHalves(c *conformance.Case) bool {
+	return handles(c, kernels.F16) || handles(c, kernels.BF16)
+}
+
+// handles says whether a case has elements of a type.
+func handles(c *conformance.Case, t kernels.Type) bool {
+	return slices.ContainsFunc(c.Launch.Arguments, func(a kernels.Argument) bool { return a.Type == t && !a.Unused })
 }
 
 // onlyLarge are kernels that exist for large problems.

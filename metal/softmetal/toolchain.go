@@ -23,6 +23,9 @@ import (
 //go:embed runtime
 var runtimeFiles embed.FS
 
+//go:embed toolchain.go
+var ownSource string // what is compiled depends on the flags in it
+
 // ErrNoCompiler says that clang 19, which everything here is built with, is not installed.
 var ErrNoCompiler = errors.New("clang++-19 is not installed (Debian: apt-get install clang-19 lld-19)")
 
@@ -30,7 +33,7 @@ var ErrNoCompiler = errors.New("clang++-19 is not installed (Debian: apt-get ins
 type Toolchain struct {
 	Dir    string // where results and the runtime's files are kept
 	clang  string
-	digest string // of the runtime files
+	digest string // of the runtime files and of what turns MSL into C++
 }
 
 // NewToolchain finds clang 19 and unpacks the runtime under dir; "" is a folder of the user's cache.
@@ -60,7 +63,9 @@ func NewToolchain(dir string) (*Toolchain, error) {
 	if err != nil {
 		return nil, err
 	}
-	hash.Write([]byte(msl.StrictHeader()))
+	for _, text := range []string{msl.StrictHeader(), msl.Source(), ownSource} {
+		hash.Write([]byte(text))
+	}
 	t.digest = hex.EncodeToString(hash.Sum(nil))[:16]
 	return t, t.unpack()
 }
@@ -168,7 +173,7 @@ func architectureFlags(arch string) []string {
 // hostFlags: calls are convergent, since the optimiser must not split the places where lanes meet; half rounds
 // after each operation, as on the GPU; nothing is contracted, so results do not depend on the optimiser.
 func hostFlags(o HostOptions) []string {
-	flags := append([]string{"-std=c++17", "-O1", "-w", "-fPIC", "-pthread", "-ffp-contract=off", "-fconvergent-functions",
+	flags := append([]string{"-std=c++17", "-O1", "-w", "-fPIC", "-pthread", "-ffp-contract=off", "-fconvergent-functions", "-fno-exceptions",
 		"-Xclang", "-ffloat16-excess-precision=none", "-fvisibility=hidden", "-ferror-limit=20"}, architectureFlags(o.Arch)...)
 	if o.Racing {
 		flags = append(flags, "-fsanitize=thread", "-gdwarf-4", "-fno-omit-frame-pointer")
@@ -194,17 +199,43 @@ func (t *Toolchain) CompileHost(source string, o HostOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	threads, err := t.threads(o)
+	if err != nil {
+		return "", err
+	}
 	args := append([]string{t.clang}, hostFlags(o)...)
 	args = append(args, "-include-pch", header, "-I", t.includeDir())
-	extra := []string{"-shared", "-lm"}
-	if o.Racing {
-		extra = []string{filepath.Join(t.includeDir(), "race_main.cpp")}
+	switch {
+	case o.Racing:
+		return path, t.produce(path, ".cpp", code, args, []string{threads, filepath.Join(t.includeDir(), "race_main.cpp")}, nil)
+	case o.Arch != "" && o.Arch != runtime.GOARCH:
+		return path, t.produce(path, ".cpp", code, args, []string{threads, "-shared", "-lm"}, nil)
 	}
-	return path, t.produce(path, ".cpp", code, args, extra)
+	// The linker by itself: clang would take as long to call it as to compile a small kernel.
+	builtins, err := t.builtins()
+	if err != nil {
+		return "", err
+	}
+	return path, t.produce(path, ".cpp", code, args, []string{"-c"}, []string{"ld", "-shared", threads, builtins, "-lm", "-lc"})
 }
 
-// produce writes code to a file, compiles it with args and moves the result to path.
-func (t *Toolchain) produce(path, ext, code string, args, extra []string) error {
+// builtins is the compiler's own library, for conversions that have no instruction.
+func (t *Toolchain) builtins() (string, error) {
+	note := filepath.Join(t.includeDir(), "builtins-"+runtime.GOARCH)
+	if path, err := os.ReadFile(note); err == nil {
+		return string(path), nil
+	}
+	path, err := t.run(t.clang, "-print-libgcc-file-name")
+	if err != nil {
+		return "", err
+	}
+	path = strings.TrimSpace(path)
+	return path, writeFile(note, []byte(path))
+}
+
+// produce writes code to a file, compiles it with args and extra, links that with a linker if one is given, and moves
+// the result to path.
+func (t *Toolchain) produce(path, ext, code string, args, extra, linker []string) error {
 	dir, err := os.MkdirTemp(t.Dir, "build-*")
 	if err != nil {
 		return err
@@ -219,23 +250,43 @@ func (t *Toolchain) produce(path, ext, code string, args, extra []string) error 
 	if _, err := t.run(append(args, "-o", out)...); err != nil {
 		return err
 	}
+	if linker != nil {
+		object := out
+		out = filepath.Join(dir, "linked")
+		// The object stands before the libraries that it needs.
+		command := append([]string{linker[0], object}, linker[1:]...)
+		if _, err := t.run(append(command, "-o", out)...); err != nil {
+			return err
+		}
+	}
 	return os.Rename(out, path)
 }
 
-// precompiled returns the runtime header compiled once for these options.
+// precompiled returns the runtime's header, compiled once for these options.
 func (t *Toolchain) precompiled(o HostOptions) (string, error) {
-	path := filepath.Join(t.Dir, t.key("pch", o.Arch, fmt.Sprint(o.Racing))+".pch")
+	return t.once(o, ".pch", "-x", "c++-header", filepath.Join(t.includeDir(), "msl_threads.h"))
+}
+
+// threads returns what runs the threads of a dispatch as an object file, compiled once for these options.
+func (t *Toolchain) threads(o HostOptions) (string, error) {
+	return t.once(o, ".o", "-O2", "-c", filepath.Join(t.includeDir(), "msl_threads.cpp"))
+}
+
+// once compiles a part of the runtime unless that has been done.
+func (t *Toolchain) once(o HostOptions, ext string, what ...string) (string, error) {
+	path := filepath.Join(t.Dir, t.key("runtime", o.Arch, fmt.Sprint(o.Racing))+ext)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	args := append([]string{t.clang}, hostFlags(o)...)
 	dir, err := os.MkdirTemp(t.Dir, "build-*")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "out")
-	if _, err := t.run(append(args, "-x", "c++-header", filepath.Join(t.includeDir(), "msl_threads.h"), "-o", out)...); err != nil {
+	args := append([]string{t.clang}, hostFlags(o)...)
+	args = append(args, what...)
+	if _, err := t.run(append(args, "-o", out)...); err != nil {
 		return "", err
 	}
 	return path, os.Rename(out, path)
@@ -318,7 +369,7 @@ func (t *Toolchain) PTX(source string, constants map[int]string) (string, error)
 	}
 	args := []string{t.clang, "-x", "cuda", "-nocudainc", "-nocudalib", "--cuda-device-only", "--cuda-gpu-arch=sm_80",
 		"-Xclang", "-target-feature", "-Xclang", "+ptx80", "-std=c++17", "-O3", "-S", "-w", "-ffp-contract=off", "-I", t.includeDir()}
-	if err := t.produce(path, ".cu", code, args, nil); err != nil {
+	if err := t.produce(path, ".cu", code, args, nil, nil); err != nil {
 		return "", err
 	}
 	data, err := os.ReadFile(path)

@@ -1,13 +1,7 @@
-// Stack switching, and the notes about it that ThreadSanitizer needs.
+// Stack switching.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SOFTMETAL_TSAN 1
-#include <sanitizer/tsan_interface.h>
-#endif
-#endif
 
 namespace softmetal {
 extern "C" __attribute__((visibility("hidden"))) void softmetal_switch(void** save_stack_pointer, void* to);

@@ -1,19 +1,17 @@
 // Runs MSL kernels on the CPU: every GPU thread is a fiber. Fibers run one after another and meet only at SIMD-group
 // operations and barriers, so a missing barrier shows: as a wrong number under another lane order, or as a race
-// under ThreadSanitizer.
+// under ThreadSanitizer. What depends on no kernel is in msl_threads.cpp, which is compiled once and linked to each.
 #pragma once
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <atomic>
-#include <mutex>
-#include <string>
-#include <thread>
-#include <vector>
-#include "fiber.h"
 #include "library_abi.h"
 #include "msl_types.h"
+
+#if __has_feature(thread_sanitizer)
+#define SOFTMETAL_TSAN 1
+#include <sanitizer/tsan_interface.h>
+#endif
 
 #ifdef SOFTMETAL_TSAN
 // The scheduler itself is not under test; only the kernels are instrumented.
@@ -56,11 +54,11 @@ struct Variable { const void* key; size_t offset; };
 
 struct Group {  // one threadgroup while it runs
   const Context* context = nullptr;
-  // Plain arrays: under ThreadSanitizer the functions of std::vector would be instrumented.
-  Lane* lanes = new Lane[kMostThreads];
-  uint* order = new uint[kMostThreads];
+  // No standard library: its functions would be instrumented by ThreadSanitizer, and every program linked with it.
+  Lane* lanes = (Lane*)calloc(kMostThreads, sizeof(Lane));  // zero is how a lane starts
+  uint* order = (uint*)calloc(kMostThreads, sizeof(uint));
   uint count = 0;
-  char** free_stacks = new char*[kMostThreads];
+  char** free_stacks = (char**)calloc(kMostThreads, sizeof(char*));
   uint free_count = 0;
   Variable variables[kMostVariables];
   uint variable_count = 0;
@@ -73,14 +71,14 @@ struct Group {  // one threadgroup while it runs
   uint64_t random = 1, simd_operations = 0, barriers = 0, divergent = 0;
   char error[300] = "";
   long happens_before[2 + 40];  // addresses that name barriers to ThreadSanitizer
-  ~Group() { delete[] lanes, delete[] order, delete[] free_stacks; }
+  ~Group() { free(lanes), free(order), free(free_stacks); }
 };
 inline thread_local Group* running = nullptr;
 
-inline void fail(const char* message) {
-  Group* g = running;
-  if (!g->error[0]) snprintf(g->error, sizeof g->error, "%s (threadgroup %u,%u,%u)", message, g->position.x, g->position.y, g->position.z);
-}
+void fail(const char* message);
+// The optimiser must not duplicate or merge the places where lanes meet: convergent, and defined elsewhere.
+__attribute__((convergent)) void wait_at(Wait what, uint64_t site);
+int dispatch(const SoftmetalKernel* kernel, SoftmetalDispatch* d);
 
 // memcpy that ThreadSanitizer does not intercept: exchanges between lanes are the hardware's, not the kernel's.
 SOFTMETAL_RUNTIME void copy_bytes(void* to, const void* from, size_t n) {
@@ -88,173 +86,6 @@ SOFTMETAL_RUNTIME void copy_bytes(void* to, const void* from, size_t n) {
   for (size_t i = 0; i < n; i++) ((volatile char*)to)[i] = ((const volatile char*)from)[i];
 #else
   memcpy(to, from, n);
-#endif
-}
-
-inline void switch_to_scheduler() {
-  Group* g = running;
-  Lane* lane = g->current;
-#ifdef SOFTMETAL_TSAN
-  __tsan_switch_to_fiber(g->scheduler_fiber, __tsan_switch_to_fiber_no_sync);
-#endif
-  softmetal_switch(&lane->stack_pointer, g->scheduler_stack);
-}
-
-inline void lane_entry() {
-  running->context->function(running->context);
-#ifdef SOFTMETAL_TSAN
-  __tsan_release(&running->happens_before[1]);
-#endif
-  running->current->wait = Wait::done;
-  switch_to_scheduler();
-  __builtin_trap();
-}
-
-// noinline and convergent: the optimiser must not duplicate or merge the places where lanes meet.
-__attribute__((noinline, convergent)) inline void wait_at(Wait what, uint64_t site) {
-  Lane* lane = running->current;
-  lane->wait = what;
-  lane->site = site;
-  switch_to_scheduler();
-}
-
-inline void set_order(Group& g, int order) {
-  uint n = g.count;
-  for (uint i = 0; i < n; i++) g.order[i] = order == 1 ? n - 1 - i : i;
-  if (order != 2) return;
-  for (uint i = n; i-- > 1;) {
-    g.random ^= g.random << 13, g.random ^= g.random >> 7, g.random ^= g.random << 17;
-    uint j = g.random % (i + 1), kept = g.order[i];
-    g.order[i] = g.order[j];
-    g.order[j] = kept;
-  }
-}
-
-inline void resume(Group& g, Lane& lane) {
-  if (!lane.started) {
-    lane.started = true;
-    if (!g.free_count)
-      g.free_stacks[g.free_count++] = (char*)mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    lane.stack = g.free_stacks[--g.free_count];
-    lane.stack_pointer = new_stack(lane.stack + kStackBytes, lane_entry);
-#ifdef SOFTMETAL_TSAN
-    lane.tsan_fiber = __tsan_create_fiber(0);
-#endif
-  }
-  g.current = &lane;
-#ifdef SOFTMETAL_TSAN
-  __tsan_switch_to_fiber(lane.tsan_fiber, __tsan_switch_to_fiber_no_sync);
-#endif
-  softmetal_switch(&g.scheduler_stack, lane.stack_pointer);
-#ifndef SOFTMETAL_TSAN  // under ThreadSanitizer a stack is used once: reuse would look like a race
-  if (lane.wait == Wait::done) g.free_stacks[g.free_count++] = lane.stack;
-#endif
-}
-
-// Completes one SIMD operation in each SIMD group that waits at one. Lanes at different sites have diverged: the
-// earliest site in the source goes first, as it would on hardware that reconverges late.
-inline bool complete_simd_operations(Group& g) {
-  bool any = false;
-  uint n = g.count;
-  for (uint first = 0; first < n; first += kSimdWidth) {
-    uint end = first + kSimdWidth < n ? first + kSimdWidth : n;
-    uint64_t site = 0;
-    bool diverged = false;
-    for (uint i = first; i < end; i++) {
-      Lane& lane = g.lanes[i];
-      if (lane.wait != Wait::simd) { diverged |= lane.wait != Wait::done; continue; }
-      if (site && lane.site != site) diverged = true;
-      if (!site || lane.site < site) site = lane.site;
-    }
-    if (!site) continue;
-    any = true;
-    g.simd_operations++;
-    g.divergent += diverged;
-    const void* peers[kSimdWidth] = {};
-    uint mask = 0;
-    for (uint i = first; i < end; i++) {
-      Lane& lane = g.lanes[i];
-      if (lane.wait != Wait::simd || lane.site != site) continue;
-      mask |= 1u << lane.lane;
-      peers[lane.lane] = lane.value[lane.slot];
-    }
-    for (uint i = first; i < end; i++) {
-      Lane& lane = g.lanes[i];
-      if (!(lane.wait == Wait::simd && lane.site == site)) continue;
-      copy_bytes(lane.peers, peers, sizeof peers);
-      lane.mask = mask;
-      lane.wait = Wait::ready;
-    }
-  }
-  return any;
-}
-
-// Completes a threadgroup barrier once every lane that still lives waits at one. Returns false when all are done.
-inline bool complete_barrier(Group& g) {
-  uint waiting = 0, finished = 0;
-  uint64_t site = 0;
-  for (uint i = 0; i < g.count; i++) {
-    Lane& lane = g.lanes[i];
-    if (lane.wait == Wait::done) { finished++; continue; }
-    waiting++;
-    if (site && lane.site != site) fail("threads of one threadgroup wait at different threadgroup_barrier calls");
-    site = lane.site;
-  }
-  if (!waiting) return false;
-  if (finished) fail("threadgroup_barrier is not reached by all threads: some have returned");
-  g.barriers++;
-  for (uint i = 0; i < g.count; i++)
-    if (g.lanes[i].wait == Wait::barrier) g.lanes[i].wait = Wait::ready;
-  return true;
-}
-
-inline void run_group(Group& g, const Context& context) {
-  running = &g;
-  g.context = &context;
-  g.size = context.group;
-  if (context.ragged)
-    for (int axis = 0; axis < 3; axis++) {
-      uint rest = context.threads[axis] - g.position[axis] * context.group[axis];
-      if (rest < g.size[axis]) g.size[axis] = rest;
-    }
-  uint n = g.size.x * g.size.y * g.size.z;
-  g.count = n;
-  g.variable_count = 0;
-  g.memory_used = 0;
-#ifdef SOFTMETAL_TSAN
-  g.memory = nullptr;  // fresh for each group, for the same reason as the stacks
-#endif
-  if (!g.memory) g.memory = (char*)mmap(nullptr, kThreadgroupBytes + kThreadgroupSlack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  for (size_t i = 0; i < kThreadgroupBytes / 8; i++) ((volatile uint64_t*)g.memory)[i] = ~0ull;  // NaN as float or half
-  for (int i = 0; i < softmetal_max_buffers; i++) {
-    uint64_t bytes = context.dispatch->threadgroup_bytes[i];
-    if (!bytes) continue;
-    g.variables[g.variable_count++] = {(const void*)(uintptr_t)(i + 1), g.memory_used};
-    g.memory_used += (bytes + 15) & ~15ull;
-  }
-  for (uint i = 0; i < n; i++) {
-    Lane& lane = g.lanes[i];
-    lane.wait = Wait::ready;
-    lane.started = false;
-    lane.index = i, lane.simdgroup = i / kSimdWidth, lane.lane = i % kSimdWidth;
-    lane.position = uint3{i % g.size.x, i / g.size.x % g.size.y, i / (g.size.x * g.size.y)};
-  }
-#ifdef SOFTMETAL_TSAN
-  g.scheduler_fiber = __tsan_get_current_fiber();
-#endif
-  int order = context.dispatch->order;
-  set_order(g, order);
-  for (;;) {
-    for (uint at = 0; at < n; at++) {
-      Lane& lane = g.lanes[g.order[at]];
-      if (lane.wait == Wait::ready) resume(g, lane);
-    }
-    if (!complete_simd_operations(g) && !complete_barrier(g)) break;
-    if (order == 2) set_order(g, 2);
-  }
-  if (g.memory_used > g.memory_peak) g.memory_peak = g.memory_used;
-#ifdef SOFTMETAL_TSAN
-  for (uint i = 0; i < n; i++) __tsan_destroy_fiber(g.lanes[i].tsan_fiber);
 #endif
 }
 
