@@ -67,11 +67,19 @@ func (x *Tensor) read(name string, f func(b []byte, n *ir.Node)) {
 	if n.DType.Bytes() == 0 {
 		fail(name, ir.CodeDType, n, "the elements of a %s matrix are packed: call Dequantize first", n.DType)
 	}
+	x.readBytes(name, f)
+}
+
+// readBytes is read that takes quantised matrices too.
+func (x *Tensor) readBytes(name string, f func(b []byte, n *ir.Node)) {
+	n := x.evaluated(name)
 	b, err := eval.Bytes(n)
 	if err != nil {
 		panic(asError(name, err))
 	}
-	f(b, n)
+	if err := eval.Guarded(func() { f(b, n) }); err != nil {
+		panic(asError(name, err))
+	}
 	runtime.KeepAlive(n) // b is memory that n's value owns
 }
 

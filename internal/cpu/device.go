@@ -74,6 +74,8 @@ func runsFused(o ir.Op) bool {
 // such as packed weights, live as long as it does.
 type Memory struct {
 	block   arena.Block
+	foreign []byte // instead of the block
+	release func() // called when foreign memory is not used any more
 	dev     *Device
 	version atomic.Uint64 // counts writes after the first
 	mu      sync.Mutex
@@ -83,10 +85,18 @@ type Memory struct {
 var empty [64]byte // what blocks of no bytes point to
 
 // Bytes implements ir.Buffer.
-func (m *Memory) Bytes() int { return m.block.Size() }
+func (m *Memory) Bytes() int {
+	if m.foreign != nil {
+		return len(m.foreign)
+	}
+	return m.block.Size()
+}
 
 // Host implements plan.Memory.
 func (m *Memory) Host() unsafe.Pointer {
+	if m.foreign != nil {
+		return unsafe.Pointer(&m.foreign[0])
+	}
 	if p := m.block.Pointer(); p != nil {
 		return p
 	}
@@ -108,6 +118,13 @@ func (d *Device) Alloc(bytes int) (plan.Memory, error) {
 	return m, nil
 }
 
+// Wrap implements plan.Wrapper: the memory of a mapped file needs no copy.
+func (d *Device) Wrap(data []byte, release func()) plan.Memory {
+	m := memories.Get().(*Memory)
+	m.foreign, m.release, m.dev = data, release, d
+	return m
+}
+
 // memories keeps descriptions of freed blocks for reuse, so that the arena of a
 // plan costs no allocation.
 var memories = sync.Pool{New: func() any { return new(Memory) }}
@@ -121,7 +138,12 @@ func (d *Device) Free(m plan.Memory) {
 	}
 	c.packs = nil
 	c.mu.Unlock()
-	d.mem.Free(c.block)
+	if c.foreign != nil {
+		c.release()
+		c.foreign, c.release = nil, nil
+	} else {
+		d.mem.Free(c.block)
+	}
 	c.block = arena.Block{}
 	memories.Put(c)
 }

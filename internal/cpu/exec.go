@@ -3,12 +3,14 @@ package cpu
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 	"unsafe"
 
 	"loris/internal/cpu/arena"
 	"loris/internal/cpu/pool"
+	"loris/internal/ir"
 	"loris/internal/op"
 	"loris/internal/plan"
 )
@@ -123,6 +125,7 @@ func (x *executable) Run(b *plan.Binding) (plan.Fence, error) {
 // run runs the steps and tells which one failed. A panic of a kernel, such as
 // the arena's when memory has run out, is an error of its step.
 func (r *run) run() (at int, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // operands may be mapped files
 	defer func() {
 		r.release()
 		if v := recover(); v != nil {
@@ -154,6 +157,11 @@ func (r *run) run() (at int, err error) {
 }
 
 func asError(v any) error {
+	if err, ok := v.(error); ok {
+		if fault, ok := ir.FaultError(err); ok {
+			return fault
+		}
+	}
 	if p, ok := v.(*pool.Panic); ok {
 		if err := p.Unwrap(); err != nil {
 			var limit *arena.LimitError

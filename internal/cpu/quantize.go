@@ -80,14 +80,15 @@ func row[T floating](q *quantised, dst []T, i int) {
 func compileQuantize(r *run, s *plan.Step) (kernel, error) {
 	x := newArg(&s.In[0])
 	q := newQuantised(s.Out[0].DType, s.Out[0].Shape)
+	shared := s.Attrs.(op.Quant).Group
 	double := s.In[0].DType == ir.F64
 	var src unsafe.Pointer
 	run := r.eachRow(q.Rows, float64(x.n)*4, func(from, to int, _ *pool.Worker) {
 		for i := from; i < to; i++ {
 			if double {
-				quantizeRow(q, slice[float64](src, x.n)[i*q.Cols:][:q.Cols], i)
+				quantizeRow(q, slice[float64](src, x.n)[i*q.Cols:][:q.Cols], i, shared)
 			} else {
-				quantizeRow(q, slice[float32](src, x.n)[i*q.Cols:][:q.Cols], i)
+				quantizeRow(q, slice[float32](src, x.n)[i*q.Cols:][:q.Cols], i, shared)
 			}
 		}
 	})
@@ -100,27 +101,30 @@ func compileQuantize(r *run, s *plan.Step) (kernel, error) {
 	}, nil
 }
 
-// quantizeRow spreads the levels evenly from the least to the largest of a group.
-func quantizeRow[T floating](q *quantised, x []T, i int) {
+// quantizeRow spreads the levels evenly from the least to the largest of each
+// group of so many values.
+func quantizeRow[T floating](q *quantised, x []T, i, group int) {
 	levels, middle := 255.0, 128.0
 	if q.Bits == 4 {
 		levels, middle = 15, 8
 	}
-	for g := range q.Groups() {
-		part := x[g*q.Group : min(len(x), (g+1)*q.Group)]
+	for from := 0; from < len(x); from += group {
+		part := x[from:min(len(x), from+group)]
 		lo, hi := math.Inf(1), math.Inf(-1)
 		for _, v := range part {
 			lo, hi = min(lo, float64(v)), max(hi, float64(v))
 		}
 		step := float32((hi - lo) / levels)
-		q.Scales[i*q.Groups()+g] = step
-		q.lows[i*q.Groups()+g] = float32(lo + middle*float64(step))
+		for at := from; at < from+len(part); at += q.Group {
+			g := i*q.Groups() + at/q.Group
+			q.Scales[g], q.lows[g] = step, float32(lo+middle*float64(step))
+		}
 		for j, v := range part {
 			c := 0.0
 			if step > 0 {
 				c = max(0, min(levels, math.RoundToEven((float64(v)-lo)/float64(step))))
 			}
-			q.set(i, g*q.Group+j, int(c-middle))
+			q.set(i, from+j, int(c-middle))
 		}
 	}
 }

@@ -59,6 +59,11 @@ func newBuffer(dev plan.Device, bytes int, pos ir.Pos) (*Buffer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return enter(dev, mem, pos), nil
+}
+
+// enter makes a buffer of device memory and counts it.
+func enter(dev plan.Device, mem plan.Memory, pos ir.Pos) *Buffer {
 	r := &record{dev: dev, mem: mem, bytes: int64(mem.Bytes()), pos: pos}
 	b := &Buffer{mem: mem, rec: r}
 	memory.Lock()
@@ -79,7 +84,7 @@ func newBuffer(dev plan.Device, bytes int, pos ir.Pos) (*Buffer, error) {
 	if collect && memory.gc.CompareAndSwap(false, true) {
 		go collectGarbage()
 	}
-	return b, nil
+	return b
 }
 
 // freshLimit is how many bytes of new buffers call for a garbage collection:

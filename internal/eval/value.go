@@ -36,6 +36,29 @@ func FromHost(dtype ir.DType, shape ir.Shape, fill func(dst []byte)) *ir.Node {
 	return n
 }
 
+// FromMapped returns a leaf whose memory is data, of which release is told when
+// nothing reads it any more. ok is false if the device needs a copy, or if data is not
+// aligned to its elements.
+func FromMapped(dtype ir.DType, shape ir.Shape, data []byte, release func()) (n *ir.Node, ok bool) {
+	opt, err := options()
+	if err != nil {
+		panic(err)
+	}
+	w, ok := opt.Device.(plan.Wrapper)
+	if !ok || len(data) == 0 || uintptr(unsafe.Pointer(&data[0]))%uintptr(max(4, dtype.Bytes())) != 0 {
+		return nil, false
+	}
+	var pos ir.Pos
+	if h := ir.CurrentHost(); h != nil {
+		pos = h.Pos()
+	}
+	b := enter(opt.Device, w.Wrap(data, release), pos)
+	b.hold()
+	n = LeafOf(&ir.Value{Buffer: b, DType: dtype, Shape: shape, Device: opt.Device.Name()})
+	n.Pos = pos
+	return n, true
+}
+
 // LeafOf returns a leaf that holds v: an evaluated tensor without its recipe.
 // The two share memory; releasing one releases both.
 func LeafOf(v *ir.Value) *ir.Node {

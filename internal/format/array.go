@@ -12,12 +12,14 @@ import (
 	"loris/internal/ir"
 )
 
-// Array is a row-major, little-endian tensor. Data may point into a mapped
-// file and be unaligned.
+// Array is a row-major, little-endian tensor, or a quantised matrix (see packer).
+// Data may be unaligned. Where Mapped is set it is the mapped file itself, valid until
+// the File is closed; writing to it changes this process's copy of a page only.
 type Array struct {
-	DType ir.DType
-	Shape ir.Shape
-	Data  []byte
+	DType  ir.DType
+	Shape  ir.Shape
+	Data   []byte
+	Mapped bool
 }
 
 // problem makes the error of this package.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"unsafe"
 
 	"loris/internal/ir"
 )
@@ -56,12 +57,29 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{close: []func() error{unmap}}
+	f := &File{}
+	if unmap != nil {
+		f.close = append(f.close, unmap)
+	}
 	if err := f.parse(data); err != nil {
 		f.Close()
 		return nil, located(path, err)
 	}
+	if unmap != nil {
+		for _, a := range f.Arrays {
+			a.Mapped = within(a.Data, data)
+		}
+	}
 	return f, nil
+}
+
+// within reports whether part is a piece of all.
+func within(part, all []byte) bool {
+	if len(part) == 0 || len(all) == 0 {
+		return false
+	}
+	first, from := uintptr(unsafe.Pointer(&part[0])), uintptr(unsafe.Pointer(&all[0]))
+	return first >= from && first-from < uintptr(len(all))
 }
 
 func (f *File) parse(data []byte) (err error) {

@@ -9,7 +9,8 @@ import (
 )
 
 // GGUF (ggml): header with metadata, tensor infos, aligned data. Quantised
-// tensors come out as f32.
+// matrices stay so where the layout of ours holds the same numbers (packed.go);
+// others come out as f32.
 
 // block is one of ggml's tensor types: so many elements in so many bytes.
 type block struct {
@@ -18,19 +19,21 @@ type block struct {
 	bytes    int
 	dtype    ir.DType
 	decode   func(dst []float32, b []byte) // nil: the bytes are the elements
+	packed   ir.DType                      // what matrices of it become, Invalid if they are decoded
+	repack   func(p *packer, b []byte)
 }
 
 var ggmlTypes = map[uint32]block{
-	0:  {"F32", 1, 4, ir.F32, nil},
-	1:  {"F16", 1, 2, ir.F16, nil},
-	2:  {"Q4_0", 32, 18, ir.F32, decodeQ4_0},
-	8:  {"Q8_0", 32, 34, ir.F32, decodeQ8_0},
-	12: {"Q4_K", 256, 144, ir.F32, decodeQ4_K},
-	14: {"Q6_K", 256, 210, ir.F32, decodeQ6_K},
-	26: {"I32", 1, 4, ir.I32, nil},
-	27: {"I64", 1, 8, ir.I64, nil},
-	28: {"F64", 1, 8, ir.F64, nil},
-	30: {"BF16", 1, 2, ir.BF16, nil},
+	0:  {"F32", 1, 4, ir.F32, nil, ir.Invalid, nil},
+	1:  {"F16", 1, 2, ir.F16, nil, ir.Invalid, nil},
+	2:  {"Q4_0", 32, 18, ir.F32, decodeQ4_0, ir.Q4, repackQ4_0},
+	8:  {"Q8_0", 32, 34, ir.F32, decodeQ8_0, ir.Q8, repackQ8_0},
+	12: {"Q4_K", 256, 144, ir.F32, decodeQ4_K, ir.Q4, repackQ4_K},
+	14: {"Q6_K", 256, 210, ir.F32, decodeQ6_K, ir.Invalid, nil},
+	26: {"I32", 1, 4, ir.I32, nil, ir.Invalid, nil},
+	27: {"I64", 1, 8, ir.I64, nil, ir.Invalid, nil},
+	28: {"F64", 1, 8, ir.F64, nil, ir.Invalid, nil},
+	30: {"BF16", 1, 2, ir.BF16, nil, ir.Invalid, nil},
 }
 
 func half(b []byte) float32 { return ir.F16ToF32(le.Uint16(b)) }
@@ -59,13 +62,7 @@ func decodeQ4_K(dst []float32, b []byte) {
 	d, m := half(b), half(b[2:])
 	packed, q := b[4:16], b[16:]
 	for j := range 8 {
-		var s, o byte
-		if j < 4 {
-			s, o = packed[j]&63, packed[j+4]&63
-		} else {
-			s = packed[j+4]&15 | packed[j-4]>>6<<4
-			o = packed[j+4]>>4 | packed[j]>>6<<4
-		}
+		s, o := scaleOfQ4_K(packed, j)
 		scale, offset := d*float32(s), m*float32(o)
 		for i := range 32 {
 			v := q[j/2*32+i]
@@ -77,6 +74,14 @@ func decodeQ4_K(dst []float32, b []byte) {
 			dst[j*32+i] = scale*float32(v) - offset
 		}
 	}
+}
+
+// scaleOfQ4_K returns scale and offset of part j of 8.
+func scaleOfQ4_K(packed []byte, j int) (s, o byte) {
+	if j < 4 {
+		return packed[j] & 63, packed[j+4] & 63
+	}
+	return packed[j+4]&15 | packed[j-4]>>6<<4, packed[j+4]>>4 | packed[j]>>6<<4
 }
 
 // decodeQ6_K: 128 bytes of low 4 bits, 64 of high 2 bits, 16 signed scales, one
@@ -299,6 +304,9 @@ func (t ggufTensor) array(data []byte, start uint64) (*Array, *ir.Error) {
 	b := data[start+t.offset:][:size:size]
 	if k.decode == nil {
 		return &Array{DType: k.dtype, Shape: t.shape, Data: b}, nil
+	}
+	if k.repack != nil && len(t.shape) == 2 {
+		return &Array{DType: k.packed, Shape: t.shape, Data: repacked(k, elements, b)}, nil
 	}
 	values := make([]float32, k.elements)
 	out := make([]byte, 0, elements*4)

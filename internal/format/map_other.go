@@ -7,5 +7,5 @@ import "os"
 // mapFile returns the bytes of a file.
 func mapFile(path string) (data []byte, unmap func() error, err error) {
 	data, err = os.ReadFile(path)
-	return data, func() error { return nil }, err
+	return data, nil, err
 }

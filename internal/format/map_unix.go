@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// mapFile returns the bytes of a file, mapped into memory, and what unmaps them.
+// mapFile returns the bytes of a file, mapped into memory, and what unmaps them; nil
+// if they are a copy. Pages that are written to become copies of this process.
 func mapFile(path string) (data []byte, unmap func() error, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -18,15 +19,14 @@ func mapFile(path string) (data []byte, unmap func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	none := func() error { return nil }
 	if !info.Mode().IsRegular() || info.Size() == 0 {
 		data, err = os.ReadFile(path)
-		return data, none, err
+		return data, nil, err
 	}
-	data, err = syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+	data, err = syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE)
 	if err != nil {
 		data, err = os.ReadFile(path)
-		return data, none, err
+		return data, nil, err
 	}
 	return data, func() error { return syscall.Munmap(data) }, nil
 }

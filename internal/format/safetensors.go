@@ -200,7 +200,7 @@ func openIndex(path string) (*File, error) {
 }
 
 // WriteSafetensors writes a file, in one step as seen from outside. The header
-// is padded so that the data is aligned to 8 bytes, the wider dtypes first.
+// is padded so that the data is aligned to 64 bytes, the wider dtypes first.
 func WriteSafetensors(path string, arrays map[string]*Array, metadata map[string]string) error {
 	names := make([]string, 0, len(arrays))
 	for n := range arrays {
@@ -253,7 +253,7 @@ func WriteSafetensors(path string, arrays map[string]*Array, metadata map[string
 		offset += len(a.Data)
 	}
 	header.WriteByte('}')
-	for header.Len()%8 != 0 {
+	for (8+header.Len())%64 != 0 { // the data begins on a cache line
 		header.WriteByte(' ')
 	}
 	return writeAtomically(path, func(f *os.File) error {

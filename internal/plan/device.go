@@ -39,6 +39,12 @@ type Device interface {
 	Compile(p *Plan, from, to int) (Executable, error)
 }
 
+// Wrapper is a device that computes on memory it has not allocated, such as that of
+// a mapped file. Free of what Wrap returned calls release.
+type Wrapper interface {
+	Wrap(data []byte, release func()) Memory
+}
+
 // Executable is a compiled range of steps. Several runs may be in progress.
 type Executable interface {
 	// Run starts the steps on the bound memory. A nil Fence means that they are

@@ -353,8 +353,9 @@ func (e *emitter) output(x int32) Operand {
 	return o
 }
 
-// QuantGroup is the number of quantised values that share a step and a low.
-const QuantGroup = 64
+// QuantGroup is the number of quantised values that share a step and a low in
+// memory; larger groups repeat theirs.
+const QuantGroup = 32
 
 // QuantBytes returns the storage of a quantised matrix: the values row by row,
 // each row padded to whole groups, then the f32 steps of all groups, then their

@@ -309,6 +309,7 @@ func asPanic(v any) *Panic {
 
 // serve is a worker's loop.
 func (p *Pool) serve(id int) {
+	debug.SetPanicOnFault(true) // of mapped files: a chunk's panic is an error of its job
 	s := &p.slots[id]
 	seen := uint32(s.claim.Load() >> 32)
 	for turn := 1; ; turn++ {
