@@ -251,7 +251,14 @@ func corpus(f *testing.F, files ...string) {
 // checkArrays holds that whatever was accepted is consistent.
 func checkArrays(t *testing.T, arrays map[string]*Array) {
 	for name, a := range arrays {
-		if a.Shape.Size()*a.DType.Bytes() != len(a.Data) {
+		want := a.Shape.Size() * a.DType.Bytes()
+		switch a.DType {
+		case ir.Q8:
+			want = a.Shape.Size() / 32 * 40
+		case ir.Q4:
+			want = a.Shape.Size() / 32 * 24
+		}
+		if want != len(a.Data) {
 			t.Fatalf("%q: %s%v in %d bytes", name, a.DType, a.Shape, len(a.Data))
 		}
 	}
