@@ -1,8 +1,10 @@
 package interp
 
 import (
+	"fmt"
 	"go/token"
 	"go/types"
+	"strings"
 
 	"loris/internal/ir"
 	"loris/interp/native"
@@ -22,7 +24,11 @@ func (h host) Pos() ir.Pos {
 	if th == nil {
 		return ir.Pos{}
 	}
-	p := h.s.position(token.Pos(th.Pos()))
+	return h.place(th.Pos())
+}
+
+func (h host) place(pos int32) ir.Pos {
+	p := h.s.position(token.Pos(pos))
 	return ir.Pos{Cell: p.Filename, Line: p.Line, Col: p.Column}
 }
 
@@ -36,6 +42,47 @@ func (h host) Done() <-chan struct{} {
 		return t.Done()
 	}
 	return nil
+}
+
+// Protect calls f as a part of the cell that runs.
+func (h host) Protect(f func()) (value any, at ir.Pos) {
+	if run.Foreground() == nil {
+		defer func() { value = recover() }()
+		f()
+		return nil, ir.Pos{}
+	}
+	p := run.Attached(f)
+	if p == nil {
+		return nil, ir.Pos{}
+	}
+	for _, e := range p.Trace {
+		if e.Pos != 0 {
+			return p.Value, h.place(e.Pos)
+		}
+	}
+	return p.Value, ir.Pos{}
+}
+
+// Find looks for text in the cells, the newest first.
+func (h host) Find(text string) (at ir.Pos, ok bool) {
+	if strings.TrimSpace(text) == "" {
+		return at, false
+	}
+	newest := -1
+	h.s.sources.Range(func(name, source any) bool {
+		before, _, found := strings.Cut(source.(string), text)
+		if !found {
+			return true
+		}
+		number := 0
+		_, _ = fmt.Sscanf(name.(string), "cell %d", &number)
+		if number > newest {
+			newest, ok = number, true
+			at = ir.Pos{Cell: name.(string), Line: 1 + strings.Count(before, "\n"), Col: len(before) - strings.LastIndexByte(before, '\n')}
+		}
+		return true
+	})
+	return at, ok
 }
 
 // Unwrap returns v: values of cell-defined types are ordinary Go values.

@@ -23,7 +23,7 @@ func (l *lowering) custom() error {
 	if strings.TrimSpace(k.Metal) == "" {
 		return errNoKernel
 	}
-	u := kernels.User{Name: "kernel_" + notInNames.ReplaceAllString(k.Name, "_"), Body: k.Metal, Grid: k.Grid}
+	u := kernels.User{Name: "kernel_" + notInNames.ReplaceAllString(k.Name, "_"), Body: k.Metal, Header: k.Header, Grid: k.Grid}
 	var args []place
 	for i := range l.s.In {
 		p, t, err := l.dense(&l.s.In[i])
@@ -46,6 +46,13 @@ func (l *lowering) custom() error {
 	if err != nil {
 		return &ir.Error{Code: ir.CodeUser, Op: k.Name, Msg: err.Error()}
 	}
+	for i := range l.s.Out {
+		if o := &l.s.Out[i]; o.Shape.Size() > k.Grid[0]*k.Grid[1]*k.Grid[2] {
+			if err := l.fill(o, 0); err != nil { // elements that the body may leave out
+				return err
+			}
+		}
+	}
 	l.add(launch, args...)
 	return nil
 }
@@ -61,21 +68,64 @@ func nameOf(names []string, kind string, i, n int) string {
 	return fmt.Sprintf("%s%d", kind, i)
 }
 
-// userError tells what the compiler says about a user's kernel by the lines of its body.
+// userError tells what the compiler says about a user's kernel by the lines of
+// its source, and of the cell that holds it.
 func userError(s *plan.Step, err error) error {
 	k, isUser := s.Attrs.(*op.Kernel)
 	var failed *mtl.CompileError
 	if !isUser || !errors.As(err, &failed) {
 		return err
 	}
-	var text []string
+	e := &ir.Error{Code: ir.CodeUser, Op: k.Name, Msg: "the Metal kernel does not compile: " + failed.Text}
+	first := true
 	for _, d := range failed.Diagnostics {
-		if d.Severity == "error" {
-			text = append(text, fmt.Sprintf("%s:%d:%d: %s", d.File, d.Line, d.Column, d.Message))
+		if d.Severity != "error" {
+			continue
 		}
+		source := k.Metal
+		if d.File == kernels.HeaderFile {
+			source = k.Header
+		}
+		at := placeInCell(source, d)
+		text := fmt.Sprintf("%s, line %d: %s", d.File, d.Line, d.Message)
+		if first {
+			e.Msg, e.Pos = "the Metal kernel does not compile: "+text, at
+			e.Notes = append(e.Notes, ir.Note{Msg: strings.TrimPrefix(excerpt(source, d), "\n  ")})
+		} else {
+			e.Notes = append(e.Notes, ir.Note{Msg: text + excerpt(source, d), Pos: at})
+		}
+		first = false
 	}
-	if len(text) == 0 {
-		text = []string{failed.Text}
+	return e
+}
+
+// placeInCell is where in a cell a diagnostic points to, if its source stands there word for word.
+func placeInCell(source string, d mtl.Diagnostic) ir.Pos {
+	at, ok := ir.Find(source)
+	if !ok {
+		return ir.Pos{}
 	}
-	return &ir.Error{Code: ir.CodeUser, Op: k.Name, Msg: "the Metal kernel does not compile:\n" + strings.Join(text, "\n")}
+	if d.Line == 1 {
+		at.Col += d.Column - 1
+	} else {
+		at.Col = d.Column
+	}
+	at.Line += d.Line - 1
+	return at
+}
+
+// excerpt is the line that a diagnostic is of, with a mark under the place.
+func excerpt(source string, d mtl.Diagnostic) string {
+	lines := strings.Split(source, "\n")
+	if d.Line < 1 || d.Line > len(lines) {
+		return ""
+	}
+	line := lines[d.Line-1]
+	before := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		return ' '
+	}, line[:min(max(d.Column-1, 0), len(line))])
+	return fmt.Sprintf("\n    %s\n    %s^", line, before)
 }

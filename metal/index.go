@@ -99,22 +99,30 @@ func (l *lowering) updateSlice() error {
 func (l *lowering) pad() error {
 	s, m := l.s, l.s.Attrs.(op.Margins)
 	out := s.Out[0]
-	t, err := typeOf(&out)
-	if err != nil {
+	if err := l.fill(&out, m.Value); err != nil {
 		return err
 	}
-	g := kernels.Group{Shape: []int{out.Shape.Size()}, Ops: []kernels.Op{{Code: "const", Type: t, Literal: m.Value}}, Outputs: []kernels.Output{{Type: t}}}
-	k, err := g.Launch()
-	if err != nil {
-		return errNoKernel
-	}
-	l.add(k, at(&out))
 	step := make([]int, len(out.Shape))
 	for i := range step {
 		step[i] = 1
 	}
 	out.View = out.Slice(m.Before, step, s.In[0].Shape)
 	return l.copyOperand(&s.In[0], &out)
+}
+
+// fill makes all elements of an output the same.
+func (l *lowering) fill(o *plan.Operand, value float64) error {
+	t, err := typeOf(o)
+	if err != nil {
+		return err
+	}
+	g := kernels.Group{Shape: []int{o.Shape.Size()}, Ops: []kernels.Op{{Code: "const", Type: t, Literal: value}}, Outputs: []kernels.Output{{Type: t}}}
+	k, err := g.Launch()
+	if err != nil {
+		return errNoKernel
+	}
+	l.add(k, at(o))
+	return nil
 }
 
 func (l *lowering) concat() error {

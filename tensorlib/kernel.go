@@ -3,37 +3,48 @@ package tensorlib
 import (
 	"fmt"
 	"math"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"unsafe"
 
 	"loris/display"
 	"loris/internal/ir"
 	"loris/internal/op"
 )
 
-// Kernel is an op of your own, for f32 tensors.
+// Kernel is an op of your own, for f32 tensors. It is written twice: in the Metal
+// Shading Language for the GPU, and in Go for machines without one and for
+// [Check]. One of the two is enough where only that is needed.
 type Kernel struct {
 	Name string
 	// Inputs and Outputs name the arrays in Metal; by default in0, in1, … and
 	// out0, out1, … (in and out if there is one).
 	Inputs, Outputs []string
 	// Metal is the body of the kernel in the Metal Shading Language; i is the
-	// number of the element.
+	// number of the thread in the first axis of the grid, position (uint3) its
+	// place in all three, grid (uint3) their sizes, n_x the elements of array x.
 	Metal string
-	// CPU computes the elements lo … hi-1 of every output, row-major. It is
-	// called from several goroutines, with ranges that do not overlap.
+	// Header is Metal source that stands before the kernel: functions, constants.
+	Header string
+	// CPU does the work of the threads lo … hi-1 of the grid, the first axis
+	// fastest: by default of the elements lo … hi-1 of every output, row-major. It
+	// is called from several goroutines, with ranges that do not overlap.
 	CPU func(in, out [][]float32, lo, hi int)
 	// VJP returns the gradient of each input (nil for zero), given inputs,
 	// outputs and the gradient of each output. Without it Grads refuses.
 	VJP func(in, out, g []*Tensor) []*Tensor
 
-	id   atomic.Uint64
+	made atomic.Pointer[madeKernel]
 	last atomic.Pointer[kernelRun]
 }
 
 // KernelCall says how often a kernel runs and what it makes.
 type KernelCall struct {
-	Grid   [3]int  // elements to compute; the size of the first output if 0
+	// Grid is the number of threads along each axis; the elements of the largest
+	// output by default. Elements are 0 at first if there are fewer threads.
+	Grid   [3]int
 	Shapes [][]int // of the outputs
 }
 
@@ -42,16 +53,42 @@ type kernelRun struct {
 	inputs []*Tensor
 }
 
+// madeKernel is what a kernel was when it was run last, with the number that
+// plans know it by: one that was changed since gets another.
+type madeKernel struct {
+	id              uint64
+	metal, header   string
+	inputs, outputs string
+	cpu             unsafe.Pointer
+}
+
 var kernelIDs atomic.Uint64
 
-// Run calls the kernel and returns its outputs, lazily.
-func (k *Kernel) Run(call KernelCall, inputs ...*Tensor) []*Tensor {
-	name := "Run"
-	if k.Name != "" {
-		name = k.Name
+// number returns what tells the kernel, as it is now, from all others.
+func (k *Kernel) number() uint64 {
+	now := madeKernel{metal: k.Metal, header: k.Header, inputs: strings.Join(k.Inputs, " "), outputs: strings.Join(k.Outputs, " "),
+		cpu: *(*unsafe.Pointer)(unsafe.Pointer(&k.CPU))}
+	if old := k.made.Load(); old != nil {
+		now.id = old.id
+		if now == *old {
+			return now.id
+		}
 	}
-	if k.CPU == nil {
-		fail(name, ir.CodeValue, nil, "the kernel has no CPU function")
+	now.id = kernelIDs.Add(1)
+	k.made.Store(&now)
+	return now.id
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// verify panics if the kernel cannot be run with these outputs and inputs.
+func (k *Kernel) verify(name string, call KernelCall, inputs []*Tensor) {
+	switch {
+	case k.CPU == nil && strings.TrimSpace(k.Metal) == "":
+		fail(name, ir.CodeValue, nil, "the kernel has neither a Metal source nor a CPU function")
+	case k.CPU == nil && !slices.Contains(Devices(), "metal"):
+		op.Raise(name, &ir.Error{Code: ir.CodeDevice, Msg: "the kernel has no CPU function, and there is no Metal here",
+			Hint: "give it a CPU function, which also lets lt.Check compare the two"})
 	}
 	if len(call.Shapes) == 0 || len(call.Shapes) > 255 {
 		fail(name, ir.CodeValue, nil, "%d output shapes; at least one is needed", len(call.Shapes))
@@ -62,23 +99,36 @@ func (k *Kernel) Run(call KernelCall, inputs ...*Tensor) []*Tensor {
 	if n := len(k.Outputs); n > 0 && n != len(call.Shapes) {
 		fail(name, ir.CodeValue, nil, "%d output shapes; the kernel names %d: %s", len(call.Shapes), n, strings.Join(k.Outputs, ", "))
 	}
-	k.id.CompareAndSwap(0, kernelIDs.Add(1))
-	a := &op.Kernel{ID: k.id.Load(), Name: k.Name, Grid: call.Grid, CPU: k.CPU, Metal: k.Metal, Inputs: k.Inputs, Outputs: k.Outputs}
-	for _, s := range call.Shapes {
-		a.Shapes = append(a.Shapes, shapeOf(name, s))
-		a.DTypes = append(a.DTypes, F32)
+	seen := map[string]bool{}
+	for _, array := range append(slices.Clone(k.Inputs), k.Outputs...) {
+		if !plainName.MatchString(array) || seen[array] {
+			fail(name, ir.CodeValue, nil, "the array name %q is used twice or is not a plain identifier", array)
+		}
+		seen[array] = true
 	}
-	for i, g := range a.Grid {
+	for _, g := range call.Grid {
 		if g < 0 {
 			fail(name, ir.CodeValue, nil, "the grid %v has a negative size", call.Grid)
 		}
-		if g == 0 && i > 0 {
-			a.Grid[i] = 1
-		}
 	}
-	if a.Grid[0] == 0 {
-		a.Grid[0] = a.Shapes[0].Size()
+}
+
+// Run calls the kernel and returns its outputs, lazily. A mistake in the source
+// is found when the outputs are evaluated, and told at its line.
+func (k *Kernel) Run(call KernelCall, inputs ...*Tensor) []*Tensor {
+	name := "Run"
+	if k.Name != "" {
+		name = k.Name
 	}
+	k.verify(name, call, inputs)
+	a := &op.Kernel{ID: k.number(), Name: k.Name, Grid: call.Grid, CPU: k.CPU, Metal: k.Metal, Header: k.Header, Inputs: k.Inputs, Outputs: k.Outputs}
+	largest := 0
+	for _, s := range call.Shapes {
+		a.Shapes = append(a.Shapes, shapeOf(name, s))
+		a.DTypes = append(a.DTypes, F32)
+		largest = max(largest, Shape(s).Size())
+	}
+	a.Grid = call.threads(largest)
 	if k.VJP != nil {
 		a.VJP = k.vjp
 	}
@@ -89,6 +139,15 @@ func (k *Kernel) Run(call KernelCall, inputs ...*Tensor) []*Tensor {
 	}
 	k.last.Store(&kernelRun{call, inputs})
 	return out
+}
+
+// threads is the grid with what it leaves open.
+func (c KernelCall) threads(largest int) [3]int {
+	g := c.Grid
+	if g[0] == 0 {
+		g[0] = largest
+	}
+	return [3]int{g[0], max(1, g[1]), max(1, g[2])}
 }
 
 func (k *Kernel) vjp(in, out, g []*ir.Node) []*ir.Node {
@@ -146,6 +205,9 @@ func Check(k *Kernel) *KernelReport {
 	if last == nil {
 		fail("Check", ir.CodeValue, nil, "kernel %q has not been run: Check repeats the last run", k.Name)
 	}
+	if k.CPU == nil {
+		fail("Check", ir.CodeValue, nil, "kernel %q has no CPU function to compare with", k.Name)
+	}
 	out := k.Run(last.call, last.inputs...)
 	Eval(out...)
 	r := &KernelReport{Kernel: k.Name, Device: out[0].Device(), Gradient: math.NaN()}
@@ -171,15 +233,13 @@ func Check(k *Kernel) *KernelReport {
 
 // reference calls the CPU function once.
 func (k *Kernel) reference(call KernelCall, in [][]float32) [][]float32 {
-	out := make([][]float32, len(call.Shapes))
+	out, largest := make([][]float32, len(call.Shapes)), 0
 	for i, s := range call.Shapes {
 		out[i] = make([]float32, Shape(s).Size())
+		largest = max(largest, len(out[i]))
 	}
-	size := call.Grid[0] * max(1, call.Grid[1]) * max(1, call.Grid[2])
-	if size == 0 {
-		size = len(out[0])
-	}
-	k.CPU(in, out, 0, size)
+	g := call.threads(largest)
+	k.CPU(in, out, 0, g[0]*g[1]*g[2])
 	return out
 }
 

@@ -150,7 +150,7 @@ func compileCustom(r *run, s *plan.Step) (kernel, error) {
 	if k.CPU == nil {
 		return nil, &ir.Error{Code: ir.CodeDevice, Op: k.Name, Msg: "the kernel has no CPU function", Hint: "give it one, or use a device it has a source for"}
 	}
-	n := 0
+	n := k.Grid[0] * k.Grid[1] * k.Grid[2]
 	args, outs := make([]*arg, len(s.In)), make([]*result, len(s.Out))
 	for i := range args {
 		args[i] = newArg(&s.In[i])
@@ -160,23 +160,23 @@ func compileCustom(r *run, s *plan.Step) (kernel, error) {
 			return nil, &ir.Error{Code: ir.CodeDType, Op: k.Name, Msg: fmt.Sprintf("output %d is %s; kernels write f32", i, s.Out[i].DType)}
 		}
 		outs[i] = newResult(&s.Out[i])
-		n = max(n, outs[i].n)
 	}
 	in, out := make([][]float32, len(args)), make([][]float32, len(outs))
 	chunks := r.chunksFor(float64(n)*20, n/256+1)
 	job := func(c int, _ *pool.Worker) {
-		if from, to := n*c/chunks, n*(c+1)/chunks; from < to {
-			k.CPU(in, out, from, to)
+		if from, to := n*c/chunks, n*(c+1)/chunks; from < to && !r.stopped() {
+			value, at := ir.Protect(func() { k.CPU(in, out, from, to) })
+			if value != nil {
+				panic(&ir.Error{Code: ir.CodeUser, Op: k.Name, Pos: at, Msg: fmt.Sprintf("the kernel's CPU function panicked: %v", value)})
+			}
 		}
 	}
 	return func() (err error) {
 		defer func() {
 			if v := recover(); v != nil {
-				cause := asError(v)
-				if p, ok := v.(*pool.Panic); ok {
-					cause = fmt.Errorf("%v", p.Value)
+				if err = asError(v); r.stopped() {
+					err = ErrStopped
 				}
-				err = &ir.Error{Code: ir.CodeUser, Op: k.Name, Msg: "the kernel's CPU function panicked: " + cause.Error()}
 			}
 		}()
 		for i, a := range args {
@@ -184,6 +184,9 @@ func compileCustom(r *run, s *plan.Step) (kernel, error) {
 		}
 		for i, o := range outs {
 			out[i] = slice[float32](o.get(r), o.n)
+			if o.n > n {
+				clear(out[i]) // of elements that the function may leave out
+			}
 		}
 		r.split(chunks, float64(n)*20, job)
 		return nil

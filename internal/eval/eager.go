@@ -43,7 +43,7 @@ func evaluateNow(n *ir.Node) {
 	case op.Leaf, op.Const:
 		return
 	}
-	outputs := op.Table[n.Op].NumOutputs
+	outputs := op.OutputsOf(n.Op, n.Attrs)
 	if outputs <= 1 {
 		mustEval(n)
 		return

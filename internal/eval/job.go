@@ -100,6 +100,9 @@ func (j *job) plan(ctx context.Context, roots []*ir.Node) error {
 	j.dev = opt.Device
 	j.roots = append(j.roots[:0], roots...)
 	if err := cache.Find(&j.match, j.roots, opt); err != nil {
+		if step := (*plan.StepError)(nil); errors.As(err, &step) {
+			return j.failure(err)
+		}
 		return err
 	}
 	var deps []*job

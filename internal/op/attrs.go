@@ -170,16 +170,16 @@ type Quant struct {
 // p = p − lr·λ·p − lr·(m·h1)/(√(v·h2) + ε).
 type AdamWStep struct{ Beta1, Beta2, Eps, Decay float64 }
 
-// Kernel is a user's kernel with one output; ID tells kernels apart.
+// Kernel is a user's kernel; ID tells kernels apart.
 type Kernel struct {
 	ID     uint64
 	Name   string
 	Grid   [3]int
 	Shapes []ir.Shape // of the outputs
 	DTypes []ir.DType // of the outputs
-	// CPU computes elements lo…hi of the outputs from the inputs (all f32).
+	// CPU does the work of threads lo…hi-1 of the grid (all arrays are f32).
 	CPU             func(in, out [][]float32, lo, hi int)
-	Metal           string   // body in the Metal Shading Language
+	Metal, Header   string   // body in the Metal Shading Language, and what stands before it
 	Inputs, Outputs []string // names of the arrays in Metal; none means in0, in1, …, out0, …
 	// VJP returns the gradient of each input, given inputs, outputs and the
 	// gradient of each output; nil if there is none.

@@ -13,6 +13,14 @@ func Apply(id ir.Op, attrs ir.Attrs, in ...*ir.Node) *ir.Node {
 	return ApplyOutput(id, attrs, 0, in...)
 }
 
+// OutputsOf returns how many outputs an op with these attributes has.
+func OutputsOf(id ir.Op, attrs ir.Attrs) int {
+	if k, ok := attrs.(*Kernel); ok {
+		return len(k.Shapes)
+	}
+	return max(1, Table[id].NumOutputs)
+}
+
 // ApplyOutput is Apply for one output of an op that has several.
 func ApplyOutput(id ir.Op, attrs ir.Attrs, output int, in ...*ir.Node) *ir.Node {
 	row := &Table[id]

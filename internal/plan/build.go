@@ -120,7 +120,7 @@ func flatten(w *walker, p *Plan, roots []*ir.Node) (*graph, error) {
 			flops, _ := cost(n)
 			v.flops = int64(flops)
 		}
-		outputs := outputsOf(n.Op)
+		outputs := outputsOf(&v)
 		if outputs == 1 {
 			at[i] = g.add(v)
 			continue

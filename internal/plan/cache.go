@@ -57,7 +57,7 @@ type Match struct {
 }
 
 // Find fills m with the plan of roots, none of which has a value. The slices of
-// m are reused.
+// m are reused. A *StepError is of a step of m.Plan, which could not be compiled.
 func (c *Cache) Find(m *Match, roots []*ir.Node, opt Options) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,6 +107,7 @@ func (c *Cache) entry(h uint64, roots []*ir.Node, opt Options, m *Match) (*entry
 	for _, g := range p.Segments {
 		x, err := g.Device.Compile(p, g.From, g.To)
 		if err != nil {
+			m.Plan = p // to tell which ops the step is of
 			return nil, err
 		}
 		e.exec = append(e.exec, x)

@@ -64,7 +64,7 @@ func dead(g *graph) *graph {
 		}
 		v := &g.vals[i]
 		first := i - int(v.output)
-		for k := range int(outputsOf(v.op)) {
+		for k := range int(outputsOf(v)) {
 			live[first+k] = true
 		}
 		for _, x := range v.in {

@@ -158,7 +158,7 @@ func (e *emitter) opStep(i int32) {
 		}
 	}
 	s.Own = len(s.In)
-	for k := range outputsOf(v.op) {
+	for k := range outputsOf(v) {
 		o := &e.g.vals[i+k]
 		s.Out = append(s.Out, Operand{int(e.newBuffer(i + k)), o.dtype, Dense(o.shape)})
 		s.Origin = append(s.Origin, o.node)

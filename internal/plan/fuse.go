@@ -68,7 +68,7 @@ func fuse(g *graph) *fusion {
 
 // needed reports whether a step must compute value i or one of its siblings.
 func (f *fusion) needed(i int32) bool {
-	for k := range outputsOf(f.g.vals[i].op) {
+	for k := range outputsOf(&f.g.vals[i]) {
 		if f.isOut[i+k] || f.first[i+k] < f.first[i+k+1] {
 			return true
 		}
@@ -79,7 +79,7 @@ func (f *fusion) needed(i int32) bool {
 // isProduct reports whether op is a matrix product that takes an epilogue.
 func isProduct(o ir.Op) bool { return o == op.MatMul || o == op.Gemm || o == op.LoRALinear }
 
-func outputsOf(o ir.Op) int32 { return int32(max(1, op.Table[o].NumOutputs)) }
+func outputsOf(v *value) int32 { return int32(op.OutputsOf(v.op, v.attrs)) }
 
 // link lists the consumers of each computed value.
 func (f *fusion) link() {
@@ -122,7 +122,7 @@ func (f *fusion) groupOf(i int32) int32 { return f.find(f.of[i-int32(f.g.vals[i]
 
 // place puts value i (and its sibling outputs) into a group.
 func (f *fusion) place(i int32) {
-	n := outputsOf(f.g.vals[i].op)
+	n := outputsOf(&f.g.vals[i])
 	level := int32(-1)
 	edges := f.edges[f.first[i]:f.first[i+n]]
 	for _, e := range edges {

@@ -43,6 +43,18 @@ func (t *Task) attach() *Thread {
 	return th
 }
 
+// Attached calls f with the running goroutine, which compiled code may have
+// started, as a thread of the cell that runs or ran last. Panics of interpreted
+// functions then come back through f's callees; Attached returns the one that
+// ended f, or nil.
+func Attached(f func()) *Panicking {
+	th, enter := currentThread(nil)
+	if enter {
+		defer th.leave()
+	}
+	return th.guard(func(*Thread) { f() })
+}
+
 func (th *Thread) leave() {
 	threads.Delete(th.g)
 	t := th.Task

@@ -1,0 +1,103 @@
+//go:build darwin || softmetal
+
+package metal_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"loris/internal/ir"
+	lt "loris/tensorlib"
+)
+
+// source is a cell that holds kernels.
+type source string
+
+func (source) Pos() ir.Pos               { return ir.Pos{Cell: "cell 9", Line: 1} }
+func (source) Done() <-chan struct{}     { return nil }
+func (source) Unwrap(v any) any          { return v }
+func (source) Globals(func(string, any)) {}
+func (s source) Find(text string) (ir.Pos, bool) {
+	before, _, ok := strings.Cut(string(s), text)
+	return ir.Pos{Cell: "cell 9", Line: 1 + strings.Count(before, "\n"), Col: len(before) - strings.LastIndexByte(before, '\n')}, ok
+}
+
+func TestUserKernelsComputeAsTheirCPUFunctions(t *testing.T) {
+	lt.Use("metal")
+	defer lt.Use("cpu")
+	cubes := &lt.Kernel{Name: "cubes and signs", Inputs: []string{"x", "scale"}, Outputs: []string{"y", "s"},
+		Header: `float cube(float v) { return v * v * v; }`,
+		Metal:  "y[i] = scale[i % n_scale] * cube(x[i]);\ns[i] = sign(x[i]);",
+		CPU: func(in, out [][]float32, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				v := in[0][i]
+				out[0][i] = in[1][i%len(in[1])] * v * v * v
+				out[1][i] = float32(math.Copysign(1, float64(v)))
+			}
+		},
+		VJP: func(in, out, g []*lt.Tensor) []*lt.Tensor {
+			scale := in[1].Expand(in[0].Shape()...)
+			return []*lt.Tensor{g[0].Mul(in[0].Square()).Mul(scale).Mul(3), g[0].Mul(in[0].Square()).Mul(in[0]).Sum(0)}
+		}}
+	x := lt.NewRand(3).Normal(7, 3)
+	y := cubes.Run(lt.KernelCall{Shapes: [][]int{{7, 3}, {7, 3}}}, x.T().Contiguous().T(), lt.Of(1, 2, 3))
+	if lt.Eval(y...); y[0].Device() != "metal" {
+		t.Errorf("it ran on %s", y[0].Device())
+	}
+	if r := lt.Check(cubes); !r.OK() || math.IsNaN(r.Gradient) {
+		t.Error(r)
+	}
+	// Two axes of threads, and elements that none writes.
+	corner := &lt.Kernel{Name: "corner", Outputs: []string{"y"},
+		Metal: "y[position.y * 4 + i] = grid.x * 10 + n_y;",
+		CPU: func(in, out [][]float32, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				out[0][i/2*4+i%2] = 36
+			}
+		}}
+	corner.Run(lt.KernelCall{Grid: [3]int{2, 3}, Shapes: [][]int{{4, 4}}})
+	if r := lt.Check(corner); !r.OK() {
+		t.Error(r)
+	}
+	alone := &lt.Kernel{Name: "alone", Metal: "out[i] = in[i] + 1;"}
+	if got := alone.Run(lt.KernelCall{Shapes: [][]int{{2}}}, lt.Of(1, 2))[0].Floats(); got[0] != 2 || got[1] != 3 {
+		t.Errorf("without a CPU function: %v", got)
+	}
+	lt.Use("cpu")
+	err := lt.Try(func() { lt.Eval(alone.Run(lt.KernelCall{Shapes: [][]int{{2}}}, lt.Of(1, 2))[0]) })
+	if err == nil || !strings.Contains(err.Error(), "no CPU function") {
+		t.Errorf("without a CPU function on the CPU: %v", err)
+	}
+}
+
+func TestMistakesInUserKernelsAreToldAtTheirLines(t *testing.T) {
+	body := "float v = x[i];\n\ty[i] = nosuch(v);"
+	lt.SetHost(source("k := &lt.Kernel{\n  Metal: `" + body + "`}"))
+	defer lt.SetHost(nil)
+	lt.Use("metal")
+	defer lt.Use("cpu")
+	call := lt.KernelCall{Shapes: [][]int{{2}}}
+	for _, c := range []struct {
+		kernel *lt.Kernel
+		want   string
+	}{
+		{&lt.Kernel{Name: "k", Inputs: []string{"x"}, Outputs: []string{"y"}, Metal: body}, `k: the Metal kernel does not compile: kernel body, line 2: use of undeclared identifier 'nosuch'
+  cell 9, line 3
+    	y[i] = nosuch(v);
+    	       ^
+  Custom f32[2]  cell 9, line 1`},
+		{&lt.Kernel{Name: "k", Inputs: []string{"for"}, Outputs: []string{"y"}, Metal: "y[i] = 1;"}, `argument name "for" is reserved`},
+		{&lt.Kernel{Name: "k", Header: "nonsense", Inputs: []string{"x"}, Outputs: []string{"y"}, Metal: "y[i] = 1;"}, "kernel header, line 1"},
+		{&lt.Kernel{Name: "k", Inputs: []string{"x"}, Outputs: []string{"y"}, Metal: "x[i] = 1;"}, "kernel body, line 1"},
+	} {
+		err := lt.Try(func() { lt.Eval(c.kernel.Run(call, lt.Of(1, 2))[0]) })
+		var e *lt.Error
+		if e, _ = err.(*lt.Error); e == nil || e.Code != ir.CodeUser || !strings.Contains(e.Detail(), c.want) {
+			t.Errorf("got %v", err)
+			if e != nil {
+				t.Errorf("in full: %s\nwant %s", e.Detail(), c.want)
+			}
+		}
+	}
+}
