@@ -215,7 +215,7 @@ func (r *run) release() {
 // chunksFor cuts work of the given cost (ns) into at most limit chunks of a few
 // microseconds or more each.
 func (r *run) chunksFor(cost float64, limit int) int {
-	const least = 5000
+	const least = 2000
 	n := int(cost / least)
 	if most := 8 * r.pool.Threads(); n > most {
 		n = max(most, int(cost/2e6))

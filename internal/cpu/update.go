@@ -26,8 +26,8 @@ type adamSet struct {
 	y   [3]unsafe.Pointer
 }
 
-// adamTile is how many elements are updated at a time: inputs are copied to the
-// outputs, which are updated in place while they are in the first-level cache.
+// adamTile is how many elements are updated at a time: moments that were not
+// donated are copied first, and updated while they are in the first-level cache.
 const adamTile = 1024
 
 // compileAdamW updates all parameters of the step's batch as one job: tiles of
@@ -51,6 +51,7 @@ func compileAdamW(r *run, s *plan.Step) (kernel, error) {
 	cost := float64(total) * adamTile * 0.35
 	chunks := r.chunksFor(cost, total)
 	var c [3]float64
+	var rates vec.AdamWRates
 	job := func(chunk int, _ *pool.Worker) {
 		k := 0
 		for t := total * chunk / chunks; t < total*(chunk+1)/chunks; t++ {
@@ -59,7 +60,11 @@ func compileAdamW(r *run, s *plan.Step) (kernel, error) {
 			}
 			a := sets[k]
 			from := (t - tiles[k]) * adamTile
-			a.update(attrs, c, from, min(a.n, from+adamTile), double)
+			if to := min(a.n, from+adamTile); double {
+				adamElements[float64](a, attrs, c, from, to)
+			} else {
+				a.update(&rates, from, to)
+			}
 		}
 	}
 	return func() error {
@@ -71,6 +76,7 @@ func compileAdamW(r *run, s *plan.Step) (kernel, error) {
 				c[i] = float64(element[float32](p, i))
 			}
 		}
+		rates = ratesOf(attrs, c)
 		for _, a := range sets {
 			for i := range 4 {
 				a.p[i] = a.in[i].get(r)
@@ -100,19 +106,8 @@ func newAdamSet(in, out []plan.Operand) *adamSet {
 	return a
 }
 
-// update moves elements from..to-1. c is learning rate and the two bias corrections.
-func (a *adamSet) update(k op.AdamWStep, c [3]float64, from, to int, double bool) {
-	if double {
-		adamElements[float64](a, k, c, from, to)
-		return
-	}
-	at := func(p unsafe.Pointer) []float32 { return slice[float32](p, to)[from:] }
-	w, m, v := at(a.y[0]), at(a.y[1]), at(a.y[2])
-	for i, from := range [3]int{0, 2, 3} {
-		if a.y[i] != a.p[from] { // in place where the old values were donated
-			copy([3][]float32{w, m, v}[i], at(a.p[from]))
-		}
-	}
+// ratesOf returns the factors of a step; c is the learning rate and the two bias corrections.
+func ratesOf(k op.AdamWStep, c [3]float64) vec.AdamWRates {
 	// √(v·h2)+ε = √h2·(√v + ε/√h2), which leaves corrections of 1 to the kernel.
 	root := math.Sqrt(c[2])
 	rate := c[0] * c[1] / root
@@ -120,9 +115,22 @@ func (a *adamSet) update(k op.AdamWStep, c [3]float64, from, to int, double bool
 	if rate != 0 {
 		u.WeightDecay = c[0] * k.Decay / rate
 	}
-	u.Update(w, at(a.p[1]), m, v)
+	return u.Rates()
 }
 
+// update moves elements from..to-1.
+func (a *adamSet) update(rates *vec.AdamWRates, from, to int) {
+	at := func(p unsafe.Pointer) []float32 { return slice[float32](p, to)[from:] }
+	m, v := at(a.y[1]), at(a.y[2])
+	for i, moment := range [2][]float32{m, v} {
+		if a.y[1+i] != a.p[2+i] { // in place where the old values were donated
+			copy(moment, at(a.p[2+i]))
+		}
+	}
+	rates.Update(at(a.y[0]), at(a.p[0]), at(a.p[1]), m, v)
+}
+
+// adamElements does the same in float64; c is as in ratesOf.
 func adamElements[T floating](a *adamSet, k op.AdamWStep, c [3]float64, from, to int) {
 	p, g, m, v := slice[T](a.p[0], to), a.p[1], slice[T](a.p[2], to), slice[T](a.p[3], to)
 	w, mo, vo := slice[T](a.y[0], to), slice[T](a.y[1], to), slice[T](a.y[2], to)

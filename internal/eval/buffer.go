@@ -88,9 +88,9 @@ func enter(dev plan.Device, mem plan.Memory, pos ir.Pos) *Buffer {
 }
 
 // freshLimit is how many bytes of new buffers call for a garbage collection:
-// the collector does not see memory outside of its heap, and buffers that are
-// reused while they are in a cache are much faster than new ones.
-const freshLimit = 32 << 20
+// the collector does not see memory outside of its heap. A collection costs
+// about as much as computing 10 MB; values that Release gives back do not count.
+const freshLimit = 64 << 20
 
 func collectGarbage() {
 	runtime.GC()
@@ -119,6 +119,9 @@ func (b *Buffer) hold() { b.refs.Add(1) }
 
 func (b *Buffer) drop() {
 	if b.refs.Add(-1) == 0 {
+		memory.Lock()
+		memory.fresh = max(0, memory.fresh-b.rec.bytes) // nothing for the collector to find
+		memory.Unlock()
 		b.rec.free()
 		b.mem = nil
 	}

@@ -109,9 +109,13 @@ func asError(err error) error {
 
 // store puts the values on the nodes and lets go of recipes that nobody needs.
 func (j *job) store() {
+	recycler := recycling.Load()
 	for k, v := range j.outs {
 		n := j.output(k)
 		n.SetValue(v)
+		if recycler != nil {
+			recycler.made(v)
+		}
 		if n.Flags&ir.Tracked == 0 && j.done == nil {
 			n.DropInputs()
 		}

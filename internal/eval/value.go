@@ -64,6 +64,9 @@ func FromMapped(dtype ir.DType, shape ir.Shape, data []byte, release func()) (n 
 func LeafOf(v *ir.Value) *ir.Node {
 	n := ir.NewNode0(op.Leaf, v.DType, v.Shape, nil)
 	n.SetValue(v)
+	if r := recycling.Load(); r != nil {
+		r.keep(v)
+	}
 	return n
 }
 
@@ -139,11 +142,15 @@ func Release(n *ir.Node) {
 	if Wait(n) != nil {
 		return // failed, or released before
 	}
+	releaseValue(v, op.NameOf(n.Op), n.Pos)
+}
+
+func releaseValue(v *ir.Value, name string, pos ir.Pos) {
 	b, ok := v.Buffer.(*Buffer)
 	if !ok {
 		return
 	}
-	v.Err = &ir.Error{Code: ir.CodeFreed, Op: op.NameOf(n.Op), Pos: n.Pos, Shapes: []ir.Shape{v.Shape}, DTypes: []ir.DType{v.DType},
+	v.Err = &ir.Error{Code: ir.CodeFreed, Op: name, Pos: pos, Shapes: []ir.Shape{v.Shape}, DTypes: []ir.DType{v.DType},
 		Msg: "this tensor was released", Hint: "build it again, or release it later"}
 	v.Buffer = nil
 	b.drop()

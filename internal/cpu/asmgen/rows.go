@@ -339,7 +339,7 @@ var rowKernels = []rowKernel{
 		})
 	}},
 	{"AdamWRows", 0, func(r *rowBuilder) {
-		// dst: weights, x: gradients, b: first and c: second moments.
+		// dst: new and a: old weights, x: gradients, b: first and c: second moments.
 		// s = β1, 1-β1, β2, 1-β2, 1-lr·decay, lr/bias1, 1/√bias2, ε.
 		k := func(b *builder, i int) value { return b.add(opFixed, uint32(i)) }
 		for i := range 8 {
@@ -355,7 +355,7 @@ var rowKernels = []rowKernel{
 			b.add(opStore, cIn, v)
 			d := b.fma(b.add(opSqrt, 0, v), k(b, 6), k(b, 7))
 			u := b.add(opDiv, 0, b.times(m, k(b, 5)), d)
-			b.add(opStore, dst, b.add(opFMS, 0, b.add(opLoad, dst), k(b, 4), u))
+			b.add(opStore, dst, b.add(opFMS, 0, b.add(opLoad, aIn), k(b, 4), u))
 		})
 		r.fixed = saved
 	}},

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"loris/internal/cpu/arena"
 	"loris/internal/cpu/feature"
 	"loris/internal/cpu/pool"
 )
@@ -62,6 +63,7 @@ type Call struct {
 	kern    *kernel
 	plan    plan
 	packs   [MaxTerms]PackedB // right factors packed for one run
+	partial arena.Block       // sums of the parts of k of a thin product
 	packing struct{ term, group int }
 	item    int
 	ready   bool
@@ -80,6 +82,7 @@ type plan struct {
 	mc          int            // rows of a block
 	rowParts    int
 	colParts    int
+	depthParts  int // parts of k in thin products: sums of each are added at the end
 	panels      int
 	scratchA    int // bytes of copied rows
 	scratchTail int // bytes of tail panels
@@ -120,6 +123,9 @@ func (c *Call) run(p *pool.Pool, stop *atomic.Bool) bool {
 	if items >= 2*p.Threads() || items > 1 && c.plan.cost < 1e5 {
 		// Whole items are the chunks; packing, if any, is done by the worker itself.
 		return p.Run(items, c.plan.cost*float64(items), stop, c.jobs.items)
+	}
+	if c.plan.depthParts > 1 {
+		return c.runSplitDepth(p, stop)
 	}
 	for c.item = range items {
 		if c.plan.path != pathPanels {

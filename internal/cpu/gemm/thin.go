@@ -17,6 +17,8 @@ const (
 	thinRows = 3 // rows up to which a product is thin
 
 	dotLength = 32 << 10 // bounds one call of the dot kernel
+
+	leastDepth = 128 // rows of B that one chunk adds up, where k is split
 )
 
 // path tells how a call is computed.
@@ -59,15 +61,25 @@ func (c *Call) choosePath() path {
 func (pl *plan) splitThin(c *Call, threads int, flop float64) {
 	// Such products are bound by memory: four times the cost of their operations.
 	pl.cost = 4*flop/c.kern.flopPerNano() + float64(c.M*c.N)
-	want := max(1, int(min(pl.cost/8e3, max(pl.cost/1e6, float64(4*threads)))))
-	pl.rowParts, pl.colParts = 1, 1
-	if c.N > c.M {
+	want := max(1, int(min(pl.cost/8e3, max(pl.cost/1e6, float64(2*threads)))))
+	pl.rowParts, pl.colParts, pl.depthParts = 1, 1, 1
+	longest, copied := 0, 0
+	for i := range c.Terms {
+		longest = max(longest, c.Terms[i].K)
+	}
+	switch {
+	case pl.path == pathRows && len(c.Batch) == 0 && want > 1:
+		// Rows of B are read from end to end where possible: slices of them make
+		// short streams, which the hardware does not foresee. So k is split first.
+		pl.depthParts = max(1, min(want, longest/leastDepth))
+		pl.colParts = max(1, min(want/pl.depthParts, c.N/512))
+	case c.N > c.M:
 		pl.colParts = min(want, (c.N+63)/64)
-	} else {
+	default:
 		pl.rowParts = min(want, (c.M+dotRows-1)/dotRows)
 	}
-	pl.chunks = pl.rowParts * pl.colParts
-	longest, copied := 0, 0
+	pl.chunks = pl.rowParts * pl.colParts * pl.depthParts
+	longest = 0
 	for i := range c.Terms {
 		ld := vectors(c.Terms[i].K)
 		longest = max(longest, ld)
@@ -114,10 +126,15 @@ var thinJobs = sync.Pool{New: func() any { return new(thinJob) }}
 // thinChunk computes a chunk of a thin product.
 func (c *Call) thinChunk(item, chunk int, w *pool.Worker) {
 	pl := &c.plan
-	row, col := chunk/pl.colParts, chunk%pl.colParts
+	depth, part := chunk%pl.depthParts, chunk/pl.depthParts
+	row, col := part/pl.colParts, part%pl.colParts
 	i0, i1 := cut(c.M, pl.rowParts, row), cut(c.M, pl.rowParts, row+1)
 	j0, j1 := cut(c.N, pl.colParts, col), min(c.cols(), cut(c.N, pl.colParts, col+1))
 	if j0 >= j1 {
+		return
+	}
+	if pl.depthParts > 1 {
+		c.partialRows(depth, j0, j1)
 		return
 	}
 	t := thinJobs.Get().(*thinJob)
@@ -173,18 +190,24 @@ func (t *thinJob) rows(i0, i1, j0, j1 int) {
 		}
 	}
 	for n := range c.Terms {
-		term := &c.Terms[n]
-		a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[n]), term.A.RowStride, term.A.ColStride}
-		b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[n]), term.B.RowStride, 1}
-		for k := 0; k < c.depth(term); k += 8 {
-			m := min(8, c.depth(term)-k)
-			for i := i0; i < i1; i++ {
-				for q := range m {
-					t.x[q] = term.alpha() * *(*float32)(a.at(i, k+q))
-				}
-				y := unsafe.Slice((*float32)(unsafe.Add(c.C.at(i, j0), 4*t.off.C)), j1-j0)
-				gemv.Rows(gemv.F32, y, b.at(k, j0), 4*b.RowStride, t.x[:m])
+		to := Matrix{unsafe.Add(c.C.Data, 4*t.off.C), c.C.RowStride, 1}
+		t.addRows(n, to, i0, i1, j0, j1, 0, c.depth(&c.Terms[n]))
+	}
+}
+
+// addRows adds a term's rows k0 to k1 of B to rows of to, eight at a time.
+func (t *thinJob) addRows(n int, to Matrix, i0, i1, j0, j1, k0, k1 int) {
+	term := &t.c.Terms[n]
+	a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[n]), term.A.RowStride, term.A.ColStride}
+	b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[n]), term.B.RowStride, 1}
+	for k := k0; k < k1; k += 8 {
+		m := min(8, k1-k)
+		for i := i0; i < i1; i++ {
+			for q := range m {
+				t.x[q] = term.alpha() * *(*float32)(a.at(i, k+q))
 			}
+			y := unsafe.Slice((*float32)(to.at(i, j0)), j1-j0)
+			gemv.Rows(gemv.F32, y, b.at(k, j0), 4*b.RowStride, t.x[:m])
 		}
 	}
 }

@@ -5,8 +5,8 @@
 // Chunk i prefers one worker, always the same, so that its data stays in that
 // core's cache; whoever is free claims chunks nobody has begun, so a worker
 // that the system has descheduled costs only the chunk it holds. Workers that
-// found nothing to do for about a millisecond sleep, and jobs too short to be
-// worth waking them run without them.
+// found nothing to do for about a millisecond sleep. A job too short to be worth
+// waking them runs without them, but a stream of such jobs wakes them.
 //
 // Replaying a job allocates nothing if its function value is kept.
 package pool
@@ -27,8 +27,8 @@ const (
 	spinTurns  = 12000      // turns a worker looks for a job before it sleeps
 	yieldEvery = 1024       // turns between calls of the Go scheduler
 	waitTurns  = 1000       // turns the caller spins for the last chunks before it naps
-	wakeCost   = 150 * 1000 // nanoseconds of work from which waking a sleeper pays
-	splitCost  = 4 * 1000   // nanoseconds of work from which splitting pays
+	wakeCost   = 150 * 1000 // nanoseconds of work, in one job or several, from which waking sleepers pays
+	splitCost  = 3 * 1000   // nanoseconds of work from which splitting pays
 	nap        = 20 * time.Microsecond
 	maxChunks  = 1<<16 - 1 // chunks of one worker in one job
 )
@@ -41,6 +41,7 @@ type Func = func(chunk int, w *Worker)
 type Pool struct {
 	busy    sync.Mutex // held by the job in progress
 	job     uint32     // number of the newest job, kept by the holder of busy
+	missed  float64    // nanoseconds of work done since sleepers were woken, kept by the holder of busy
 	fn      Func
 	group   int // chunks that are claimed at once
 	chunks  int
@@ -215,10 +216,9 @@ func (p *Pool) split(n int, cost float64, stop *atomic.Bool, fn Func) bool {
 	for i := threads; i < len(p.slots); i++ {
 		p.slots[i].claim.Store(job)
 	}
-	if cost >= wakeCost {
-		for i := 1; i < threads; i++ {
-			p.wake(&p.slots[i])
-		}
+	if p.missed += cost; p.missed >= wakeCost {
+		p.missed = 0
+		p.wakeFor(min(threads, groups))
 	}
 	p.work(0, p.job)
 	for i := 1; p.done.n.Load() != int64(groups); i++ {
@@ -238,6 +238,16 @@ func (p *Pool) await(turn int) {
 		pause(4)
 	} else {
 		time.Sleep(nap)
+	}
+}
+
+// wakeFor wakes sleepers among the first workers, each through the one it
+// hangs on in a binary tree: waking is a system call, and the caller has work to do.
+func (p *Pool) wakeFor(workers int) {
+	for i := workers - 1; i > 0; i-- {
+		if parent := i / 2; parent == 0 || !p.slots[parent].asleep.Load() {
+			p.wake(&p.slots[i])
+		}
 	}
 }
 
@@ -331,6 +341,9 @@ func (p *Pool) serve(id int) {
 		s.asleep.Store(true)
 		if uint32(s.claim.Load()>>32) == seen && !p.closed.Load() || !s.asleep.CompareAndSwap(true, false) {
 			<-s.wake
+			for i := 2 * id; i <= 2*id+1 && i < len(p.slots); i++ {
+				p.wake(&p.slots[i])
+			}
 		}
 		turn = 0
 	}

@@ -186,11 +186,11 @@ var rowTwins = [rowKernelCount]rowMicro{
 		}
 	}),
 	kAdamWRows: eachRow(0, func(r *rowArgs, w, g, m, v, _ []float32) {
-		k := &r.s
+		k, old := &r.s, row(r.a, 0, 0, r.n)
 		for i, x := range g {
 			m[i] = m[i]*k[0] + x*k[1]
 			v[i] = v[i]*k[2] + x*x*k[3]
-			w[i] = w[i]*k[4] - m[i]*k[5]/(float32(math.Sqrt(float64(v[i])))*k[6]+k[7])
+			w[i] = old[i]*k[4] - m[i]*k[5]/(float32(math.Sqrt(float64(v[i])))*k[6]+k[7])
 		}
 	}),
 }

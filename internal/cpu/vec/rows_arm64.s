@@ -2912,6 +2912,7 @@ nextRow192:
 	MOVD R2, R12
 	MOVD R4, R14
 	MOVD R5, R15
+	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
 	BLT  done194
@@ -2948,8 +2949,8 @@ loop193:
 	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
 	WORD $0x6e30fd8c // fdiv v12.4s, v12.4s, v16.4s
 	WORD $0x6e31fdad // fdiv v13.4s, v13.4s, v17.4s
-	FMOVQ 0(R11), F20
-	FMOVQ 16(R11), F21
+	FMOVQ 0(R13), F20
+	FMOVQ 16(R13), F21
 	WORD $0x6ea0f98c // fneg v12.4s, v12.4s
 	WORD $0x4e24ce8c // fmla v12.4s, v20.4s, v4.4s
 	WORD $0x6ea0f9ad // fneg v13.4s, v13.4s
@@ -2959,6 +2960,7 @@ loop193:
 	ADD  $32, R12, R12
 	ADD  $32, R14, R14
 	ADD  $32, R15, R15
+	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
 	BGE  loop193
@@ -2983,13 +2985,14 @@ loop195:
 	VMOV V13.B16, V12.B16
 	WORD $0x6e25dd4a // fmul v10.4s, v10.4s, v5.4s
 	WORD $0x6e2cfd4a // fdiv v10.4s, v10.4s, v12.4s
-	FMOVQ 0(R11), F14
+	FMOVQ 0(R13), F14
 	WORD $0x6ea0f94a // fneg v10.4s, v10.4s
 	WORD $0x4e24cdca // fmla v10.4s, v14.4s, v4.4s
 	FMOVQ F10, 0(R11)
 	ADD  $16, R12, R12
 	ADD  $16, R14, R14
 	ADD  $16, R15, R15
+	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
 	BGE  loop195
@@ -3013,13 +3016,14 @@ loop197:
 	VMOV V13.B16, V12.B16
 	WORD $0x6e25dd4a // fmul v10.4s, v10.4s, v5.4s
 	WORD $0x6e2cfd4a // fdiv v10.4s, v10.4s, v12.4s
-	FMOVS (R11), F14
+	FMOVS (R13), F14
 	WORD $0x6ea0f94a // fneg v10.4s, v10.4s
 	WORD $0x4e24cdca // fmla v10.4s, v14.4s, v4.4s
 	FMOVS F10, (R11)
 	ADD  $4, R12, R12
 	ADD  $4, R14, R14
 	ADD  $4, R15, R15
+	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
 	BNE  loop197

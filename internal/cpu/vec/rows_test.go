@@ -207,7 +207,7 @@ func TestAdamW(t *testing.T) {
 	eachRowLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 8))
 		for _, n := range []int{1, 5, 16, 17, 100, 40000} {
-			w, m, v := normal(r, n), make([]float32, n), make([]float32, n)
+			w, next, m, v := normal(r, n), make([]float32, n), make([]float32, n), make([]float32, n)
 			wr, mr, vr := make([]float64, n), make([]float64, n), make([]float64, n)
 			for i := range w {
 				wr[i] = float64(w[i])
@@ -215,7 +215,13 @@ func TestAdamW(t *testing.T) {
 			a := AdamW{LearningRate: 1e-2, Beta1: .9, Beta2: .999, Epsilon: 1e-8, WeightDecay: .1, GradientScale: .5}
 			for a.Step = 1; a.Step <= 5; a.Step++ {
 				g := normal(r, n)
-				a.Update(w, g, m, v)
+				rates := a.Rates()
+				if a.Step%2 == 0 { // in place and from one array to another
+					rates.Update(w, w, g, m, v)
+				} else {
+					rates.Update(next, w, g, m, v)
+					w, next = next, w
+				}
 				for i := range g {
 					x := float64(g[i]) * .5
 					mr[i] = .9*mr[i] + .1*x
@@ -355,8 +361,9 @@ func BenchmarkAdamW(b *testing.B) {
 	w, g, m, v := normal(r, n), normal(r, n), make([]float32, n), make([]float32, n)
 	a := AdamW{LearningRate: 1e-3, Beta1: .9, Beta2: .999, Epsilon: 1e-8, WeightDecay: .01, Step: 1}
 	b.SetBytes(int64(unsafe.Sizeof(float32(0))) * 7 * n)
+	rates := a.Rates()
 	for b.Loop() {
-		a.Update(w, g, m, v)
+		rates.Update(w, w, g, m, v)
 	}
 }
 
@@ -368,6 +375,7 @@ func TestRowFunctionsAllocateNothing(t *testing.T) {
 	for _, n := range []int{512, 500, 40000} {
 		x, y, g := make([]float32, rows*n), make([]float32, rows*n), make([]float32, n)
 		out, labels := make([]float32, 2*rows), make([]int64, rows)
+		rates := AdamW{Step: 1}.Rates()
 		xs, ys := RowsOf(x, n), RowsOf(y, n)
 		all := func() {
 			Softmax(ys, xs, rows, n)
@@ -382,7 +390,7 @@ func TestRowFunctionsAllocateNothing(t *testing.T) {
 			Max(out, xs, rows, n)
 			MeanVar(out, out, xs, rows, n, 0)
 			ArgMax(labels, xs, rows, n)
-			AdamW{Step: 1}.Update(x, y, x, y)
+			rates.Update(x, x, y, x, y)
 			Norm(x)
 			BinaryScalar(Mul, y, x, 2)
 			Unary(Exp, y[:7], x[:7])

@@ -1,0 +1,63 @@
+package eval
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"loris/internal/ir"
+)
+
+// recycling is set while Recycle runs.
+var recycling atomic.Pointer[recycler]
+
+// recycler notes values that evaluations make.
+type recycler struct {
+	mu     sync.Mutex
+	values []*ir.Value
+	kept   map[*ir.Value]bool
+}
+
+var recyclers = sync.Pool{New: func() any { return &recycler{kept: map[*ir.Value]bool{}} }}
+
+// Recycle runs f and then releases every value that evaluations have made
+// meanwhile, except those that leaves hold, as parameters and the state of
+// optimisers do. So memory is reused while it is in a cache, as where references
+// are counted. It is for benchmarks: it holds for all goroutines, and reading
+// one of those values afterwards is an error.
+func Recycle(f func()) {
+	r := recyclers.Get().(*recycler)
+	outer := recycling.Swap(r)
+	defer func() {
+		recycling.Store(outer)
+		r.release()
+		recyclers.Put(r)
+	}()
+	f()
+}
+
+// made notes the value of an evaluated node.
+func (r *recycler) made(v *ir.Value) {
+	r.mu.Lock()
+	r.values = append(r.values, v)
+	r.mu.Unlock()
+}
+
+// keep takes a value off the list.
+func (r *recycler) keep(v *ir.Value) {
+	r.mu.Lock()
+	r.kept[v] = true
+	r.mu.Unlock()
+}
+
+func (r *recycler) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, v := range r.values {
+		if !r.kept[v] && v.Ready() && v.Err == nil {
+			releaseValue(v, "", ir.Pos{})
+		}
+		r.values[i] = nil
+	}
+	r.values = r.values[:0]
+	clear(r.kept)
+}
