@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"loris/internal/collector"
 	"loris/internal/suites"
 )
 
@@ -35,6 +36,7 @@ Suites:
 			if err != nil {
 				return err
 			}
+			collector.Pace()
 			if !quiet {
 				o.Log = cmd.ErrOrStderr()
 			}

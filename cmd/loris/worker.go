@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"loris/internal/collector"
 	"loris/kernel/worker"
 )
 
@@ -18,6 +19,7 @@ func workerCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			collector.Pace()
 			return worker.Serve(cmd.Context(), conn, newEngine)
 		},
 	}

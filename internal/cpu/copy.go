@@ -3,6 +3,7 @@ package cpu
 import (
 	"unsafe"
 
+	"loris/internal/cpu/gemm"
 	"loris/internal/cpu/pool"
 	"loris/internal/plan"
 )
@@ -10,27 +11,60 @@ import (
 // compileCopy returns the kernel that writes a strided operand row-major.
 func (r *run) compileCopy(s *plan.Step) (kernel, error) {
 	in, out := &s.In[0], &s.Out[0]
-	n := in.Shape.Size()
-	l := newLoader(in, 0)
-	size := out.DType.Bytes()
-	cost := float64(n) * 0.7
-	if rows, cols, ok := l.transposed(); ok {
+	m := newMover(in, (*loader).copyRange, out.DType.Bytes())
+	return func() error { m.run(r, r.at(out), r.at(in)); return nil }, nil
+}
+
+// mover writes the elements of a strided operand row-major, over the pool.
+type mover struct {
+	l        loader
+	n        int
+	dst, src unsafe.Pointer
+	chunks   int
+	cost     float64
+	job      pool.Func
+	load     func(l *loader, dst, src unsafe.Pointer, start, n int)
+	size     int // bytes of an element written
+}
+
+// newMover returns a mover whose load writes elements of size bytes.
+func newMover(o *plan.Operand, load func(l *loader, dst, src unsafe.Pointer, start, n int), size int) *mover {
+	return &mover{l: newLoader(o, 0), n: o.Shape.Size(), load: load, size: size}
+}
+
+func (m *mover) run(r *run, dst, src unsafe.Pointer) {
+	if m.n == 0 {
+		return
+	}
+	if m.job == nil {
+		m.prepare(r)
+	}
+	m.dst, m.src = dst, src
+	r.split(m.chunks, m.cost, m.job)
+	m.dst, m.src = nil, nil
+}
+
+func (m *mover) prepare(r *run) {
+	if m.l.transposed() && m.size == m.l.dtype.Bytes() {
+		d := len(m.l.shape) - 1
+		rows, cols := m.l.shape[d-1], m.l.shape[d]
 		blocks := (rows + transposeRows - 1) / transposeRows
-		items := n / (rows * cols)
-		chunks := r.chunksFor(cost, items*blocks)
-		f := func(c int, _ *pool.Worker) {
-			for b := items * blocks * c / chunks; b < items*blocks*(c+1)/chunks; b++ {
-				l.transposeBlock(r.at(out), r.at(in), b/blocks, b%blocks*transposeRows, rows, cols)
+		all := m.n / (rows * cols) * blocks
+		m.cost = float64(m.n) * 0.3
+		m.chunks = r.chunksFor(m.cost, all)
+		m.job = func(c int, _ *pool.Worker) {
+			for b := all * c / m.chunks; b < all*(c+1)/m.chunks; b++ {
+				m.l.transposeBlock(m.dst, m.src, b/blocks, b%blocks*transposeRows, rows, cols)
 			}
 		}
-		return func() error { r.split(chunks, cost, f); return nil }, nil
+		return
 	}
-	chunks := r.chunksFor(cost, n/256+1)
-	f := func(i int, _ *pool.Worker) {
-		from, to := n*i/chunks, n*(i+1)/chunks
-		l.copyRange(unsafe.Add(r.at(out), from*size), r.at(in), from, to-from)
+	m.cost = float64(m.n) * 0.7
+	m.chunks = r.chunksFor(m.cost, m.n/256+1)
+	m.job = func(i int, _ *pool.Worker) {
+		from, to := m.n*i/m.chunks, m.n*(i+1)/m.chunks
+		m.load(&m.l, unsafe.Add(m.dst, from*m.size), m.src, from, to-from)
 	}
-	return func() error { r.split(chunks, cost, f); return nil }, nil
 }
 
 // copyRange is load without widening of halves.
@@ -52,13 +86,10 @@ func (l *loader) copyRange(dst, src unsafe.Pointer, start, n int) {
 const transposeRows = 16
 
 // transposed reports whether the last two dimensions are a transposed matrix,
-// whose elements of one column lie together, and of what shape.
-func (l *loader) transposed() (rows, cols int, ok bool) {
+// whose elements of one column lie together.
+func (l *loader) transposed() bool {
 	d := len(l.shape) - 1
-	if d < 1 || l.strides[d-1] != 1 || l.strides[d] < 2 || l.shape[d] < 4 || l.shape[d-1] < 4 {
-		return 0, 0, false
-	}
-	return l.shape[d-1], l.shape[d], true
+	return d >= 1 && l.strides[d-1] == 1 && l.strides[d] >= 2 && l.shape[d] >= 4 && l.shape[d-1] >= 4
 }
 
 // transposeBlock writes result rows row.. of matrix item.
@@ -73,7 +104,7 @@ func (l *loader) transposeBlock(dst, src unsafe.Pointer, item, row, rows, cols i
 	case 8:
 		transposeTo[uint64](dst, src, n, cols, l.strides[d])
 	case 4:
-		transposeTo[uint32](dst, src, n, cols, l.strides[d])
+		gemm.Transpose(slice[float32](dst, n*cols), cols, gemm.Matrix{Data: src, RowStride: 1, ColStride: l.strides[d]}, n, cols)
 	case 2:
 		transposeTo[uint16](dst, src, n, cols, l.strides[d])
 	default:

@@ -3,7 +3,6 @@ package cpu
 import (
 	"unsafe"
 
-	"loris/internal/cpu/pool"
 	"loris/internal/ir"
 	"loris/internal/plan"
 )
@@ -11,38 +10,28 @@ import (
 // arg is an operand of a kernel that wants row-major elements, halves as
 // float32: it is read in place where it is like that already.
 type arg struct {
-	o      *plan.Operand
-	l      loader
-	n      int
-	direct bool
+	o     *plan.Operand
+	n     int
+	dense *mover // nil where it is read in place
 }
 
 func newArg(o *plan.Operand) *arg {
-	return &arg{o: o, l: newLoader(o, 0), n: o.Shape.Size(), direct: o.IsDense() && computed(o.DType) == o.DType}
+	a := &arg{o: o, n: o.Shape.Size()}
+	if size := computed(o.DType).Bytes(); !o.IsDense() || size != o.DType.Bytes() {
+		a.dense = newMover(o, (*loader).load, size)
+	}
+	return a
 }
 
 // get returns the elements, valid until the step ends. It panics when memory
 // has run out.
 func (a *arg) get(r *run) unsafe.Pointer {
-	if a.direct {
+	if a.dense == nil {
 		return r.at(a.o)
 	}
 	p := r.mustTemp(a.n * computed(a.o.DType).Bytes())
-	a.l.loadAll(r, p, r.at(a.o), a.n)
+	a.dense.run(r, p, r.at(a.o))
 	return p
-}
-
-// loadAll gathers all elements over the pool.
-func (l *loader) loadAll(r *run, dst, src unsafe.Pointer, n int) {
-	if n == 0 {
-		return
-	}
-	size := computed(l.dtype).Bytes()
-	chunks := r.chunksFor(float64(n), n/256+1)
-	r.split(chunks, float64(n), func(i int, _ *pool.Worker) {
-		from, to := n*i/chunks, n*(i+1)/chunks
-		l.load(unsafe.Add(dst, from*size), src, from, to-from)
-	})
 }
 
 // mustTemp is temp that panics with the error.

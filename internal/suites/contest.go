@@ -3,10 +3,10 @@ package suites
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"loris/internal/eval"
-	"loris/tensorlib/bench"
 
 	lt "loris/tensorlib"
 )
@@ -19,9 +19,12 @@ type contestant struct {
 
 const (
 	minSample = 4 * time.Millisecond
-	// pause lets the threads of the contestant before go to sleep: most
-	// libraries spin for a while after their work.
-	pause = 3 * time.Millisecond
+	// warmUp is how long a contestant runs before its sample: a virtual machine's
+	// core that was idle can take milliseconds to come back.
+	warmUp = 10 * time.Millisecond
+	// pause lets the threads of the contestant before go to sleep: they spin for a
+	// while after their work, OpenBLAS's for 2²⁶ cycles.
+	pause = 30 * time.Millisecond
 )
 
 // contest returns the samples of each contestant, one per round; a contestant
@@ -57,16 +60,14 @@ func ours(name string, run func() *lt.Tensor) contestant {
 	return timed(name, func() { eval.Recycle(once) })
 }
 
-// timed samples a function in this process: the mean over at least minSample.
+// timed samples a function in this process: the mean over at least minSample,
+// after a warm-up that wakes threads and fills caches, as for the peers.
 func timed(name string, run func()) contestant {
-	runs, warm := 1, false
+	runs := 1
 	return contestant{name, func() (us float64, err error) {
 		err = lt.Try(func() {
-			if !warm {
-				for range 3 {
-					run()
-				}
-				warm = true
+			for begin := time.Now(); time.Since(begin) < warmUp; {
+				run()
 			}
 			for {
 				begin := time.Now()
@@ -95,17 +96,15 @@ func ratios(a, b []float64) []float64 {
 	return out
 }
 
-// share is the part of the limit that runs of a cost reach, round by round.
+// share is the part of the limit that runs of a cost reach: the fastest sample
+// by the highest limit, which is the highest speed seen, too. Whatever else the
+// machine does in between slows both.
 func share(cost float64, us, limit []float64) *float64 {
 	if cost == 0 || len(limit) == 0 || len(us) == 0 {
 		return nil
 	}
-	parts := make([]float64, min(len(us), len(limit)))
-	for i := range parts {
-		parts[i] = cost / us[i] / 1e3 / limit[i] // per µs / 1e3 = G per second
-	}
-	m := bench.Median(parts)
-	return &m
+	s := cost / slices.Min(us) / 1e3 / slices.Max(limit) // per µs / 1e3 = G per second
+	return &s
 }
 
 func shareText(s *float64) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"time"
 
 	"loris/internal/cpu/arena"
 	"loris/internal/cpu/limit"
@@ -79,7 +78,7 @@ func limitPool() *pool.Pool { return pool.New(runtime.GOMAXPROCS(0), new(arena.A
 
 // limitOf samples the limit that a work runs into; 0 if it has none.
 func limitOf(w work, p *pool.Pool) contestant {
-	const within = 5 * time.Millisecond
+	const within = warmUp + minSample
 	return contestant{string(w.bound), func() (float64, error) {
 		switch w.bound {
 		case boundByFMA:

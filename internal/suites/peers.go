@@ -193,7 +193,8 @@ func (p *peer) contestants(work string) (list []contestant) {
 }
 
 func (p *peer) sample(work, form string) (float64, error) {
-	request, err := json.Marshal(map[string]any{"work": work, "variant": form, "min_us": float64(minSample.Microseconds())})
+	request, err := json.Marshal(map[string]any{"work": work, "variant": form,
+		"min_us": minSample.Microseconds(), "warm_us": warmUp.Microseconds()})
 	if err != nil {
 		return 0, err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // SeedRow compares lazy with honest eager: the same kernels and packed weights,
-// outputs from the same memory, op by op, each op waited for.
+// outputs from the same memory, recycled after each run, op by op, each op waited for.
 type SeedRow struct {
 	Name    string  `json:"name"`
 	Device  string  `json:"device"`
@@ -90,7 +90,7 @@ func (c seedCase) measure(o Options) (SeedRow, bench.Provenance, error) {
 		return row, bench.Provenance{}, err
 	}
 	lazy, eager := c.make(), c.make()
-	report, err := bench.Options{Warmup: 10, Samples: o.samples(60), Interleave: true, Verify: 1e-3,
+	report, err := bench.Options{Warmup: 10, Samples: o.samples(60), Interleave: true, Recycle: true, Verify: 1e-3,
 		Seeds: map[string]int64{"inputs": seed}}.Compare(
 		bench.Case{Name: "lazy", Run: lazy.run},
 		bench.Case{Name: "eager", Run: eagerly(eager.run)},

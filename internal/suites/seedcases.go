@@ -252,7 +252,7 @@ func manyAdamW(name string, count, rows, cols int) seedCase {
 	}
 	return seedCase{name, func() workload {
 		params, grads := inputs()
-		opt := &nn.AdamW{LR: 1e-3, WeightDecay: 0.01}
+		opt := &nn.AdamW{LR: 1e-3, WeightDecay: 0.01, Donate: true}
 		run := func() *lt.Tensor {
 			opt.Step(params, grads)
 			return params.Tensors()[0]

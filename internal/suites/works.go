@@ -83,7 +83,7 @@ var works = []work{
 			model[i], grads[i] = lt.Parameter(random(1, 8, 768)), random(1, 8, 768)
 		}
 		params := nn.Collect(&model)
-		opt := &nn.AdamW{LR: 1e-3, WeightDecay: 0.01}
+		opt := &nn.AdamW{LR: 1e-3, WeightDecay: 0.01, Donate: true}
 		return func() *lt.Tensor {
 			opt.Step(params, grads)
 			return params.Tensors()[0]
@@ -107,7 +107,7 @@ func trainStep(size, rows int) func() func() *lt.Tensor {
 // trainer returns one step of training: forward, MSE, backward, AdamW.
 func trainer(layer *lora.Layer, x, target *lt.Tensor) func() *lt.Tensor {
 	params := nn.Collect(layer)
-	opt := &nn.AdamW{LR: 1e-3, WeightDecay: 0.01}
+	opt := &nn.AdamW{LR: 1e-3, WeightDecay: 0.01, Donate: true}
 	return func() *lt.Tensor {
 		loss := nn.MSE(layer.Forward(x), target)
 		opt.Step(params, lt.Grads(loss, params.Tensors()...))

@@ -6,7 +6,7 @@ usage: peer.py numpy|pytorch|mlx
 It prints one JSON line that names its version and the variants of each work it
 can do, then answers one request per line on standard input:
 
-    {"work": "gemm_1024", "variant": "eager", "min_us": 2000}
+    {"work": "gemm_1024", "variant": "eager", "min_us": 4000, "warm_us": 10000}
     {"us": 4170.3}
 
 A sample repeats the work until min_us have passed and answers the mean time of
@@ -20,8 +20,12 @@ import time
 SEED = 1
 
 
-def time_runs(run, min_us):
-    """Mean microseconds of one run over at least min_us."""
+def time_runs(run, min_us, warm_us):
+    """Mean microseconds of one run over at least min_us, after warm_us to wake
+    threads and fill caches."""
+    end = time.perf_counter() + warm_us / 1e6
+    while time.perf_counter() < end:
+        run()
     runs = 1
     while True:
         start = time.perf_counter()
@@ -37,17 +41,11 @@ def serve(name, version, works):
     """works: {work: {variant: function without arguments}}"""
     variants = {work: sorted(forms) for work, forms in works.items()}
     print(json.dumps({"peer": name, "version": version, "works": variants}), flush=True)
-    warm = set()
     for line in sys.stdin:
         request = json.loads(line)
-        key = request["work"], request["variant"]
         try:
-            run = works[key[0]][key[1]]
-            if key not in warm:
-                for _ in range(3):
-                    run()
-                warm.add(key)
-            answer = {"us": time_runs(run, request["min_us"])}
+            run = works[request["work"]][request["variant"]]
+            answer = {"us": time_runs(run, request["min_us"], request["warm_us"])}
         except Exception as e:  # the caller reports it and goes on with the others
             answer = {"error": f"{type(e).__name__}: {e}"}
         print(json.dumps(answer), flush=True)

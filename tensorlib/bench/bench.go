@@ -37,6 +37,11 @@ type Options struct {
 	MinSample time.Duration
 	// MaxTime ends sampling early, but not below 5 samples; 0 means 60 s.
 	MaxTime time.Duration
+	// Recycle releases what a repetition has computed when it ends, within the
+	// measured time, except parameters: as libraries do that count references, so
+	// that memory is reused while it is in a cache. Cases must not keep results,
+	// and nothing else may evaluate meanwhile.
+	Recycle bool
 	// Confidence is the level of the intervals; 0 means 0.95.
 	Confidence float64
 	// Seed of the bootstrap; the same samples and seed give the same intervals.
@@ -102,6 +107,8 @@ type Engine interface {
 	Profile(f func()) Profile
 	// Device names what the cases run on, such as "cpu".
 	Device() string
+	// Recycle runs f and then releases what it has computed.
+	Recycle(f func())
 	// CallCost is the time that an empty case costs here, which is that of the
 	// interpreter in a notebook; 0 in a compiled program.
 	CallCost() time.Duration
@@ -301,10 +308,16 @@ func alignBatches(batches []int) {
 
 // time runs a case n times.
 func (m *measurement) time(i, n int) (time.Duration, error) {
-	run := m.subjects[i].Run
+	var err error
+	once := func() { _, err = m.subjects[i].Run() }
 	start := m.now()
 	for range n {
-		if _, err := run(); err != nil {
+		if m.options.Recycle {
+			m.engine.Recycle(once)
+		} else {
+			once()
+		}
+		if err != nil {
 			return 0, fmt.Errorf("bench: case %q: %w", m.subjects[i].Name, err)
 		}
 	}

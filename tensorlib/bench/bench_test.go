@@ -18,6 +18,7 @@ type fake struct {
 	counters Counters
 	profile  Profile
 	log      []string
+	recycled int
 }
 
 func (f *fake) Counters() Counters { return f.counters }
@@ -27,6 +28,7 @@ func (f *fake) Profile(run func()) Profile {
 	return f.profile
 }
 func (f *fake) Device() string          { return "cpu" }
+func (f *fake) Recycle(run func())      { f.recycled++; run() }
 func (f *fake) CallCost() time.Duration { return 300 * time.Nanosecond }
 
 type list []float64
@@ -275,5 +277,18 @@ func TestHashesDependOnShapeAndValues(t *testing.T) {
 	long[4321] = 1
 	if b == HashValues([]int{5000}, long) {
 		t.Error("the hash stops early")
+	}
+}
+
+func TestRecycleCoversEveryTimedRun(t *testing.T) {
+	for _, recycle := range []bool{false, true} {
+		f, runs := &fake{}, 0
+		subject := Subject{Name: "a", Run: func() (Result, error) { runs++; time.Sleep(10 * time.Microsecond); return list{1}, nil }}
+		if _, err := Measure(Options{Samples: 5, Warmup: 1, MinSample: 50 * time.Microsecond, Recycle: recycle}, f, subject); err != nil {
+			t.Fatal(err)
+		}
+		if recycle != (f.recycled > 0) || f.recycled > runs {
+			t.Errorf("Recycle %v: %d of %d runs were recycled", recycle, f.recycled, runs)
+		}
 	}
 }

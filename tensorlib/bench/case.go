@@ -66,5 +66,7 @@ func (library) Profile(f func()) Profile {
 
 func (library) Device() string { return lt.GetStats().Device }
 
+func (library) Recycle(f func()) { eval.Recycle(f) }
+
 // CallCost is not known to a compiled library.
 func (library) CallCost() time.Duration { return 0 }

@@ -54,6 +54,7 @@ type Settings struct {
 	Warmup      int     `json:"warmup"`
 	Samples     int     `json:"samples"`
 	Interleave  bool    `json:"interleave"`
+	Recycle     bool    `json:"recycle"`
 	Verify      float64 `json:"verify"`
 	MinSampleUS float64 `json:"min_sample_us"`
 	Confidence  float64 `json:"confidence"`
@@ -74,7 +75,7 @@ func provenance(o Options, e Engine, w watch) Provenance {
 	return Provenance{
 		Started: w.started.UTC().Format(time.RFC3339), Machine: machine.Read(e.Device(), ""), Device: e.Device(),
 		Load: l, Noisy: l.Noisy(), Seeds: o.Seeds, Inputs: o.Inputs,
-		Settings: Settings{Warmup: o.Warmup, Samples: o.Samples, Interleave: o.Interleave, Verify: o.Verify,
+		Settings: Settings{Warmup: o.Warmup, Samples: o.Samples, Interleave: o.Interleave, Recycle: o.Recycle, Verify: o.Verify,
 			MinSampleUS: float64(o.MinSample) / 1e3, Confidence: o.Confidence, Resamples: resamples, Seed: o.Seed},
 	}
 }

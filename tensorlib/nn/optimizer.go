@@ -194,6 +194,11 @@ type AdamW struct {
 	// Scale multiplies the rate of a parameter by name (LoRA+: a higher rate
 	// for the B matrices); nil means 1 for all.
 	Scale func(name string) float64
+	// Donate updates the parameters in place, as the moments always are: no
+	// memory but theirs is written. What was computed from a parameter and is not
+	// evaluated by then cannot be any more, and says so. Without effect beside
+	// ClipNorm.
+	Donate bool
 
 	common  base
 	moments moments
@@ -245,6 +250,9 @@ func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 		if norm == nil { // a bad norm must leave the moments as they are
 			s[0].Donate()
 			s[1].Donate()
+			if o.Donate {
+				p.Donate()
+			}
 		}
 		p2, m2, v2 := lt.AdamWUpdate(p, grads[i], s[0], s[1], h, a)
 		slots = append(slots, p, s[0], s[1])

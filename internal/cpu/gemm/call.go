@@ -297,8 +297,10 @@ func packedStride(kc int) int { return ((kc+15)/16 | 1) * 16 }
 // and to be balanced, large enough to be worth handing out.
 func (pl *plan) split(c *Call, threads int, flop float64) {
 	const (
-		least = 4e5 // operations of a chunk, about 4 µs
-		most  = 2e8 // about 2 ms
+		widestCopy = 128 // columns from which a copy of the rows of A pays
+
+		least = 1.5e5 // operations of a chunk, about 1.5 µs
+		most  = 2e8   // about 2 ms
 	)
 	want := int(min(flop/least, max(flop/most, float64(4*threads))))
 	want = max(1, want)
@@ -307,10 +309,8 @@ func (pl *plan) split(c *Call, threads int, flop float64) {
 	blocks := (c.M + pl.mc - 1) / pl.mc
 	widest := pl.panels
 	for i := range c.Terms {
-		if pl.copyA[i] && c.N > 512 {
-			widest = min(widest, max(1, c.N/512))
-		} else if pl.copyA[i] {
-			widest = 1
+		if pl.copyA[i] {
+			widest = min(widest, max(1, c.N/widestCopy))
 		}
 	}
 	pl.colParts = min(widest, max(1, (want+blocks-1)/blocks))

@@ -54,8 +54,13 @@ fn works() -> Result<BTreeMap<&'static str, Work>> {
     Ok(works)
 }
 
-/// Mean microseconds of one run over at least `min_us`.
-fn time_runs(run: &Work, min_us: f64) -> Result<f64> {
+/// Mean microseconds of one run over at least `min_us`, after `warm_us` to wake
+/// threads and fill caches.
+fn time_runs(run: &Work, min_us: f64, warm_us: f64) -> Result<f64> {
+    let warm = Instant::now();
+    while warm.elapsed().as_secs_f64() * 1e6 < warm_us {
+        run()?;
+    }
     let mut runs = 1usize;
     loop {
         let start = Instant::now();
@@ -74,7 +79,8 @@ fn answer(works: &BTreeMap<&'static str, Work>, line: &str) -> std::result::Resu
     let request: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
     let work = request["work"].as_str().ok_or("no work named")?;
     let run = works.get(work).ok_or_else(|| format!("no work {work}"))?;
-    time_runs(run, request["min_us"].as_f64().unwrap_or(2000.)).map_err(|e| e.to_string())
+    let us = |key: &str| request[key].as_f64().ok_or_else(|| format!("{key} is missing"));
+    time_runs(run, us("min_us")?, us("warm_us")?).map_err(|e| e.to_string())
 }
 
 fn main() -> Result<()> {
