@@ -430,7 +430,7 @@ func rowCases() []Case {
 		all = append(all, Case{Op: op.AdamW, Inputs: []Input{p, p, p, v, {Shape: ir.Shape{3}, Values: Positive}}, DTypes: wide, Outputs: 3, Scale: 4,
 			Build: apply(op.AdamW, op.AdamWStep{Beta1: 0.9, Beta2: 0.999, Eps: 1e-3, Decay: 0.1})})
 	}
-	kernel := &op.Kernel{ID: 1 << 60, Name: "square", Shapes: []ir.Shape{{7}}, DTypes: []ir.DType{ir.F32},
+	kernel := &op.Kernel{ID: 1 << 60, Name: "square", Grid: [3]int{7, 1, 1}, Shapes: []ir.Shape{{7}}, DTypes: []ir.DType{ir.F32},
 		Metal: "out0[i] = in0[i] * in0[i];",
 		CPU: func(in, out [][]float32, lo, hi int) {
 			for i := lo; i < hi; i++ {
