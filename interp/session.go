@@ -91,6 +91,16 @@ type Session struct {
 
 // New starts a session.
 func New(o Options) (*Session, error) {
+	s, err := quietSession(o)
+	if err != nil {
+		return nil, err
+	}
+	s.connect()
+	return s, nil
+}
+
+// quietSession is New for a session that the tensor library need not know.
+func quietSession(o Options) (*Session, error) {
 	fset := token.NewFileSet()
 	s := &Session{
 		options: o, fset: fset, scope: check.New(fset, symbols.Importer(), resolve),
@@ -106,7 +116,6 @@ func New(o Options) (*Session, error) {
 	if err := s.runPrelude(); err != nil {
 		return nil, err
 	}
-	s.connect()
 	return s, nil
 }
 

@@ -27,6 +27,7 @@ type stepRow struct {
 	times        []time.Duration
 	flops, bytes float64
 	live         int64
+	least        time.Duration // that all calls take at the limits of the machine
 }
 
 func (p *Profile) rows() []*stepRow {
@@ -50,6 +51,7 @@ func (p *Profile) rows() []*stepRow {
 		}
 		r.calls++
 		r.times = append(r.times, s.Duration)
+		r.least += s.Least()
 		r.flops, r.bytes, r.live = r.flops+float64(s.Flops), r.bytes+float64(s.Bytes), max(r.live, s.Live)
 	}
 	for _, r := range rows {
@@ -76,6 +78,14 @@ func (r *stepRow) rate(count float64) any {
 	return nil
 }
 
+// peak is the share of the machine's limit in percent.
+func (r *stepRow) peak() any {
+	if t := r.total(); t > 0 && r.least > 0 {
+		return 100 * r.least.Seconds() / t.Seconds()
+	}
+	return nil
+}
+
 func (p *Profile) table() display.Part {
 	rows := p.rows()
 	t := &display.Table{Title: "steps", Columns: []display.Column{
@@ -83,6 +93,7 @@ func (p *Profile) table() display.Part {
 		{Name: "line"}, {Name: "calls", Align: display.AlignRight}, {Name: "min", Align: display.AlignRight}, {Name: "median", Align: display.AlignRight},
 		{Name: "total", Align: display.AlignRight}, {Name: "share %", Align: display.AlignRight, Bar: true, Digits: 3},
 		{Name: "GFLOP/s", Align: display.AlignRight, Digits: 3}, {Name: "GB/s", Align: display.AlignRight, Digits: 3},
+		{Name: "% of peak", Align: display.AlignRight, Digits: 3, Tooltip: "of the speed at which this machine multiplies and adds, or reads memory, whichever bounds the step"},
 		{Name: "live", Align: display.AlignRight, Tooltip: "bytes of buffers that are live during the step"}, {Name: "device"}}}
 	var all time.Duration
 	for _, r := range rows {
@@ -91,7 +102,7 @@ func (p *Profile) table() display.Part {
 	for _, r := range rows {
 		share := 100 * r.total().Seconds() / max(1e-12, all.Seconds())
 		t.Add(display.Cell{Value: r.key.name, Tooltip: r.key.ops}, r.key.kernel, len(strings.Fields(r.key.ops)), r.key.place, r.calls,
-			r.times[0], r.median(), r.total(), share, r.rate(r.flops), r.rate(r.bytes), display.Bytes(r.live), r.key.device)
+			r.times[0], r.median(), r.total(), share, r.rate(r.flops), r.rate(r.bytes), r.peak(), display.Bytes(r.live), r.key.device)
 	}
 	if len(rows) == 0 {
 		return display.Note("nothing was evaluated")

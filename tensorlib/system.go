@@ -78,8 +78,9 @@ type Stats struct {
 // MemoryLine is the memory that one line of a cell or program has made.
 type MemoryLine struct {
 	Place   string
-	Tensors int64
-	Bytes   int64
+	Tensors int64 // in memory now
+	Bytes   int64 // of them
+	Peak    int64 // most bytes at a time
 }
 
 // GetStats returns what the library has done and holds.
@@ -93,7 +94,7 @@ func GetStats() Stats {
 		}
 	}
 	for _, l := range r.Lines {
-		s.Lines = append(s.Lines, MemoryLine{placeOf(l.Pos), l.Values, l.Bytes})
+		s.Lines = append(s.Lines, MemoryLine{placeOf(l.Pos), l.Values, l.Bytes, l.Peak})
 	}
 	return s
 }
@@ -119,9 +120,10 @@ func (s Stats) facts() display.Facts {
 func (s Stats) block() *display.Block {
 	parts := []display.Part{s.facts()}
 	if len(s.Lines) > 0 {
-		t := &display.Table{Columns: []display.Column{{Name: "made by"}, {Name: "tensors", Align: display.AlignRight}, {Name: "bytes", Align: display.AlignRight}}}
+		t := &display.Table{Columns: []display.Column{{Name: "made by"}, {Name: "tensors", Align: display.AlignRight}, {Name: "bytes", Align: display.AlignRight},
+			{Name: "peak", Align: display.AlignRight, Tooltip: "most bytes at a time of tensors made by the line"}}}
 		for _, l := range s.Lines {
-			t.Add(l.Place, l.Tensors, display.Bytes(l.Bytes))
+			t.Add(l.Place, l.Tensors, display.Bytes(l.Bytes), display.Bytes(l.Peak))
 		}
 		parts = append(parts, t)
 	}

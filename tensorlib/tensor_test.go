@@ -542,7 +542,7 @@ func TestProfileCountsSteps(t *testing.T) {
 			lt.Ones(64, 64).Add(lt.NewRand(1).Normal(64, 64)).MatMul(lt.Ones(64, 64)).Eval()
 		}
 	})
-	if s := p.String(); !strings.Contains(s, "matmul") || !strings.Contains(s, "GFLOP/s") {
+	if s := p.String(); !strings.Contains(s, "matmul") || !strings.Contains(s, "GFLOP/s") || !strings.Contains(s, "% of peak") {
 		t.Error(s)
 	}
 	path := filepath.Join(t.TempDir(), "t.json")

@@ -341,14 +341,25 @@ func TestMemoryLimitNamesTheStep(t *testing.T) {
 func TestLinesOfLiveMemory(t *testing.T) {
 	ir.SetHost(&hostFor{make(chan struct{})})
 	defer ir.SetHost(nil)
-	x := wave(1000)
-	for _, l := range eval.Stats().Lines {
-		if l.Pos.Cell == "cell 1" && l.Pos.Line == 7 && l.Bytes >= 4000 {
-			runtime.KeepAlive(x)
-			return
+	eval.ResetPeak()
+	line := func() eval.Line {
+		for _, l := range eval.Stats().Lines {
+			if l.Pos.Cell == "cell 1" && l.Pos.Line == 7 {
+				return l
+			}
 		}
+		return eval.Line{}
 	}
-	t.Error("the line that made a tensor is not in the statistics")
+	before := line()
+	x := wave(1000)
+	l := line()
+	if l.Bytes-before.Bytes < 4000 || l.Values-before.Values != 1 || l.Peak < l.Bytes {
+		t.Errorf("the line that made a tensor: %+v, before %+v", l, before)
+	}
+	eval.Release(x)
+	if gone := line(); gone.Bytes != before.Bytes || gone.Peak < l.Bytes {
+		t.Errorf("after the release: %+v", gone)
+	}
 }
 
 func TestEagerGivesTheSameValues(t *testing.T) {

@@ -33,7 +33,7 @@ type record struct {
 	dev        plan.Device
 	mem        plan.Memory
 	bytes      int64
-	pos        ir.Pos
+	line       *Line // that made it, nil if it is not known
 	freed      atomic.Bool
 	next, prev *record
 }
@@ -48,8 +48,8 @@ var memory = struct {
 	fresh  int64 // bytes allocated since the collector last ran
 	after  int64 // live bytes when it last ran
 	gc     atomic.Bool
-	peaks  map[ir.Pos]*Line
-}{}
+	lines  map[ir.Pos]*Line
+}{lines: map[ir.Pos]*Line{}}
 
 func init() { memory.ring.next, memory.ring.prev = &memory.ring, &memory.ring }
 
@@ -64,13 +64,18 @@ func newBuffer(dev plan.Device, bytes int, pos ir.Pos) (*Buffer, error) {
 
 // enter makes a buffer of device memory and counts it.
 func enter(dev plan.Device, mem plan.Memory, pos ir.Pos) *Buffer {
-	r := &record{dev: dev, mem: mem, bytes: int64(mem.Bytes()), pos: pos}
+	r := &record{dev: dev, mem: mem, bytes: int64(mem.Bytes())}
 	b := &Buffer{mem: mem, rec: r}
 	memory.Lock()
 	r.next, r.prev = memory.ring.next, &memory.ring
 	r.next.prev, memory.ring.next = r, r
 	memory.live += r.bytes
 	memory.values++
+	if r.line = lineAt(pos); r.line != nil {
+		r.line.Values++
+		r.line.Bytes += r.bytes
+		r.line.Peak = max(r.line.Peak, r.line.Bytes)
+	}
 	memory.fresh += r.bytes
 	if memory.live > memory.peak {
 		memory.peak = memory.live
@@ -85,6 +90,35 @@ func enter(dev plan.Device, mem plan.Memory, pos ir.Pos) *Buffer {
 		go collectGarbage()
 	}
 	return b
+}
+
+// mostLines bounds the lines that are remembered after their buffers have gone.
+const mostLines = 4096
+
+// lineAt returns the account of a line; memory is locked.
+func lineAt(pos ir.Pos) *Line {
+	if pos.Line == 0 {
+		return nil
+	}
+	pos.Col = 0
+	l := memory.lines[pos]
+	if l == nil {
+		if len(memory.lines) >= mostLines {
+			forgetLines()
+		}
+		l = &Line{Pos: pos}
+		memory.lines[pos] = l
+	}
+	return l
+}
+
+// forgetLines drops the lines that hold nothing, and makes peaks start again.
+func forgetLines() {
+	for pos, l := range memory.lines {
+		if l.Peak = l.Bytes; l.Values == 0 {
+			delete(memory.lines, pos)
+		}
+	}
 }
 
 // freshLimit is how many bytes of new buffers call for a garbage collection:
@@ -109,6 +143,10 @@ func (r *record) free() {
 	r.prev.next, r.next.prev = r.next, r.prev
 	memory.live -= r.bytes
 	memory.values--
+	if r.line != nil {
+		r.line.Values--
+		r.line.Bytes -= r.bytes
+	}
 	memory.Unlock()
 	r.dev.Free(r.mem)
 	r.mem = nil

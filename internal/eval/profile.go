@@ -7,6 +7,7 @@ import (
 
 	"loris/internal/ir"
 	"loris/internal/op"
+	"loris/internal/plan"
 )
 
 // Trace is what Profile measured: one entry for each step that ran.
@@ -36,6 +37,17 @@ type TraceStep struct {
 type TraceNode struct {
 	Op  string
 	Pos ir.Pos
+}
+
+// Least is the time below which the step cannot be on this machine, 0 if that is not
+// known. The first call measures the machine.
+func (s *TraceStep) Least() time.Duration {
+	for _, d := range plan.Registered() {
+		if l, ok := d.(plan.Limiter); ok && d.Name() == s.Device {
+			return time.Duration(l.LeastNanos(s.Flops, s.Bytes))
+		}
+	}
+	return 0
 }
 
 // profiler is the trace that is being recorded, nil if none is.

@@ -22,42 +22,40 @@ type Report struct {
 	Peak   int64 // highest Live so far
 	// Memory of each device, arenas of running plans and cached blocks included.
 	Devices []DeviceInfo
-	// Lines that made the live buffers, most bytes first.
+	// Lines that made buffers, also ones that have gone; most bytes first.
 	Lines []Line
 }
 
 // Line is the memory that one line of a cell or program has made.
 type Line struct {
-	Pos    ir.Pos
-	Bytes  int64
-	Values int64
+	Pos    ir.Pos // without column; no line if it is not known
+	Bytes  int64  // of the buffers that are live
+	Values int64  // live buffers
+	Peak   int64  // most bytes at a time
 }
 
 // Stats counts evaluations, plans and memory.
 func Stats() Report {
 	r := Report{Evals: counters.evals.Load(), Plans: cache.Stats(), Devices: Devices()}
-	lines := map[ir.Pos]*Line{}
 	memory.Lock()
 	r.Values, r.Live, r.Peak = memory.values, memory.live, memory.peak
-	for rec := memory.ring.next; rec != &memory.ring; rec = rec.next {
-		pos := rec.pos
-		pos.Col = 0
-		l := lines[pos]
-		if l == nil {
-			l = &Line{Pos: pos}
-			lines[pos] = l
-		}
-		l.Bytes += rec.bytes
-		l.Values++
+	unknown := Line{Values: r.Values, Bytes: r.Live}
+	for _, l := range memory.lines {
+		r.Lines = append(r.Lines, *l)
+		unknown.Values, unknown.Bytes = unknown.Values-l.Values, unknown.Bytes-l.Bytes
 	}
 	memory.Unlock()
-	for _, l := range lines {
-		r.Lines = append(r.Lines, *l)
+	if unknown.Values > 0 {
+		unknown.Peak = unknown.Bytes
+		r.Lines = append(r.Lines, unknown)
 	}
 	sort.Slice(r.Lines, func(i, k int) bool {
 		a, b := r.Lines[i], r.Lines[k]
 		if a.Bytes != b.Bytes {
 			return a.Bytes > b.Bytes
+		}
+		if a.Peak != b.Peak {
+			return a.Peak > b.Peak
 		}
 		return a.Pos.Cell < b.Pos.Cell || a.Pos.Cell == b.Pos.Cell && a.Pos.Line < b.Pos.Line
 	})
@@ -68,6 +66,7 @@ func Stats() Report {
 func ResetPeak() {
 	memory.Lock()
 	memory.peak = memory.live
+	forgetLines()
 	memory.Unlock()
 	for _, d := range plan.Registered() {
 		if r, ok := d.(interface{ ResetPeak() }); ok {

@@ -45,6 +45,13 @@ type Wrapper interface {
 	Wrap(data []byte, release func()) Memory
 }
 
+// Limiter is a device that knows what it can do at most.
+type Limiter interface {
+	// LeastNanos is the time below which a step with so much arithmetic (float32
+	// operations) and memory traffic cannot be.
+	LeastNanos(flops, bytes int64) float64
+}
+
 // Executable is a compiled range of steps. Several runs may be in progress.
 type Executable interface {
 	// Run starts the steps on the bound memory. A nil Fence means that they are

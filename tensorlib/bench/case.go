@@ -6,6 +6,7 @@ import (
 	lt "loris/tensorlib"
 
 	"loris/internal/eval"
+	"loris/internal/ir"
 )
 
 // Case is a computation to be timed. Run builds it; what it returns unevaluated
@@ -68,5 +69,10 @@ func (library) Device() string { return lt.GetStats().Device }
 
 func (library) Recycle(f func()) { eval.Recycle(f) }
 
-// CallCost is not known to a compiled library.
-func (library) CallCost() time.Duration { return 0 }
+// CallCost asks what runs the library; a compiled program has none.
+func (library) CallCost() time.Duration {
+	if h, ok := ir.CurrentHost().(interface{ CallCost() time.Duration }); ok {
+		return h.CallCost()
+	}
+	return 0
+}
