@@ -69,7 +69,7 @@ func (d *Device) Trim() {
 // dtype. Whether they take a step as it is, SupportsStep says.
 func (d *Device) Supports(o ir.Op, dtype ir.DType) bool {
 	if _, ok := elementTypes[dtype]; !ok {
-		return false
+		return o == op.Dequantize && quantBits[dtype] != 0
 	}
 	return lowerings[o] != nil || runsInPrograms(o) || op.Table[o].Kind == op.View || op.Table[o].Kind == op.Identity
 }

@@ -1,9 +1,6 @@
 package metal
 
 import (
-	"math"
-
-	"loris/internal/ir"
 	"loris/internal/op"
 	"loris/internal/plan"
 	"loris/metal/kernels"
@@ -14,7 +11,6 @@ func init() {
 	register((*lowering).norm, op.RMSNorm, op.LayerNorm)
 	register((*lowering).rope, op.RoPE)
 	register((*lowering).crossEntropy, op.CrossEntropy, op.CrossEntropyGrad)
-	register((*lowering).attention, op.Attention)
 	register((*lowering).reduce, op.Sum, op.Prod, op.Max, op.Min, op.Any, op.All)
 	register((*lowering).argReduce, op.ArgMax, op.ArgMin)
 	register((*lowering).cumSum, op.CumSum)
@@ -152,70 +148,6 @@ func (l *lowering) crossEntropy() error {
 		l.add(kernels.Cast(kernels.F32, t, rows, false), loss, at(&s.Out[0]))
 	}
 	return nil
-}
-
-func (l *lowering) attention() error {
-	s, a := l.s, l.s.Attrs.(op.Attend)
-	q, k, v := s.In[0].Shape, s.In[1].Shape, s.In[2].Shape
-	if q[3] != v[3] || q[3] > kernels.MaxHeadSize {
-		return errNoKernel
-	}
-	var args [3]place
-	var t kernels.Type
-	for i := range args {
-		var err error
-		if args[i], t, err = l.dense(&s.In[i]); err != nil {
-			return err
-		}
-	}
-	n := kernels.Attention{Type: t, Batches: q[0], Heads: q[1], KeyHeads: k[1], Queries: q[2], Keys: k[2], Size: q[3], Scale: float32(a.Scale), Causal: a.Causal}
-	var mask place
-	if a.Mask > 0 {
-		var err error
-		if mask, err = l.mask(&s.In[a.Mask], &n); err != nil {
-			return err
-		}
-	}
-	l.add(n.Launch(), args[0], args[1], args[2], mask, at(&s.Out[0]))
-	return nil
-}
-
-// mask returns a mask that is added, row-major over what it does not repeat.
-func (l *lowering) mask(o *plan.Operand, n *kernels.Attention) (place, error) {
-	t, err := typeOf(o)
-	if err != nil {
-		return place{}, err
-	}
-	n.Mask = true
-	full := o.View.Expand(ir.Shape{n.Batches, n.Heads, n.Queries, n.Keys})
-	for axis, stride := range map[int]*int{0: &n.MaskBatch, 1: &n.MaskHead} {
-		if full.Strides[axis] == 0 {
-			full.Shape = append(ir.Shape{}, full.Shape...)
-			full.Shape[axis] = 1
-		} else {
-			*stride = 1
-		}
-	}
-	size := n.Queries * n.Keys
-	if n.MaskHead > 0 {
-		n.MaskHead = size
-		size *= n.Heads
-	}
-	if n.MaskBatch > 0 {
-		n.MaskBatch = size
-	}
-	part := &plan.Operand{Buffer: o.Buffer, DType: o.DType, View: full}
-	if t != kernels.Bool {
-		return l.denseAs(part, n.Type)
-	}
-	from, _, err := l.dense(part)
-	if err != nil {
-		return place{}, err
-	}
-	count := full.Shape.Size()
-	to := l.temp(n.Type, count)
-	return to, l.elementwise(count, from, kernels.Bool, to, n.Type,
-		kernels.Op{Code: "const", Type: kernels.F32}, kernels.Op{Code: "const", Type: kernels.F32, Literal: math.Inf(-1)}, kernels.Op{Code: "where", Type: kernels.F32, Args: []int{0, 1, 2}})
 }
 
 // elementwise runs operations on one dense input, value 0; the last one's result is written.

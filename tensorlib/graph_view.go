@@ -45,11 +45,23 @@ func Graph(tensors ...*Tensor) *GraphView {
 	return g
 }
 
+// stepsOn says how many steps there are and where they run, by name those that
+// the plan's device lacks.
 func stepsOn(p *plan.Plan) string {
-	if len(p.Steps) == 1 {
-		return "1 step on " + p.Device
+	var elsewhere []string
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.Device != p.Device {
+			elsewhere = append(elsewhere, s.Name+" on "+s.Device)
+		}
 	}
-	return fmt.Sprintf("%d steps on %s", len(p.Steps), p.Device)
+	text := fmt.Sprintf("%d steps on %s", len(p.Steps)-len(elsewhere), p.Device)
+	if len(p.Steps)-len(elsewhere) == 1 {
+		text = "1 step on " + p.Device
+	}
+	if len(elsewhere) > 0 {
+		text += "; " + strings.Join(elsewhere, ", ")
+	}
+	return text
 }
 
 // Fused returns the view that opens with the graph after planning: nodes that
@@ -297,7 +309,7 @@ func (d *drawing) steps(p *plan.Plan, order []*ir.Node) *grouping {
 		}
 		s := &p.Steps[i]
 		g.boxes = append(g.boxes, display.GraphGroup{ID: "s" + strconv.Itoa(i), Label: fmt.Sprintf("%d: %s", i+1, s.Name), Kind: "fused",
-			Tooltip: fmt.Sprintf("step %d on %s: %s\n%s", i+1, p.Device, s.Name, work(float64(s.Flops), s.Bytes))})
+			Tooltip: fmt.Sprintf("step %d on %s: %s\n%s", i+1, s.Device, s.Name, work(float64(s.Flops), s.Bytes))})
 	}
 	for n, i := range step {
 		if members[i] >= 2 && !d.inline[n] {

@@ -147,7 +147,7 @@ func (r *run) run() (at int, err error) {
 			r.release()
 		}
 		if r.b.Trace != nil {
-			r.trace(at, start)
+			r.trace(r.from+at, start)
 		}
 	}
 	if r.from+len(r.steps) <= r.plan.Commit && r.b.Stop.Flag().Load() {

@@ -256,18 +256,15 @@ func gemvCases() []*Case {
 func quantisedCases() []*Case {
 	var all []*Case
 	for _, t := range floatTypes {
-		for _, q := range []kernels.Quantised{{M: 1, N: 13, K: 128, Bits: 4, Group: 64}, {M: 3, N: 6, K: 64, Bits: 8, Group: 32}, {M: 40, N: 37, K: 96, Bits: 4, Group: 32}, {M: 9, N: 33, K: 128, Bits: 8, Group: 64}, {M: 2, N: 5, K: 77, Bits: 4, Group: 64}, {M: 12, N: 7, K: 70, Bits: 4, Group: 64}} {
+		for _, q := range []kernels.Quantised{{M: 1, N: 13, K: 128, Bits: 4}, {M: 3, N: 6, K: 64, Bits: 8}, {M: 40, N: 37, K: 96, Bits: 4}, {M: 9, N: 33, K: 128, Bits: 8}, {M: 2, N: 5, K: 77, Bits: 4}, {M: 12, N: 7, K: 70, Bits: 4}, {M: 5, N: 4, K: 41, Bits: 8}} {
 			q.Type = t
 			for _, l := range []*kernels.Launch{q.Launch(), q.Dequantise()} {
 				b := build(l, true, "%dx%dx%d", q.M, q.N, q.K)
 				b.fill("W", func(int) float64 { return float64(b.random.Uint32()) })
 				b.fill("scales", func(int) float64 { return 0.05 + 0.1*b.random.Float64() })
 				w := each(q.N*q.K, func(i int) float64 {
-					perWord := 32 / q.Bits
-					word := uint32(b.values["W"][i/perWord])
-					code := word >> (i % perWord * q.Bits) & (1<<q.Bits - 1)
-					group := i/q.K*((q.K+q.Group-1)/q.Group) + i%q.K/q.Group
-					return b.values["scales"][group]*float64(code) + b.values["offsets"][group]
+					group := i/q.K*(q.Groups()/q.N) + i%q.K/kernels.QuantGroup
+					return b.values["scales"][group]*quantisedCode(q, b.values["W"][group*q.Bits:], i%q.K%kernels.QuantGroup) + b.values["lows"][group]
 				})
 				if l.Kernel == "dequantise" {
 					b.want("out", 0, w)
@@ -279,4 +276,13 @@ func quantisedCases() []*Case {
 		}
 	}
 	return all
+}
+
+// quantisedCode returns the integer of weight i of the group whose words these are.
+func quantisedCode(q kernels.Quantised, words []float64, i int) float64 {
+	at := func(b int) uint32 { return uint32(words[b/4]) >> (b % 4 * 8) & 255 }
+	if q.Bits == 8 {
+		return float64(int8(at(i)))
+	}
+	return float64(at(i%16)>>(i/16*4)&15) - 8
 }

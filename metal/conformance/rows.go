@@ -204,64 +204,6 @@ func ropeCases() []*Case {
 	return all
 }
 
-func attentionCases() []*Case {
-	var all []*Case
-	for _, t := range floatTypes {
-		for _, a := range []kernels.Attention{
-			{Batches: 2, Heads: 2, KeyHeads: 1, Queries: 5, Keys: 37, Size: 16},
-			{Batches: 1, Heads: 2, KeyHeads: 2, Queries: 40, Keys: 40, Size: 20, Causal: true},
-			{Batches: 1, Heads: 1, KeyHeads: 1, Queries: 1, Keys: 70, Size: 64, Causal: true},
-			{Batches: 2, Heads: 4, KeyHeads: 2, Queries: 33, Keys: 35, Size: 8, Mask: true, MaskBatch: 33 * 35},
-			{Batches: 1, Heads: 1, KeyHeads: 1, Queries: 34, Keys: 66, Size: 128, Mask: true, Causal: true},
-		} {
-			a.Type, a.Scale = t, float32(1/math.Sqrt(float64(a.Size)))
-			all = append(all, attentionCase(a))
-		}
-	}
-	return all
-}
-
-func attentionCase(a kernels.Attention) *Case {
-	b := build(a.Launch(), a.Size < 64, "%dx%d/%dx%dx%dx%d causal %v mask %v", a.Batches, a.Heads, a.KeyHeads, a.Queries, a.Keys, a.Size, a.Causal, a.Mask)
-	if a.Mask {
-		b.fill("mask", func(int) float64 {
-			if b.random.IntN(4) == 0 {
-				return math.Inf(-1)
-			}
-			return b.random.NormFloat64()
-		})
-	}
-	y := make([]float64, a.Batches*a.Heads*a.Queries*a.Size)
-	for n := range a.Batches * a.Heads {
-		batch, head := n/a.Heads, n%a.Heads
-		keys := (batch*a.KeyHeads + head/(a.Heads/a.KeyHeads)) * a.Keys * a.Size
-		for q := range a.Queries {
-			query := b.values["Q"][(n*a.Queries+q)*a.Size:][:a.Size]
-			scores := each(a.Keys, func(k int) float64 {
-				if a.Causal && k > q+a.Keys-a.Queries {
-					return math.Inf(-1)
-				}
-				s := 0.0
-				for i, v := range query {
-					s += v * b.values["K"][keys+k*a.Size+i]
-				}
-				s *= float64(a.Scale)
-				if a.Mask {
-					s += b.values["mask"][batch*a.MaskBatch+head*a.MaskHead+q*a.Keys+k]
-				}
-				return s
-			})
-			total := logSumExp(scores)
-			for k, s := range scores {
-				for i := range a.Size {
-					y[(n*a.Queries+q)*a.Size+i] += math.Exp(s-total) * b.values["V"][keys+k*a.Size+i]
-				}
-			}
-		}
-	}
-	return b.want("out", 2*precision[a.Type], y).c
-}
-
 func sortCases() []*Case {
 	var all []*Case
 	for _, t := range append([]kernels.Type{kernels.I32, kernels.I64}, floatTypes...) {

@@ -1,6 +1,7 @@
 // Attention without the matrix of scores: out = softmax(scale·Q·Kᵀ + mask)·V, keys in blocks, with a running
-// maximum and sum per query (Dao et al., FlashAttention). Q [batches, heads, queries, size], K and V [batches,
-// key_heads, keys, size]; heads is a multiple of key_heads (grouped queries). HEAD is size rounded up to 8.
+// maximum and sum per query (Dao et al., FlashAttention). Q [batches, heads, queries, size], K [batches, key_heads, keys,
+// size], V [batches, key_heads, keys, value_size]; heads is a multiple of key_heads (grouped queries). HEAD is the larger
+// size rounded up to 8.
 //
 // Four SIMD groups take 8 queries each; blocks are of 32 keys.
 
@@ -8,7 +9,7 @@ constant bool causal [[function_constant(0)]];    // query i sees keys up to i +
 constant bool has_mask [[function_constant(1)]];  // mask[queries, keys] is added, with strides for batch and head
 
 struct AttentionParams {
-  uint heads, key_heads, queries, keys, size;
+  uint heads, key_heads, queries, keys, size, value_size;
   uint mask_batch, mask_head;  // elements, 0 to broadcast
   float scale;
 };
@@ -34,7 +35,7 @@ kernel void attention(device const T* Q [[buffer(0)]],
   const uint query0 = group.x * QUERIES + simd * 8;
   device const T* q_rows = Q + group.y * p.queries * p.size;
   device const T* k_rows = K + (batch * p.key_heads + key_head) * p.keys * p.size;
-  device const T* v_rows = V + (batch * p.key_heads + key_head) * p.keys * p.size;
+  device const T* v_rows = V + (batch * p.key_heads + key_head) * p.keys * p.value_size;
   device const T* mask_rows = mask + batch * p.mask_batch + head * p.mask_head;
   threadgroup float* my_scores = scores + simd * 8 * KEYS;
   threadgroup float* my_diagonal = rescale + simd * 64;
@@ -107,7 +108,7 @@ kernel void attention(device const T* Q [[buffer(0)]],
     threadgroup_barrier(mem_flags::mem_threadgroup);  // all have read K
     for (uint i = thread_index; i < KEYS * HEAD; i += 128) {
       uint r = i / HEAD, c = i % HEAD;
-      block[i] = key0 + r < p.keys && c < p.size ? float(v_rows[(key0 + r) * p.size + c]) : 0.0f;
+      block[i] = key0 + r < p.keys && c < p.value_size ? float(v_rows[(key0 + r) * p.value_size + c]) : 0.0f;
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     simdgroup_float8x8 diagonal, weights, v;
@@ -137,9 +138,9 @@ kernel void attention(device const T* Q [[buffer(0)]],
     simdgroup_store(scaled, my_rows + 8 * f, HEAD);
   }
   simdgroup_barrier(mem_flags::mem_threadgroup);
-  device T* out_rows = out + group.y * p.queries * p.size;
+  device T* out_rows = out + group.y * p.queries * p.value_size;
   for (uint i = lane; i < 8 * HEAD; i += 32) {
     uint r = i / HEAD, c = i % HEAD;
-    if (query0 + r < p.queries && c < p.size) out_rows[(query0 + r) * p.size + c] = T(my_rows[i]);
+    if (query0 + r < p.queries && c < p.value_size) out_rows[(query0 + r) * p.value_size + c] = T(my_rows[i]);
   }
 }

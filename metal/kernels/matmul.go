@@ -190,19 +190,25 @@ func (g GEMV) Launch() *Launch {
 	return l.account()
 }
 
-// Quantised describes a product with weights W [N,K] of 4 or 8 bits in groups along K.
+// QuantGroup is the number of consecutive weights of a row that share a scale and a low.
+const QuantGroup = 32
+
+// Quantised describes a product with weights W [N,K] of 4 or 8 bits, packed as quantised.metal tells.
 type Quantised struct {
 	Type    Type
 	M, N, K int
 	Bits    int // 4 or 8
-	Group   int // consecutive weights of a row that share a scale, a multiple of 32/Bits
 }
 
+// Groups is the number of groups of W.
+func (q Quantised) Groups() int { return q.N * ceil(q.K, QuantGroup) }
+
+// Words is the number of 32-bit words that the weights without scales and lows take.
+func (q Quantised) Words() int { return q.Groups() * q.Bits }
+
 func (q Quantised) launch(kernel string, arguments ...Argument) *Launch {
-	words, groups := ceil(q.N*q.K*q.Bits, 32), q.N*ceil(q.K, q.Group)
-	l := &Launch{Kernel: kernel, Variant: fmt.Sprintf("%v q%d g%d", q.Type, q.Bits, q.Group),
-		Source:    source("quantised.metal", q.Type, fmt.Sprintf("BITS %d", q.Bits), fmt.Sprintf("GROUP %d", q.Group)),
-		Arguments: append([]Argument{in("W", U32, words), in("scales", F32, groups), in("offsets", F32, groups)}, arguments...),
+	l := &Launch{Kernel: kernel, Variant: fmt.Sprintf("%v q%d", q.Type, q.Bits), Source: source("quantised.metal", q.Type, fmt.Sprintf("BITS %d", q.Bits)),
+		Arguments: append([]Argument{in("W", U32, q.Words()), in("scales", F32, q.Groups()), in("lows", F32, q.Groups())}, arguments...),
 		Params:    params(q.M, q.N, q.K), Threads: [3]int{128, 1, 1}, Flops: 2 * int64(q.M) * int64(q.N) * int64(q.K)}
 	return l.account()
 }
@@ -223,6 +229,6 @@ func (q Quantised) Launch() *Launch {
 // Dequantise returns the dispatch that writes all of W out.
 func (q Quantised) Dequantise() *Launch {
 	l := q.launch("dequantise", out("out", q.Type, q.N*q.K))
-	l.flat(q.N * q.K)
+	l.flat(q.Words())
 	return l
 }

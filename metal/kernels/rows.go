@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"fmt"
 	"math"
 	"math/bits"
 )
@@ -100,35 +99,6 @@ func (r Rope) Launch() *Launch {
 		Arguments: []Argument{in("x", r.Type, size), in("offset", I64, sizeIf(r.Offset, 1)), in("frequencies", F32, sizeIf(r.Frequencies, r.Rotated/2)), out("y", r.Type, size)},
 		Params:    params(r.Outer, r.Sequence, r.Heads, r.Size, r.Rotated, r.First, float32(math.Log2(r.Base)), r.Factor, direction), Flops: 8 * int64(size)}
 	l.flat(r.Outer * r.Sequence * r.Heads * (r.Rotated/2 + r.Size - r.Rotated))
-	return l.account()
-}
-
-// Attention describes softmax(Scale·Q·Kᵀ + mask)·V, see attention.metal.
-type Attention struct {
-	Type                                          Type
-	Batches, Heads, KeyHeads, Queries, Keys, Size int
-	Scale                                         float32
-	Causal, Mask                                  bool
-	MaskBatch, MaskHead                           int // strides in elements
-}
-
-// MaxHeadSize is the largest size of a head that the fused kernel's threadgroup memory holds.
-const MaxHeadSize = 128
-
-// Launch returns the dispatch. Arguments: Q, K, V, mask, out.
-func (a Attention) Launch() *Launch {
-	if a.Size > MaxHeadSize {
-		panic(fmt.Sprintf("kernels: attention with heads of %d elements, at most %d", a.Size, MaxHeadSize))
-	}
-	head := (a.Size + 7) &^ 7
-	queries, keys := a.Batches*a.Heads*a.Queries*a.Size, a.Batches*a.KeyHeads*a.Keys*a.Size
-	mask := (a.Batches-1)*a.MaskBatch + (a.Heads-1)*a.MaskHead + a.Queries*a.Keys
-	l := &Launch{Kernel: "attention", Variant: fmt.Sprintf("%v head %d", a.Type, head), Source: source("attention.metal", a.Type, fmt.Sprintf("HEAD %d", head)),
-		Constants: constants(a.Causal, a.Mask),
-		Arguments: []Argument{in("Q", a.Type, queries), in("K", a.Type, keys), in("V", a.Type, keys), in("mask", a.Type, sizeIf(a.Mask, mask)), out("out", a.Type, queries)},
-		Params:    params(a.Heads, a.KeyHeads, a.Queries, a.Keys, a.Size, a.MaskBatch, a.MaskHead, a.Scale),
-		Groups:    [3]int{ceil(a.Queries, 32), a.Batches * a.Heads, 1}, Threads: [3]int{128, 1, 1},
-		Flops: 4 * int64(a.Batches*a.Heads) * int64(a.Queries) * int64(a.Keys) * int64(a.Size)}
 	return l.account()
 }
 
