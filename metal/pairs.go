@@ -84,6 +84,9 @@ func (g *joiner) bothGradients(l *lowering, i, j int) bool {
 	if !isGradient(a) || !isGradient(b) || !a.In[0].Shape.Equal(b.In[0].Shape) {
 		return false
 	}
+	if g.touches(a.Out, b.In) || g.touches(a.Out, b.Out) { // the second needs the first: they cannot run side by side
+		return false
+	}
 	if !g.movesDown(i, j) && !g.movesUp(i, j) && !(g.rehome(a.In[0].Buffer) && g.movesDown(i, j)) {
 		return false
 	}

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -93,8 +94,13 @@ func (p *plan) classify(i int) access {
 	return strided
 }
 
-// levels finds the values that are one per row: reductions, and what is computed from nothing else.
+// levels finds the values that are one per row: inputs that do not step along it, reductions, and what is computed
+// from nothing else.
 func (p *plan) levels() {
+	last := len(p.axes) - 1
+	for i, s := range p.strides {
+		p.perRow[i] = s[last] == 0 || p.axes[last] == 1
+	}
 	for n, op := range p.Ops {
 		_, reduces := reductions[op.Code]
 		per := op.Code != "position"
@@ -120,6 +126,11 @@ func (g *Group) Launch() (*Launch, error) {
 		return nil, err
 	}
 	p := g.plan()
+	for i, o := range g.Outputs {
+		if o.PerRow && !(p.rows && p.perRow[o.Value]) {
+			return nil, fmt.Errorf("kernels: output %d is to be one per row, its value is not", i)
+		}
+	}
 	size, columns := 1, 1
 	for _, n := range g.Shape {
 		size *= n
@@ -232,6 +243,12 @@ func (p *plan) writeRows(b *strings.Builder) {
 	w("  uint row [[threadgroup_position_in_grid]],\n  uint thread_index [[thread_index_in_threadgroup]],\n  uint threads [[threads_per_threadgroup]],")
 	w("  uint lane [[thread_index_in_simdgroup]],\n  uint simd [[simdgroup_index_in_threadgroup]],\n  uint simds [[simdgroups_per_threadgroup]]) {")
 	w("  threadgroup float scratch[32];")
+	inputs := make([]bool, len(p.perRow))
+	copy(inputs, p.perRow[:len(p.Inputs)])
+	if slices.Contains(inputs, true) {
+		w("  uint i = row * p.columns;")
+		p.writeValues(b, inputs, "  ")
+	}
 	for n, op := range p.Ops {
 		v := len(p.Inputs) + n
 		kind, reduces := reductions[op.Code]

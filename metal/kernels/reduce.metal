@@ -80,32 +80,45 @@ kernel void arg_reduce(device const T* x [[buffer(0)]],
   if (lane == 0) y[at] = int(best_at);
 }
 
-// What a + b has lost to rounding in `sum` (Knuth's two-sum).
-inline Acc rounding(Acc a, Acc b, Acc sum) {
+// A sum and what it has lost to rounding.
+struct Exact {
+  Acc sum, lost;
+};
+inline Exact add(Exact a, Exact b) {
+  Exact r;
+  r.sum = a.sum + b.sum;
+  r.lost = a.lost + b.lost;
 #ifdef FLOAT
-  float as_b = sum - a, lost = (a - (sum - as_b)) + (b - as_b);
-  return isfinite(lost) ? lost : 0.0f;
-#else
-  return 0;
+  float as_b = r.sum - a.sum, lost = (a.sum - (r.sum - as_b)) + (b.sum - as_b);  // Knuth's two-sum
+  if (isfinite(lost)) r.lost += lost;
 #endif
+  return r;
 }
-// Running sums along `length`: one SIMD group per line, 32 elements at a time, with the rounding of what came before.
+// Running sums along `length`: one SIMD group per line, 32 elements at a time.
 kernel void cumulative_sum(device const T* x [[buffer(0)]],
                            device T* y [[buffer(1)]],
                            constant ReduceParams& p [[buffer(2)]],
                            uint at [[threadgroup_position_in_grid]],
                            uint lane [[thread_index_in_simdgroup]]) {
   uint i = at % p.inner, o = at / p.inner;
-  Acc before = Acc(0), lost = Acc(0);
+  Exact before;
+  before.sum = before.lost = Acc(0);
   for (uint j0 = 0; j0 < p.length; j0 += 32) {
     uint j = j0 + lane;
     uint where = (o * p.length + j) * p.inner + i;
-    Acc v = j < p.length ? Acc(x[where]) : Acc(0);
-    Acc up_to = simd_prefix_inclusive_sum(v);
-    if (j < p.length) y[where] = T(before + (up_to + lost));
-    Acc next = before + simd_shuffle(up_to, 31);
-    lost += rounding(before, simd_shuffle(up_to, 31), next);
-    before = next;
+    Exact up_to;
+    up_to.sum = j < p.length ? Acc(x[where]) : Acc(0);
+    up_to.lost = Acc(0);
+    for (ushort s = 1; s < 32; s *= 2) {
+      Exact left;
+      left.sum = simd_shuffle_up(up_to.sum, s);
+      left.lost = simd_shuffle_up(up_to.lost, s);
+      if (lane >= s) up_to = add(left, up_to);
+    }
+    up_to = add(before, up_to);
+    if (j < p.length) y[where] = T(up_to.sum + up_to.lost);
+    before.sum = simd_shuffle(up_to.sum, 31);
+    before.lost = simd_shuffle(up_to.lost, 31);
   }
 }
 #endif

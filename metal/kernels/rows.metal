@@ -81,7 +81,8 @@ kernel void rms_norm(device const T* x [[buffer(0)]],
   }
 }
 
-// y = (x − mean)/√(variance + eps) · weight + offset; the variance in a second pass, so that it cannot cancel.
+// y = (x − mean)/√(variance + eps) · weight + offset; the variance in a second pass, so that it cannot cancel, with the
+// sum of the differences, by which the mean's rounding is made up for (Chan, Golub, LeVeque 1983).
 kernel void layer_norm(device const T* x [[buffer(0)]],
                        device const T* residual [[buffer(1)]],
                        device const T* weight [[buffer(2)]],
@@ -108,14 +109,16 @@ kernel void layer_norm(device const T* x [[buffer(0)]],
     sum += v;
   }
   float mean = group_sum(sum, scratch, at) / float(p.columns);
-  float squares = 0.0f;
+  float squares = 0.0f, differences = 0.0f;
   for (uint i = thread_index; i < p.columns; i += threads) {
     float v = float(has_residual ? sum_out[base + i] : x[base + i]) - mean;
     squares = fma(v, v, squares);
+    differences += v;
   }
-  float scale = precise::rsqrt(group_sum(squares, scratch, at) / float(p.columns) + p.eps);
+  float rest = group_sum(differences, scratch, at) / float(p.columns);
+  float scale = precise::rsqrt(max(group_sum(squares, scratch, at) / float(p.columns) - rest * rest, 0.0f) + p.eps);
   for (uint i = thread_index; i < p.columns; i += threads) {
-    float v = (float(has_residual ? sum_out[base + i] : x[base + i]) - mean) * scale;
+    float v = (float(has_residual ? sum_out[base + i] : x[base + i]) - mean - rest) * scale;
     if (has_weight) v *= float(weight[i]);
     if (has_offset) v += float(offset[i]);
     y[base + i] = T(v);

@@ -301,7 +301,7 @@ func (t *Toolchain) key(parts ...string) string {
 }
 
 var (
-	genericPointer = regexp.MustCompile(`(ParmVarDecl|VarDecl|FieldDecl).*?(\w+) '([^']*__generic[^']*)'`)
+	genericPointer = regexp.MustCompile(`(ParmVarDecl|VarDecl|FieldDecl).*?\b([A-Za-z_]\w*) '([^']*__generic[^']*)'`)
 	astLine        = regexp.MustCompile(`<(?:([^:<>]+\.metal|kernel body|kernel header|program_source|line)):(\d+)`)
 )
 

@@ -33,6 +33,13 @@ func TestTypeCheckAcceptsPlainMSL(t *testing.T) {
 	}
 }
 
+func TestTypeCheckAcceptsAssignmentOfStructs(t *testing.T) {
+	source := strings.Replace(body("Pair a, b; a.x = x[0]; b = a; a = twice(b); y[i] = a.x;"), "struct Params", "struct Pair { float x; };\ninline Pair twice(Pair p) { p.x *= 2.0f; return p; }\nstruct Params", 1)
+	if err := toolchain(t).TypeCheck(source); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTypeCheckFindsWhatAppleRefuses(t *testing.T) {
 	tools := toolchain(t)
 	for name, statement := range map[string]string{
