@@ -28,6 +28,15 @@ def matmul(rng, name):
     return call(name, [tensor(rng, a, dtype), tensor(rng, b, other)])
 
 
+@calls(12, "matmul.int")
+def integer_matmul(rng, name):
+    m, k, n = (rng.choice([1, 2, 3, 7, 16, 33]) for _ in range(3))
+    a, b = ([2, m, k], [k, n]) if rng.random() < 0.4 else ([m, k], [3, k, n]) if rng.random() < 0.4 else ([m, k], [k, n])
+    one, other = rng.choice([("i64", "i64"), ("i32", "i32"), ("i32", "i64"), ("u8", "u8"), ("u8", "i32")])
+    large = {"i64": 1 << 40, "i32": 1 << 20, "u8": 255}
+    return call("matmul", [tensor(rng, a, d, "int", lo=0 if d == "u8" else -large[d], hi=large[d] // (1 if d != "i64" or one != other else 1 << 20)) for a, d in ((a, one), (b, other))])
+
+
 EINSUM = ["ij,jk->ik", "ij,kj->ik", "bij,bjk->bik", "ij->ji", "ij->", "ij->j", "ii->i", "ii->", "i,j->ij", "i,i->", "ij,ij->", "ij,ij->i", "bhqd,bhkd->bhqk", "bhqk,bhkd->bqhd",
           "...ij,...jk->...ik", "...i->...", "i...,i...->...", "ij,jk", "ba", "ab,bc,cd->ad", "ab,bc,a->c", "abc,cd->abd", "abc,bd->adc", "b...,b...->b...", "ij,j->i", "aab->b", "abc->cab",
           "a,b,c->abc", "ij,ik,jk->i", "nc,nd->cd"]
@@ -328,6 +337,33 @@ def large_layers(rng, name):
     ins = [tensor(rng, [rng.choice([64, 512]), 128], d), tensor(rng, [96, 128], d, lo=-1.0, hi=1.0, dense=True, grad=False),
            tensor(rng, [8, 128], d, lo=-0.5, hi=0.5, dense=True), tensor(rng, [96, 8], d, lo=-0.5, hi=0.5, dense=True)]
     return call(name, ins, alpha=16.0, results=2)
+
+
+# Sums over leading and middle axes: columns are folded, in strips and in parts.
+
+@calls(6, "sum.columns", "max.columns", "min.columns", "prod.columns", "mean.columns")
+def column_reduction(rng, name):
+    name = name.removesuffix(".columns")
+    d = rng.choice(["f32", "f32", "f32", "f64", "f16", "bf16"])
+    s, axes = rng.choice([([3001, 3], [0]), ([700, 131], [0]), ([130, 1100], [0]), ([9, 301, 37], [1]), ([5, 200, 7, 11], [1, 3]), ([300, 4, 50], [0, 2]), ([20000, 2], [0])])
+    lo, hi = (0.97, 1.03) if name == "prod" else (-3.0, 3.0)
+    if name == "prod":
+        s, axes = [101, 45], [0]
+    return call(name, [tensor(rng, s, d, lo=lo, hi=hi)], axes=axes)
+
+
+# Numbers beside halves that the half type cannot hold; the result it can.
+
+@calls(10, "add.half", "sub.half", "mul.half", "div.half")
+def half_scalar(rng, name):
+    name = name.removesuffix(".half")
+    d = rng.choice(["f16", "f16", "bf16"])
+    s = shape(rng, 1, 3)
+    if name == "mul":
+        return call(name, [tensor(rng, s, d, "away", lo=0.05, hi=0.3, grad=False)], float=rng.choice([70000.0, 1e5, -90000.5]))
+    if name == "div":
+        return call(name, [tensor(rng, s, d, "away", lo=0.001, hi=0.01, grad=False)], float=rng.choice([1e-6, 3e-7, -1.3e-6]))
+    return call(name, [tensor(rng, s, d)], float=rng.choice([0.1, 0.3, 1000.7, -3.0001]))
 
 
 # Sums of halves that f16 cannot hold, of which the result is small.

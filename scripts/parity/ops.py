@@ -199,9 +199,9 @@ def cast(x, to):
 
 
 def matmul(a, b):
-    if not is_float(a) and not is_float(b):
-        a, b = fl(a), fl(b)
     dtype = torch.promote_types(a.dtype, b.dtype)
+    if not is_float(a) and not is_float(b):
+        dtype = torch.int64
     return a.to(dtype) @ b.to(dtype)
 
 
