@@ -8,7 +8,7 @@ package objc
 import "errors"
 
 // ErrUnavailable is returned where there is no Objective-C runtime to load.
-var ErrUnavailable = errors.New("no Metal here: it needs macOS on Apple silicon or an AMD or Intel GPU")
+var ErrUnavailable = errors.New("no Metal here: it needs macOS 14 or newer on Apple silicon")
 
 // ID is an Objective-C object. Zero is nil.
 type ID uintptr
