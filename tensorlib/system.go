@@ -48,8 +48,10 @@ func (x *Tensor) To(device string) *Tensor {
 // compare with; the mode holds for all goroutines while f runs.
 func Eager(f func()) { eval.Eager(f) }
 
-// SetPrecision chooses how exact products of f32 matrices are: "highest" (f32),
-// "high" or "medium", as in PyTorch.
+// SetPrecision chooses how exact products of f32 matrices have to be: "highest" (f32
+// throughout, where a process begins), "high" (three bfloat16 products may stand for
+// one) or "medium" (one may), as in PyTorch. It allows devices to be less exact and
+// obliges none: the CPU and Metal compute in f32 at all three.
 func SetPrecision(precision string) {
 	if err := eval.SetPrecision(precision); err != nil {
 		panic(asError("SetPrecision", err))

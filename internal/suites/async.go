@@ -3,6 +3,7 @@ package suites
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"loris/tensorlib/bench"
 
@@ -55,5 +56,27 @@ func runAsync(ctx context.Context, o Options) (*Result, error) {
 		result.Provenance = merge(result.Provenance, report.Provenance)
 		o.logf("%s: async/eval %.3f", row.Name, row.Ratio)
 	}
+	if o.wants("interrupt") {
+		for range 5 {
+			result.InterruptMS = max(result.InterruptMS, float64(interrupted().Microseconds())/1e3)
+		}
+		o.logf("an interrupt ends a long evaluation within %.3g ms", result.InterruptMS)
+	}
 	return result, nil
+}
+
+// interrupted begins an evaluation of many seconds and returns how long it goes on
+// after it is cancelled, as an interrupt of the cell does.
+func interrupted() time.Duration {
+	x := lt.NewRand(1).Normal(1024, 1024).Eval()
+	y := x
+	for range 2000 {
+		y = y.MatMul(x).Tanh()
+	}
+	p := lt.EvalAsync(y)
+	time.Sleep(30 * time.Millisecond)
+	start := time.Now()
+	p.Cancel()
+	<-p.Done()
+	return time.Since(start)
 }

@@ -48,6 +48,9 @@ func (o Options) logf(format string, args ...any) {
 type Result struct {
 	Provenance bench.Provenance `json:"provenance"`
 	Rows       []Row            `json:"rows"`
+	// InterruptMS is the longest time, in milliseconds, from an interrupt to the end
+	// of a long evaluation; of the suite async only.
+	InterruptMS float64 `json:"interrupt_ms,omitempty"`
 }
 
 // Row is one line of a result: its names and numbers in the order of Columns.

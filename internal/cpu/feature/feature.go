@@ -146,6 +146,7 @@ func Report() []Row {
 		{"threads", fmt.Sprint(Cores())},
 		{"kernel level", active.String()},
 		{"levels that run here", strings.Join(names, ", ")},
+		{"precision", "f32 products at highest, high and medium"},
 		{"caches L1 / L2 / L3", fmt.Sprintf("%d KiB / %d KiB / %d KiB", caches.L1>>10, caches.L2>>10, caches.L3>>10)},
 	}
 	if warning != "" {
