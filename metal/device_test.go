@@ -42,7 +42,7 @@ func soft(name string, args ...uintptr) int {
 	return int(objc.Call(objc.Function("softmetal_"+name), args...))
 }
 
-var parts = flag.Int("parts", 40, "run one case of so many of the conformance suite; 1 runs all")
+var parts = flag.Int("parts", 40, "run one case of so many of the op table; 1 runs all")
 
 // Two halves at once: most of the time goes into compiling kernels, one at a time for each evaluation.
 func TestOpsAgreeWithTheirReferences(t *testing.T) {

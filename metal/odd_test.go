@@ -101,7 +101,7 @@ var oddities = []struct {
 		return append(all, lt.Zeros(3, 2500).ArgSort(), r.Normal(2500, 2).Sort(0))
 	}},
 	{"adapters", func(r *lt.Rand) (all []*lt.Tensor) {
-		for _, s := range [][4]int{{1, 1, 1, 1}, } {
+		for _, s := range [][4]int{{1, 1, 1, 1}} {
 			l := lora.NewLayer(r, r.Normal(s[1], s[2]).Eval(), lora.Config{R: s[3]})
 			x := r.Normal(s[0], s[2])
 			y := l.Forward(x)
@@ -120,7 +120,13 @@ func TestOddSizesGiveWhatTheCPUGives(t *testing.T) {
 				values, shapes = append(values, nil), append(shapes, "error: "+err.Error())
 				continue
 			}
-			y := x.Cast(lt.F64); b := y.Floats(); c := x.Floats(); if len(c) == 1 && b[0] != c[0] { fmt.Println(device, b, c, y.Floats(), x.Cast(lt.F64).Floats()) }; values, shapes = append(values, b), append(shapes, fmt.Sprint(x.DType(), x.Shape()))
+			y := x.Cast(lt.F64)
+			b := y.Floats()
+			c := x.Floats()
+			if len(c) == 1 && b[0] != c[0] {
+				fmt.Println(device, b, c, y.Floats(), x.Cast(lt.F64).Floats())
+			}
+			values, shapes = append(values, b), append(shapes, fmt.Sprint(x.DType(), x.Shape()))
 		}
 		return values, shapes
 	}

@@ -431,7 +431,7 @@ func rowCases() []Case {
 			Build: apply(op.AdamW, op.AdamWStep{Beta1: 0.9, Beta2: 0.999, Eps: 1e-3, Decay: 0.1})})
 	}
 	kernel := &op.Kernel{ID: 1 << 60, Name: "square", Grid: [3]int{7, 1, 1}, Shapes: []ir.Shape{{7}}, DTypes: []ir.DType{ir.F32},
-		Metal: "out0[i] = in0[i] * in0[i];",
+		Metal: "out[i] = in[i] * in[i];",
 		CPU: func(in, out [][]float32, lo, hi int) {
 			for i := lo; i < hi; i++ {
 				out[0][i] = in[0][i] * in[0][i]

@@ -180,7 +180,7 @@ type Kernel struct {
 	// CPU does the work of threads lo…hi-1 of the grid (all arrays are f32).
 	CPU             func(in, out [][]float32, lo, hi int)
 	Metal, Header   string   // body in the Metal Shading Language, and what stands before it
-	Inputs, Outputs []string // names of the arrays in Metal; none means in0, in1, …, out0, …
+	Inputs, Outputs []string // names of the arrays in Metal; none means in0, in1, …, out0, …, or in and out
 	// VJP returns the gradient of each input, given inputs, outputs and the
 	// gradient of each output; nil if there is none.
 	VJP func(in, out, g []*ir.Node) []*ir.Node

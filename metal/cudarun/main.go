@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"loris/metal/conformance"
+	"loris/metal/kernels"
 )
 
 // row is what was seen of one kernel.
@@ -20,7 +21,8 @@ type row struct {
 	Kernel       string  `json:"kernel"`
 	Cases        int     `json:"cases"`
 	Failed       int     `json:"failed"`
-	WorstError   float64 `json:"worst_error"`  // relative to the largest value expected
+	WorstError   float64 `json:"worst_error"`  // of results in f32 and integers, relative to the largest value expected
+	WorstHalf    float64 `json:"worst_half"`   // of results in f16 and bf16
 	Largest      string  `json:"largest_case"` // of those that passed, by bytes and operations
 	Microseconds float64 `json:"us"`           // of a launch of it; 0 with -small, which does not measure
 	largest      *conformance.Case
@@ -138,10 +140,22 @@ func (s *suite) check(c *conformance.Case) {
 		s.fail(c, err)
 		return
 	}
-	r.WorstError = max(r.WorstError, worst)
+	if givesHalves(c) {
+		r.WorstHalf = max(r.WorstHalf, worst)
+	} else {
+		r.WorstError = max(r.WorstError, worst)
+	}
 	if size := c.Launch.Bytes + c.Launch.Flops; r.largest == nil || size > r.largest.Launch.Bytes+r.largest.Launch.Flops {
 		r.largest, r.Largest = c, c.String()
 	}
+}
+
+// givesHalves says whether a result of the case is in f16 or bf16.
+func givesHalves(c *conformance.Case) bool {
+	return slices.ContainsFunc(c.Want, func(w conformance.Want) bool {
+		t := c.Launch.Arguments[w.Argument].Type
+		return t == kernels.F16 || t == kernels.BF16
+	})
 }
 
 func (s *suite) fail(c *conformance.Case, err error) {
@@ -166,13 +180,13 @@ func (s *suite) time() {
 }
 
 func (s *suite) print() {
-	fmt.Printf("%-24s %6s %7s %12s %9s  %s\n", "kernel", "cases", "failed", "worst error", "µs", "largest case, whose time this is")
+	fmt.Printf("%-24s %6s %7s %12s %12s %9s  %s\n", "kernel", "cases", "failed", "worst error", "in halves", "µs", "largest case, whose time this is")
 	for _, r := range s.report.Rows {
 		us := "-"
 		if r.Microseconds > 0 {
 			us = fmt.Sprintf("%.2f", r.Microseconds)
 		}
-		fmt.Printf("%-24s %6d %7d %12.2g %9s  %s\n", r.Kernel, r.Cases, r.Failed, r.WorstError, us, r.Largest)
+		fmt.Printf("%-24s %6d %7d %12.2g %12.2g %9s  %s\n", r.Kernel, r.Cases, r.Failed, r.WorstError, r.WorstHalf, us, r.Largest)
 	}
 }
 

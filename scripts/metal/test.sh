@@ -18,8 +18,8 @@ else
   fi
   go test ./metal/... && go test -tags softmetal ./metal/mtl ./metal/softmetal/... ./metal/objc/... ./metal/kernels
   go test -tags softmetal -run Training ./metal/conformance
-  # The device: one of 40 cases of the op table, or all with LORIS_METAL_FULL=1.
-  parts=40
+  # The device: a quarter of the cases of the op table, or all with LORIS_METAL_FULL=1.
+  parts=4
   [ "${LORIS_METAL_FULL:-}" != 1 ] || parts=1
   go test -tags softmetal -timeout 60m ./metal -args -parts "$parts"
 fi
