@@ -148,3 +148,22 @@ func evaluated(f func(*lt.Tensor) *lt.Tensor, index *lt.Tensor) (y *lt.Tensor, e
 	err = lt.Try(func() { y = f(index); lt.Eval(y) })
 	return y, err
 }
+
+func TestConvolutionsRunOnMetal(t *testing.T) {
+	r := lt.NewRand(5)
+	lt.Use("cpu")
+	for name, c := range map[string]struct {
+		x, w lt.Shape
+		o    lt.ConvOptions
+	}{
+		"plain":   {lt.Shape{2, 3, 9, 8}, lt.Shape{5, 3, 3, 3}, lt.ConvOptions{Pad: [2]int{1, 1}}},
+		"strided": {lt.Shape{3, 4, 11, 10}, lt.Shape{6, 2, 3, 2}, lt.ConvOptions{Pad: [2]int{1, 1}, Stride: [2]int{2, 3}, Dilation: [2]int{1, 2}, Groups: 2}},
+	} {
+		x, w := r.Normal(c.x...), r.Normal(c.w...)
+		lt.Eval(x, w)
+		onMetal(t, name+" convolution", 1e-5, func() []*lt.Tensor {
+			y := x.Conv2d(w, c.o)
+			return append(lt.Grads(y.Square().Sum(), x, w), y)
+		})
+	}
+}

@@ -120,6 +120,13 @@ func (l *lowering) gemm(t kernels.Type, a, b *plan.Operand, alpha plan.Ref, adde
 	}
 	g := kernels.GEMM{Type: t, M: rows, N: cols, K: inner, TransposeA: x.transposed, TransposeB: y.transposed, RowA: x.row, RowB: y.row, RowC: cols,
 		BatchA: x.batch, BatchB: y.batch, Batches: batches, Alpha: 1, Addend: addend != nil}
+	l.multiply(g, x.at, y.at, addend, c)
+	l.scale(alpha)
+	return nil
+}
+
+// multiply adds the launches of a product; addend may be nil.
+func (l *lowering) multiply(g kernels.GEMM, a, b place, addend *place, c place) {
 	if l.whole {
 		g.Splits = 1
 	}
@@ -130,13 +137,11 @@ func (l *lowering) gemm(t kernels.Type, a, b *plan.Operand, alpha plan.Ref, adde
 	}
 	if len(launches) > 1 {
 		partial = l.temp(kernels.F32, launches[1].Arguments[0].Size)
-		l.add(launches[0], x.at, y.at, place{}, place{}, place{}, place{}, partial)
+		l.add(launches[0], a, b, place{}, place{}, place{}, place{}, partial)
 		l.add(launches[1], partial, place{}, more, c)
 	} else {
-		l.add(launches[0], x.at, y.at, place{}, more, place{}, c, place{})
+		l.add(launches[0], a, b, place{}, more, place{}, c, place{})
 	}
-	l.scale(alpha)
-	return nil
 }
 
 // scale sets the factor, the last parameter of the last launch, to a constant of the run.

@@ -40,7 +40,7 @@ func Run(d *mtl.Device, c *Case) ([][]byte, error) {
 func Cases() []*Case {
 	var all []*Case
 	for _, make := range []func() []*Case{loraCases, gemmCases, gemvCases, quantisedCases, softmaxCases, normCases, crossEntropyCases,
-		ropeCases, attentionCases, reduceCases, indexCases, sortCases, randomCases, adamwCases, copyCases, boxCases, groupCases, epilogueCases, userCases} {
+		ropeCases, attentionCases, reduceCases, indexCases, sortCases, randomCases, adamwCases, copyCases, boxCases, convolutionCases, groupCases, epilogueCases, userCases} {
 		all = append(all, make()...)
 	}
 	return all
