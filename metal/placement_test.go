@@ -167,3 +167,12 @@ func TestConvolutionsRunOnMetal(t *testing.T) {
 		})
 	}
 }
+
+func TestLongIntegersAreSortedOnMetal(t *testing.T) {
+	lt.Use("cpu")
+	x := lt.Ints(3, -9007199254740993, 7, 9007199254740993, 7, -1, 9007199254740992, 0).Reshape(2, 4).Eval()
+	onMetal(t, "sorting i64", 0, func() []*lt.Tensor {
+		top, at := x.TopK(2, 1)
+		return []*lt.Tensor{x.Sort(1), x.ArgSort(0), top, at}
+	})
+}

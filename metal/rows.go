@@ -282,9 +282,6 @@ func (l *lowering) sort() error {
 	if err != nil {
 		return err
 	}
-	if t.Accumulator() == kernels.I64 {
-		return errNoKernel
-	}
 	sorted.Type, sorted.Columns = t, o.Shape[axis]
 	sorted.Rows = o.Shape.Size() / sorted.Columns
 	values, finishValues, err := l.result(&s.Out[0], axis, t)
