@@ -90,3 +90,42 @@ func TestProductsOfQuantisedWeights(t *testing.T) {
 		}
 	}
 }
+
+// TestAttentionGradients holds the gradients by matrix products (f32) against those
+// query by query (f64): groups of heads, masks, rows that see nothing, more weights
+// than are held at a time.
+func TestAttentionGradients(t *testing.T) {
+	r := lt.NewRand(8)
+	for _, c := range []struct {
+		batch, heads, kv, queries, keys, dim, value int
+		causal                                      bool
+		mask                                        string
+	}{
+		{2, 4, 2, 9, 17, 8, 5, false, ""}, {1, 2, 2, 40, 40, 16, 16, true, ""}, {1, 3, 1, 12, 30, 4, 8, true, "bool"},
+		{2, 2, 1, 33, 7, 8, 8, true, ""}, {1, 2, 2, 20, 20, 8, 8, false, "float"}, {1, 2, 1, 70, 6000, 8, 4, true, ""},
+	} {
+		q, k := r.Normal(c.batch, c.heads, c.queries, c.dim).Eval(), r.Normal(c.batch, c.kv, c.keys, c.dim).Eval()
+		v, g := r.Normal(c.batch, c.kv, c.keys, c.value).Eval(), r.Normal(c.batch, c.heads, c.queries, c.value).Eval()
+		o := lt.AttentionOptions{Causal: c.causal}
+		switch c.mask {
+		case "bool": // the first two queries see nothing
+			o.Mask = r.Bernoulli(0.6, c.queries, c.keys).SetAt(false, lt.R(0, 2)).Eval()
+		case "float":
+			o.Mask = r.Normal(1, c.heads, c.queries, c.keys).Eval()
+		}
+		var results [2][]*lt.Tensor
+		for i, d := range []lt.DType{lt.F32, lt.F64} {
+			q, k, v := q.Cast(d).Track(), k.Cast(d).Track(), v.Cast(d).Track()
+			o := o
+			if c.mask == "float" {
+				o.Mask = o.Mask.Cast(d)
+			}
+			results[i] = lt.Grads(q.Attention(k, v, o).Mul(g.Cast(d)).Sum(), q, k, v)
+		}
+		for i, what := range []string{"queries", "keys", "values"} {
+			if d := apart(results[0][i], results[1][i]); !(d < 2e-5) {
+				t.Errorf("%+v: gradient of the %s is off by %v", c, what, d)
+			}
+		}
+	}
+}

@@ -241,6 +241,9 @@ func compileAttentionGrad(r *run, s *plan.Step) (kernel, error) {
 	if s.In[0].DType == ir.F64 {
 		return attentionGradOf[float64](r, s), nil
 	}
+	if p := newHeads(s); p.t*p.s >= 64 && p.d > 0 && p.dv > 0 && p.a.Scale != 0 && p.hk > 0 && p.b > 0 {
+		return fastAttentionGrad(r, s, p), nil
+	}
 	return attentionGradOf[float32](r, s), nil
 }
 
