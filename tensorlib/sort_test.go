@@ -1,0 +1,77 @@
+package tensorlib_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	lt "loris/tensorlib"
+)
+
+// TestRanksOfLongLines sorts lines longer than those that other tests use, with many
+// equal elements, both zeros, infinities and NaN, against a stable sort.
+func TestRanksOfLongLines(t *testing.T) {
+	for _, n := range []int{900, 1025, 5000, 70001} {
+		x := lt.NewRand(n).Randint(-300, 300, n).Cast(lt.F32).Mul(0.25)
+		x = lt.Concat(0, x, lt.Of(math.NaN(), 0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), math.Copysign(0, -1))).Eval()
+		for _, d := range []lt.DType{lt.F32, lt.BF16, lt.F64, lt.I32, lt.I64, lt.U8} {
+			y := x.Cast(d).Eval()
+			v := y.Floats()
+			order := func(descending bool) []int {
+				o := make([]int, len(v))
+				for i := range o {
+					o[i] = i
+				}
+				slices.SortStableFunc(o, func(i, j int) int {
+					a, b := v[i], v[j]
+					switch {
+					case a == b || a != a && b != b:
+						return 0
+					case a != a:
+						return 1
+					case b != b:
+						return -1
+					case (a < b) != descending:
+						return -1
+					}
+					return 1
+				})
+				return o
+			}
+			if got := y.ArgSort().Ints(); !slices.Equal(got, order(false)) {
+				t.Errorf("ArgSort of %d %s", n, d)
+			}
+			down := order(true)
+			for _, k := range []int{1, 7, 64, 65, n / 2} {
+				values, indices := y.TopK(k)
+				if !slices.Equal(indices.Ints(), down[:k]) {
+					t.Errorf("TopK(%d) of %d %s", k, n, d)
+				}
+				if first := values.Floats()[0]; first != v[down[0]] {
+					t.Errorf("TopK(%d) of %d %s begins with %v", k, n, d, first)
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkSort sorts a long line and many short ones, and takes the best of a
+// vocabulary.
+func BenchmarkSort(b *testing.B) {
+	for _, s := range [][]int{{1 << 20}, {4096, 256}} {
+		x := lt.NewRand(1).Normal(s...).Eval()
+		b.Run(fmt.Sprint("sort", x.Shape()), func(b *testing.B) {
+			for b.Loop() {
+				x.Sort().Eval().Release()
+			}
+		})
+	}
+	logits := lt.NewRand(2).Normal(1, 151936).Eval()
+	b.Run("top40 of 151936", func(b *testing.B) {
+		for b.Loop() {
+			v, _ := logits.TopK(40)
+			v.Eval().Release()
+		}
+	})
+}
