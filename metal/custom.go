@@ -44,7 +44,7 @@ func (l *lowering) custom() error {
 	}
 	launch, err := u.Launch()
 	if err != nil {
-		return &ir.Error{Code: ir.CodeUser, Op: k.Name, Msg: err.Error()}
+		return &ir.Error{Code: ir.CodeUser, Op: k.Name, Msg: strings.TrimPrefix(err.Error(), "kernel "+u.Name+": ")}
 	}
 	for i := range l.s.Out {
 		if o := &l.s.Out[i]; o.Shape.Size() > k.Grid[0]*k.Grid[1]*k.Grid[2] {
@@ -82,15 +82,22 @@ func userError(s *plan.Step, err error) error {
 		if d.Severity != "error" {
 			continue
 		}
-		source := k.Metal
-		if d.File == kernels.HeaderFile {
+		source := "" // of what is put around the body: a brace too few or too many shows there
+		switch d.File {
+		case kernels.UserFile:
+			source = k.Metal
+		case kernels.HeaderFile:
 			source = k.Header
 		}
 		at := placeInCell(source, d)
 		text := fmt.Sprintf("%s, line %d: %s", d.File, d.Line, d.Message)
 		if first {
 			e.Msg, e.Pos = "the Metal kernel does not compile: "+text, at
-			e.Notes = append(e.Notes, ir.Note{Msg: strings.TrimPrefix(excerpt(source, d), "\n  ")})
+			if source == "" {
+				e.Hint = "are all braces and brackets of the body closed, and none twice?"
+			} else {
+				e.Notes = append(e.Notes, ir.Note{Msg: strings.TrimPrefix(excerpt(source, d), "\n  ")})
+			}
 		} else {
 			e.Notes = append(e.Notes, ir.Note{Msg: text + excerpt(source, d), Pos: at})
 		}
@@ -117,7 +124,7 @@ func placeInCell(source string, d mtl.Diagnostic) ir.Pos {
 // excerpt is the line that a diagnostic is of, with a mark under the place.
 func excerpt(source string, d mtl.Diagnostic) string {
 	lines := strings.Split(source, "\n")
-	if d.Line < 1 || d.Line > len(lines) {
+	if source == "" || d.Line < 1 || d.Line > len(lines) {
 		return ""
 	}
 	line := lines[d.Line-1]

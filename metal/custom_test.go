@@ -90,6 +90,7 @@ func TestMistakesInUserKernelsAreToldAtTheirLines(t *testing.T) {
 		{&lt.Kernel{Name: "k", Inputs: []string{"for"}, Outputs: []string{"y"}, Metal: "y[i] = 1;"}, `argument name "for" is reserved`},
 		{&lt.Kernel{Name: "k", Header: "nonsense", Inputs: []string{"x"}, Outputs: []string{"y"}, Metal: "y[i] = 1;"}, "kernel header, line 1"},
 		{&lt.Kernel{Name: "k", Inputs: []string{"x"}, Outputs: []string{"y"}, Metal: "x[i] = 1;"}, "kernel body, line 1"},
+		{&lt.Kernel{Name: "k", Inputs: []string{"x"}, Outputs: []string{"y"}, Metal: "y[i] = x[i]; }"}, "hint: are all braces"},
 	} {
 		err := lt.Try(func() { lt.Eval(c.kernel.Run(call, lt.Of(1, 2))[0]) })
 		var e *lt.Error
