@@ -4,27 +4,37 @@ import "math/bits"
 
 // Threefry returns one block of Threefry-2x32 with 20 rounds (Salmon, Moraes,
 // Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011).
+// Its rounds are written out so that the processor overlaps successive blocks.
 func Threefry(key [2]uint32, c0, c1 uint32) (x0, x1 uint32) {
-	k2 := key[0] ^ key[1] ^ 0x1BD11BDA
-	x0, x1 = c0+key[0], c1+key[1]
-	for i := uint32(0); i < 5; i++ {
-		r := [4]int{13, 15, 26, 6}
-		if i%2 == 1 {
-			r = [4]int{17, 29, 16, 24}
-		}
-		for _, n := range r {
-			x0 += x1
-			x1 = bits.RotateLeft32(x1, n) ^ x0
-		}
-		switch i % 3 {
-		case 0:
-			x0, x1 = x0+key[1], x1+k2
-		case 1:
-			x0, x1 = x0+k2, x1+key[0]
-		case 2:
-			x0, x1 = x0+key[0], x1+key[1]
-		}
-		x1 += i + 1
-	}
-	return x0, x1
+	k0, k1 := key[0], key[1]
+	k2 := k0 ^ k1 ^ 0x1BD11BDA
+	x0, x1 = even(c0+k0, c1+k1)
+	x0, x1 = odd(x0+k1, x1+k2+1)
+	x0, x1 = even(x0+k2, x1+k0+2)
+	x0, x1 = odd(x0+k0, x1+k1+3)
+	x0, x1 = even(x0+k1, x1+k2+4)
+	return x0 + k2, x1 + k0 + 5
+}
+
+// even and odd are the groups of four rounds that take turns.
+func even(a, b uint32) (uint32, uint32) {
+	a += b
+	b = bits.RotateLeft32(b, 13) ^ a
+	a += b
+	b = bits.RotateLeft32(b, 15) ^ a
+	a += b
+	b = bits.RotateLeft32(b, 26) ^ a
+	a += b
+	return a, bits.RotateLeft32(b, 6) ^ a
+}
+
+func odd(a, b uint32) (uint32, uint32) {
+	a += b
+	b = bits.RotateLeft32(b, 17) ^ a
+	a += b
+	b = bits.RotateLeft32(b, 29) ^ a
+	a += b
+	b = bits.RotateLeft32(b, 16) ^ a
+	a += b
+	return a, bits.RotateLeft32(b, 24) ^ a
 }
