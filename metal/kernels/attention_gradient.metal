@@ -199,7 +199,8 @@ kernel void attention_gradient_keys(device const T* Q [[buffer(0)]],
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (uint f = 0; f < FRAGMENTS; f++) {
     simdgroup_load(v[f], my_rows + 8 * f, HEAD);
-    dk[f] = dv[f] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    dk[f] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    dv[f] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   }
 
   // A causal group is not seen by queries before its first key's.

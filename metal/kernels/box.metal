@@ -10,8 +10,8 @@ struct BoxParams {
 inline uint in_tensor(uint i, device const long* starts, constant BoxParams& p) {
   uint at = 0, stride = 1;
   for (uint axis = p.rank; axis-- > 0;) {
-    const long start = clamp(starts[axis], long(0), long(p.full[axis] - p.shape[axis]));
-    at += (uint(start) + i % p.shape[axis]) * stride;
+    const long start = starts[axis], last = long(p.full[axis] - p.shape[axis]);
+    at += (uint(start < 0 ? 0 : start > last ? last : start) + i % p.shape[axis]) * stride;
     i /= p.shape[axis];
     stride *= p.full[axis];
   }
