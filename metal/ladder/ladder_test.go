@@ -72,6 +72,14 @@ func TestAKernelWithoutACaseFails(t *testing.T) {
 	}
 }
 
+func TestFaultsThatMustBePlanted(t *testing.T) {
+	for _, name := range []string{"nothing wrong", "wrong selector", "missing barrier", "freed object", "out of bounds", "missing pool", "over-size threadgroup"} {
+		if !slices.ContainsFunc(plants, func(p plant) bool { return p.name == name && p.expect != "" }) {
+			t.Errorf("no fault %q is planted", name)
+		}
+	}
+}
+
 func TestTheFileOfResults(t *testing.T) {
 	all := report{Kernels: []*kernelRow{{"gemm", "ptx", 3, 1}}, Host: []*hostRow{{"faults", 2, 0}}, names: 1, cases: 5, failed: 1}
 	data, err := json.Marshal(all)
