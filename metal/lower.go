@@ -77,6 +77,7 @@ type lowering struct {
 	chip kernels.Chip
 
 	whole bool          // products do not split K
+	quant *plan.Operand // of a product joined with the step that unpacks its second factor: that, packed
 	keep  *plan.Operand // of a LoRA step: where z@A is to be kept, nil if it is not
 }
 

@@ -34,6 +34,7 @@ func (g *joiner) join(steps []*lowered) {
 			l := &lowering{p: p, s: &p.Steps[j], chip: g.chip}
 			at, gone := j, i
 			switch {
+			case g.unpacked(l, i, j):
 			case g.forwardWithInner(l, i, j):
 			case g.bothGradients(l, i, j):
 				if !g.movesDown(i, j) {

@@ -60,6 +60,9 @@ func TestQuantisedWeightsRunOnMetal(t *testing.T) {
 			onMetal(t, "a product with "+dtype.String(), 2e-6, func() []*lt.Tensor {
 				return []*lt.Tensor{x.MatMul(w.T()), w.Dequantize()}
 			})
+			onMetal(t, "the gradient through "+dtype.String(), 2e-6, func() []*lt.Tensor {
+				return lt.Grads(x.MatMul(w.T()).Tanh().Sum(), x)
+			})
 			onMetal(t, "LoRA over "+dtype.String(), 2e-5, func() []*lt.Tensor {
 				y := x.MatMul(w.T()).Add(x.MatMul(a).MatMul(b).Mul(2))
 				return lt.Grads(y.Square().Mean(), x, a, b)
@@ -175,4 +178,17 @@ func TestLongIntegersAreSortedOnMetal(t *testing.T) {
 		top, at := x.TopK(2, 1)
 		return []*lt.Tensor{x.Sort(1), x.ArgSort(0), top, at}
 	})
+}
+
+// The gradient of a product with quantised weights does not write them out.
+func TestGradientsMultiplyPackedWeights(t *testing.T) {
+	lt.Use("metal")
+	defer lt.Use("cpu")
+	r := lt.NewRand(2)
+	w, x := r.Normal(96, 64).Quantize(lt.Q4), r.Normal(40, 64)
+	lt.Eval(w, x)
+	table := lt.Prof(func() { lt.Grads(x.MatMul(w.T()).Tanh().Sum(), x)[0].Eval() }).String()
+	if !strings.Contains(table, "quantised_gemm_transposed") || strings.Contains(table, "dequantise") {
+		t.Errorf("the weights were unpacked:\n%s", table)
+	}
 }

@@ -108,6 +108,12 @@ func productSize(a, b *plan.Operand) int {
 
 // gemm computes alpha·a@b + addend into c.
 func (l *lowering) gemm(t kernels.Type, a, b *plan.Operand, alpha plan.Ref, addend *place, c place) error {
+	if l.quant != nil && b == &l.s.In[1] {
+		if addend != nil || alpha.Kind != plan.NoRef {
+			return errNoKernel
+		}
+		return l.unpackingProduct(t, a, b, c)
+	}
 	x, y, rows, batches, err := l.factors(a, b)
 	if err != nil {
 		return err

@@ -49,6 +49,55 @@ func (l *lowering) quantisedProduct() error {
 	return nil
 }
 
+// unpackingProduct is a@b, where b [N,K] is still packed: l.quant.
+func (l *lowering) unpackingProduct(t kernels.Type, a, b *plan.Operand, c place) error {
+	n := len(b.Shape)
+	whole := plan.Operand{Buffer: b.Buffer, DType: b.DType, View: plan.View{Shape: b.Shape[n-2:], Strides: b.Strides[n-2:], Offset: b.Offset}}
+	if !isConstant(b, n-2) || !whole.IsDense() || b.Offset != 0 || !whole.Shape.Equal(l.quant.Shape) {
+		return errNoKernel
+	}
+	x, _, err := l.dense(a)
+	if err != nil {
+		return err
+	}
+	q, w, err := l.quantised(l.quant, t, a.Shape[:len(a.Shape)-1].Size())
+	if err != nil {
+		return err
+	}
+	l.add(q.Transposed(), w[0], w[1], w[2], x, c)
+	return nil
+}
+
+// unpacked joins step i, which unpacks quantised weights, with step j if that is
+// a product with them and nothing else needs them unpacked.
+func (g *joiner) unpacked(l *lowering, i, j int) bool {
+	first, s := &g.p.Steps[i], &g.p.Steps[j]
+	if first.Kind != plan.OpStep || first.Op != op.Dequantize || s.Kind != plan.MatMulStep || s.Own != 2 {
+		return false
+	}
+	y := &first.Out[0]
+	b := &g.p.Buffers[y.Buffer]
+	if s.In[1].Buffer != y.Buffer || b.Kind != plan.TempBuffer || b.Alias >= 0 || b.First != i || b.Last != j || !g.movesDown(i, j) {
+		return false
+	}
+	for k := range s.In {
+		if k != 1 && s.In[k].Buffer == y.Buffer {
+			return false
+		}
+	}
+	for k := i + 1; k < j; k++ {
+		if g.touches(g.p.Steps[k].In, first.Out) {
+			return false
+		}
+	}
+	l.quant = &first.In[0]
+	if l.product() != nil || l.verify() != nil {
+		*l = lowering{p: l.p, s: s, chip: l.chip}
+		return false
+	}
+	return true
+}
+
 func (l *lowering) dequantise() error {
 	y := &l.s.Out[0]
 	t, err := typeOf(y)

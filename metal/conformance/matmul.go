@@ -258,7 +258,7 @@ func quantisedCases() []*Case {
 	for _, t := range floatTypes {
 		for _, q := range []kernels.Quantised{{M: 1, N: 13, K: 128, Bits: 4}, {M: 3, N: 6, K: 64, Bits: 8}, {M: 40, N: 37, K: 96, Bits: 4}, {M: 9, N: 33, K: 128, Bits: 8}, {M: 2, N: 5, K: 77, Bits: 4}, {M: 12, N: 7, K: 70, Bits: 4}, {M: 5, N: 4, K: 41, Bits: 8}} {
 			q.Type = t
-			for _, l := range []*kernels.Launch{q.Launch(), q.Dequantise()} {
+			for _, l := range []*kernels.Launch{q.Launch(), q.Dequantise(), q.Transposed()} {
 				b := build(l, true, "%dx%dx%d", q.M, q.N, q.K)
 				b.fill("W", func(int) float64 { return float64(b.random.Uint32()) })
 				b.fill("scales", func(int) float64 { return 0.05 + 0.1*b.random.Float64() })
@@ -266,9 +266,12 @@ func quantisedCases() []*Case {
 					group := i/q.K*(q.Groups()/q.N) + i%q.K/kernels.QuantGroup
 					return b.values["scales"][group]*quantisedCode(q, b.values["W"][group*q.Bits:], i%q.K%kernels.QuantGroup) + b.values["lows"][group]
 				})
-				if l.Kernel == "dequantise" {
+				switch l.Kernel {
+				case "dequantise":
 					b.want("out", 0, w)
-				} else {
+				case "quantised_gemm_transposed":
+					b.want("y", 0, product(dense(b.values["x"], q.M, q.N, false), dense(w, q.N, q.K, false)).data)
+				default:
 					b.want("y", 0, product(dense(b.values["x"], q.M, q.K, false), dense(w, q.K, q.N, true)).data)
 				}
 				all = append(all, b.c)

@@ -226,6 +226,13 @@ func (q Quantised) Launch() *Launch {
 	return l
 }
 
+// Transposed returns the dispatch of y[M,K] = x[M,N]·W.
+func (q Quantised) Transposed() *Launch {
+	l := q.launch("quantised_gemm_transposed", in("x", q.Type, q.M*q.N), out("y", q.Type, q.M*q.K))
+	l.Groups = [3]int{ceil(q.K, QuantGroup), ceil(q.M, 32), 1}
+	return l
+}
+
 // Dequantise returns the dispatch that writes all of W out.
 func (q Quantised) Dequantise() *Launch {
 	l := q.launch("dequantise", out("out", q.Type, q.N*q.K))

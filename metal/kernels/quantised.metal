@@ -108,6 +108,54 @@ kernel void quantised_gemm(device const uint* W [[buffer(0)]],
   }
 }
 
+// y[M,K] = x[M,N]·W, the product that gradients take: a threadgroup makes 32 columns, which are one group of every row of W.
+kernel void quantised_gemm_transposed(device const uint* W [[buffer(0)]],
+                                      device const float* scales [[buffer(1)]],
+                                      device const float* lows [[buffer(2)]],
+                                      device const T* x [[buffer(3)]],
+                                      device T* y [[buffer(4)]],
+                                      constant QuantisedParams& p [[buffer(5)]],
+                                      uint2 group [[threadgroup_position_in_grid]],
+                                      uint thread_index [[thread_index_in_threadgroup]],
+                                      uint simd [[simdgroup_index_in_threadgroup]]) {
+  const uint BM = 32, BN = 32, PAD = 4, groups = (p.K + GROUP - 1) / GROUP;
+  threadgroup float x_tile[32 * 36];  // [m][n]
+  threadgroup float w_tile[32 * 36];  // [n][k]
+  const uint row0 = group.y * BM, column0 = group.x * GROUP, row = simd / 2 * 16, column = simd % 2 * 16;
+  simdgroup_float8x8 sum[2][2];
+  for (uint i = 0; i < 2; i++)
+    for (uint j = 0; j < 2; j++) sum[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+  for (uint n0 = 0; n0 < p.N; n0 += BN) {
+    for (uint i = thread_index; i < BM * BN; i += 128) {
+      const uint r = i / BN, n = i % BN;
+      x_tile[r * (BN + PAD) + n] = row0 + r < p.M && n0 + n < p.N ? float(x[(row0 + r) * p.N + n0 + n]) : 0.0f;
+    }
+    for (uint i = thread_index; i < BN * WORDS; i += 128) {
+      const uint r = i / WORDS, w = i % WORDS, g = (n0 + r) * groups + group.x;
+      const bool inside = n0 + r < p.N;
+      const uint word = inside ? W[g * WORDS + w] : 0;
+      const float scale = inside ? scales[g] : 0.0f, low = inside ? lows[g] : 0.0f;
+      for (uint c = 0; c < CODES; c++) w_tile[r * (GROUP + PAD) + place(w, c)] = fma(scale, code(word, c), low);
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint n = 0; n < BN; n += 8) {
+      simdgroup_float8x8 left[2], right[2];
+      for (uint i = 0; i < 2; i++) simdgroup_load(left[i], x_tile + (row + 8 * i) * (BN + PAD) + n, BN + PAD);
+      for (uint j = 0; j < 2; j++) simdgroup_load(right[j], w_tile + n * (GROUP + PAD) + column + 8 * j, GROUP + PAD);
+      for (uint i = 0; i < 2; i++)
+        for (uint j = 0; j < 2; j++) simdgroup_multiply_accumulate(sum[i][j], left[i], right[j], sum[i][j]);
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+  }
+  for (uint i = 0; i < 2; i++)
+    for (uint j = 0; j < 2; j++) simdgroup_store(sum[i][j], x_tile + (row + 8 * i) * (GROUP + PAD) + column + 8 * j, GROUP + PAD);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  for (uint i = thread_index; i < BM * GROUP; i += 128) {
+    const uint r = i / GROUP, c = i % GROUP;
+    if (row0 + r < p.M && column0 + c < p.K) y[(row0 + r) * p.K + column0 + c] = T(x_tile[r * (GROUP + PAD) + c]);
+  }
+}
+
 // dequantise writes all of W[N,K] out as T, a word of weights a thread.
 kernel void dequantise(device const uint* W [[buffer(0)]],
                        device const float* scales [[buffer(1)]],
