@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -39,16 +40,19 @@ func TestReadReportsNoMemory(t *testing.T) {
 
 func BenchmarkLimits(b *testing.B) {
 	for _, threads := range []int{1, 2} {
-		p := pool.New(threads, new(arena.Arena))
-		var fma, l1, l2, l3, mem float64
-		for b.Loop() {
-			fma = FMA(p, 200*time.Millisecond)
-			l1, _ = Read(p, threads*16<<10, 200*time.Millisecond)
-			l2, _ = Read(p, threads*512<<10, 200*time.Millisecond)
-			l3, _ = Read(p, 16<<20, 200*time.Millisecond)
-			mem, _ = Read(p, 512<<20, time.Second)
-		}
-		b.Logf("%d threads: FMA %.1f GFLOP/s; read L1 %.0f, L2 %.0f, L3 %.0f, memory %.0f GB/s", threads, fma, l1, l2, l3, mem)
-		p.Close()
+		b.Run(fmt.Sprint(threads, " threads"), func(b *testing.B) {
+			p := pool.New(threads, new(arena.Arena))
+			defer p.Close()
+			for b.Loop() {
+				b.ReportMetric(FMA(p, 200*time.Millisecond), "GFLOP/s")
+				for name, bytes := range map[string]int{"L1": threads * 16 << 10, "L2": threads * 512 << 10, "L3": 16 << 20, "memory": 256 << 20} {
+					speed, err := Read(p, bytes, 300*time.Millisecond)
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.ReportMetric(speed, name+"-GB/s")
+				}
+			}
+		})
 	}
 }
