@@ -11,6 +11,7 @@ type chartPlot struct {
 	c                        *Chart
 	x, y                     scale
 	left, top, width, height float64
+	legend                   [][]string // the names of the series, row by row
 	w                        svgWriter
 }
 
@@ -26,9 +27,8 @@ func (c *Chart) SVG() string {
 	if c.Title != "" {
 		p.top += 20
 	}
-	if p.hasLegend() {
-		p.top += 20
-	}
+	p.layLegend()
+	p.top += 20 * float64(len(p.legend))
 	if !p.setScales() {
 		return p.empty()
 	}
@@ -36,8 +36,14 @@ func (c *Chart) SVG() string {
 	if c.XLabel != "" {
 		bottom += 16
 	}
-	right := 16.0
-	p.w.open("", p.left+p.width+right, p.top+p.height+bottom, p.label())
+	right := p.left + p.width + 16
+	if !p.banded() {
+		for _, v := range p.x.ticks(7) {
+			x, _ := p.x.pixel(v)
+			right = max(right, centredEnd(x, tickText(v)))
+		}
+	}
+	p.w.open("", right, p.top+p.height+bottom, p.label())
 	p.drawFrame()
 	for i := range c.Series {
 		p.drawBand(i)
@@ -75,6 +81,26 @@ func (p *chartPlot) empty() string {
 func (p *chartPlot) hasLegend() bool {
 	return len(p.c.Series) > 1 || len(p.c.Series) == 1 && p.c.Series[0].Name != "" && p.c.Series[0].Name != p.c.YLabel
 }
+
+// layLegend breaks the names of the series into rows that fit the width.
+func (p *chartPlot) layLegend() {
+	if !p.hasLegend() {
+		return
+	}
+	x := math.Inf(1)
+	for i, s := range p.c.Series {
+		name := shorten(cmpOr(s.Name, fmt.Sprintf("series %d", i+1)), 40)
+		if x+legendEntry(name) > p.width {
+			p.legend, x = append(p.legend, nil), 0
+		}
+		last := &p.legend[len(p.legend)-1]
+		*last = append(*last, name)
+		x += legendEntry(name)
+	}
+}
+
+// legendEntry is the width of a name in the legend with its mark and its gap.
+func legendEntry(name string) float64 { return 16 + textPixels(name, 11, false) + 16 }
 
 func colour(i int) string { return fmt.Sprintf("var(--l-%d)", i%8) }
 
@@ -180,15 +206,16 @@ func (p *chartPlot) position(s *Series, j int) (float64, bool) {
 func (p *chartPlot) drawFrame() {
 	w := &p.w
 	if p.c.Title != "" {
-		w.text(p.left, 18, "b", p.c.Title)
+		w.text(p.left, 18, "b", shorten(p.c.Title, int(p.width/7)))
 	}
-	if p.hasLegend() {
-		x, y := p.left, p.top-12
-		for i, s := range p.c.Series {
-			name := cmpOr(s.Name, fmt.Sprintf("series %d", i+1))
+	i := 0
+	for row, names := range p.legend {
+		x, y := p.left, p.top-12-20*float64(len(p.legend)-1-row)
+		for _, name := range names {
 			w.rect(x, y-4, 12, 4, `rx="2" style="fill:`+colour(i)+`"`, "")
 			w.text(x+16, y+1, "", name)
-			x += 16 + textPixels(name, 11, false) + 16
+			x += legendEntry(name)
+			i++
 		}
 	}
 	for _, v := range p.y.ticks(5) {

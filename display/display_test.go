@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"image"
 	"math"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -288,6 +291,57 @@ func TestLabelsOfTimelinesStayInTheirBars(t *testing.T) {
 		if textPixels(got, 11, false) > c.width || (got == c.label) != c.whole || c.width < labelledBar-8 && got != "" {
 			t.Errorf("%q in %v pixels: %q of %v", c.label, c.width, got, textPixels(got, 11, false))
 		}
+	}
+}
+
+// Labels are measured as the drawing code estimates them, which is on the
+// generous side of what browsers draw.
+func TestTextOfPicturesStaysInside(t *testing.T) {
+	label := regexp.MustCompile(`<text x="([-0-9.]+)" y="([-0-9.]+)"(?: class="([^"]*)")?>([^<]*)</text>`)
+	size := regexp.MustCompile(`viewBox="0 0 ([0-9.]+) ([0-9.]+)"`)
+	number := func(s string) float64 {
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	check := func(what, svg string) {
+		t.Helper()
+		frame := size.FindStringSubmatch(svg)
+		width, height := number(frame[1]), number(frame[2])
+		found := label.FindAllStringSubmatch(svg, -1)
+		if len(found) == 0 {
+			t.Errorf("%s: no text", what)
+		}
+		for _, m := range found {
+			// Labels of y axes are turned and stand in a group of their own.
+			if m[1] == "0" && m[2] == "0" {
+				continue
+			}
+			x, y, w := number(m[1]), number(m[2]), textPixels(html.UnescapeString(m[4]), 11, false)
+			from := x
+			switch {
+			case strings.HasPrefix(m[3], "c"):
+				from = x - w/2
+			case strings.HasPrefix(m[3], "e"):
+				from = x - w
+			}
+			if from < -1 || from+w > width+1 || y > height || y < 8 {
+				t.Errorf("%s: %q from %.0f to %.0f at height %.0f leaves a picture of %.0f x %.0f", what, m[4], from, from+w, y, width, height)
+			}
+		}
+	}
+	for end := time.Duration(1); end < 200*time.Second; end = end*21/20 + 1 {
+		check(fmt.Sprint("timeline of ", end), (&Timeline{Spans: []Span{{Lane: "main", Name: "mul", Duration: end}}}).SVG())
+	}
+	for _, scale := range []float64{1e-12, 3.3e-4, 1, 12345, 9.99e8, 1e300} {
+		c := &Chart{Title: strings.Repeat("a long title ", 20), XLabel: "step", YLabel: "loss"}
+		for i := range 9 {
+			name := strings.Repeat("name ", 1+3*i)
+			c.Series = append(c.Series, Series{Name: name, X: []float64{-scale, scale * 0.997, scale}, Y: []float64{-scale, 0, scale}})
+		}
+		check(fmt.Sprint("chart of ", scale), c.SVG())
 	}
 }
 

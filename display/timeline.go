@@ -128,9 +128,15 @@ func (t *Timeline) SVG() string {
 	}
 	height := 26 + float64(rows)*timelineRow + float64(len(lanes))*6 + 6
 	w := &svgWriter{}
-	w.open("", left+width+16, height, fmt.Sprintf("timeline of %d spans in %d lanes", len(t.Spans), len(lanes)))
 	x := scale{low: 0, high: max(float64(end), 1), from: left, to: left + width}
-	for _, v := range x.ticks(8) {
+	ticks, right := x.ticks(8), left+width+16
+	for _, v := range ticks {
+		// Labels are centred: the last one may reach beyond the last span.
+		at, _ := x.pixel(v)
+		right = max(right, centredEnd(at, FormatDuration(time.Duration(v))))
+	}
+	w.open("", right, height, fmt.Sprintf("timeline of %d spans in %d lanes", len(t.Spans), len(lanes)))
+	for _, v := range ticks {
 		at, _ := x.pixel(v)
 		w.line(at, 22, at, height-4, "g")
 		w.text(at, 15, "c d", FormatDuration(time.Duration(v)))
