@@ -14,19 +14,7 @@ import (
 // during runs f while a cell is busy, then interrupts the cell.
 func during(t *testing.T, p *client.Process, f func()) {
 	t.Helper()
-	e, err := p.Start(map[string]any{"code": "print on\nloop"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		m, err := e.Next(timeout(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if m.Header.MsgType == "stream" {
-			break
-		}
-	}
+	e := begin(t, p.Client, "loop")
 	f()
 	ask(t, p, wire.Control, "interrupt_request", map[string]any{})
 	if got := statusOf(t, e); got != "error" {
@@ -99,14 +87,14 @@ func TestDebugRequestsArePolitelyRefused(t *testing.T) {
 	if attach["success"] != false || attach["message"] == nil || attach["request_seq"] != 1.0 {
 		t.Errorf("attach: %v", attach)
 	}
-	deadline := time.Now().Add(5 * time.Second) // the worker tells its variables after the reply
+	deadline := timeout(t) // the worker tells its variables after the reply
 	for {
 		vars := ask(t, p, wire.Control, "debug_request", map[string]any{"type": "request", "seq": 2, "command": "inspectVariables"})
 		list := vars["body"].(map[string]any)["variables"].([]any)
 		if len(list) == 1 && list[0].(map[string]any)["name"] == "alpha" {
 			return
 		}
-		if time.Now().After(deadline) {
+		if deadline.Err() != nil {
 			t.Fatalf("inspectVariables: %v", vars)
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -127,7 +115,7 @@ func watch(p *client.Process) <-chan *wire.Message {
 // collect returns the types of a request's IOPub messages from busy to idle.
 func collect(t *testing.T, messages <-chan *wire.Message, id string) (types []string, all []*wire.Message) {
 	t.Helper()
-	timer := time.After(10 * time.Second)
+	ctx := timeout(t)
 	for {
 		select {
 		case m := <-messages:
@@ -140,7 +128,7 @@ func collect(t *testing.T, messages <-chan *wire.Message, id string) (types []st
 			} else if strings.Contains(string(m.Content), "idle") {
 				return types, all
 			}
-		case <-timer:
+		case <-ctx.Done():
 			t.Fatalf("no idle for %s, only %v", id, types)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"loris/kernel/client"
 	"loris/kernel/wire"
@@ -93,13 +92,22 @@ func TestOutputAfterTheCellBelongsToTheCell(t *testing.T) {
 	})
 	first := run(t, p, "later hello")
 	run(t, p, "print second")
+	trigger(t, p)
 	select {
 	case m := <-late:
 		if !strings.Contains(string(m.Parent), parentOf(t, first.msgs[0])) {
 			t.Fatalf("late output has parent %s", m.Parent)
 		}
-	case <-time.After(10 * time.Second):
+	case <-timeout(t).Done():
 		t.Fatal("late output never came")
+	}
+}
+
+// trigger lets happen what cells have put off.
+func trigger(t *testing.T, p *client.Process) {
+	t.Helper()
+	if _, err := p.Send(wire.Shell, "comm_open", map[string]any{"comm_id": "trigger", "target_name": "now", "data": map[string]any{}}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -124,26 +132,34 @@ func statusOf(t *testing.T, e *client.Execution) string {
 
 func TestErrorAbortsQueuedCellsOnly(t *testing.T) {
 	p := launch(t)
-	run(t, p, "print warm")
-	var replies []string
-	first, err := p.Start(map[string]any{"code": "sleep 50\nfail boom"}, nil)
-	if err != nil {
-		t.Fatal(err)
+	gate := make(chan struct{})
+	p.OnInput(func(string, bool) (string, bool) { <-gate; return "go", true })
+	// replies runs a cell that fails when two others are queued behind it.
+	replies := func(first map[string]any) (got []string) {
+		first["code"], first["allow_stdin"] = "input wait\nfail boom", true
+		var cells []*client.Execution
+		for _, content := range []map[string]any{first, {"code": "print next"}, {"code": "print next"}} {
+			e, err := p.Start(content, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cells = append(cells, e)
+		}
+		// What is sent behind them on the same channel is received behind them.
+		ask(t, p, wire.Shell, "kernel_info_request", map[string]any{})
+		gate <- struct{}{}
+		for _, e := range cells {
+			got = append(got, statusOf(t, e))
+		}
+		return got
 	}
-	second, _ := p.Start(map[string]any{"code": "print no"}, nil)
-	third, _ := p.Start(map[string]any{"code": "print no"}, nil)
-	for _, e := range []*client.Execution{first, second, third} {
-		replies = append(replies, statusOf(t, e))
+	if got := replies(map[string]any{}); !slices.Equal(got, []string{"error", "aborted", "aborted"}) {
+		t.Fatalf("replies %v", got)
 	}
-	if want := []string{"error", "aborted", "aborted"}; !slices.Equal(replies, want) {
-		t.Fatalf("replies %v, want %v", replies, want)
-	}
-	if o := run(t, p, "print yes"); o.status() != "ok" || o.reply["execution_count"] != 3.0 {
+	if o := run(t, p, "print yes"); o.status() != "ok" || o.reply["execution_count"] != 2.0 {
 		t.Fatalf("the cell after them: %v", o.reply)
 	}
-	a, _ := p.Start(map[string]any{"code": "sleep 50\nfail boom", "stop_on_error": false}, nil)
-	b, _ := p.Start(map[string]any{"code": "print yes"}, nil)
-	if got := []string{statusOf(t, a), statusOf(t, b)}; !slices.Equal(got, []string{"error", "ok"}) {
+	if got := replies(map[string]any{"stop_on_error": false}); !slices.Equal(got, []string{"error", "ok", "ok"}) {
 		t.Fatalf("stop_on_error=false: %v", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"loris/kernel/wire"
 )
@@ -34,9 +35,11 @@ func TestLibzmqClient(t *testing.T) {
 					fields["curve_publickey"], fields["curve_secretkey"] = curve[0], curve[1]
 				}
 				s := startWith(t, openPorts(fields))
-				for { // until the ports are there
+				for deadline := timeout(t); ; time.Sleep(5 * time.Millisecond) { // until the ports are there
 					if c, err := wire.ReadConnection(s.file); err == nil && !c.HasOpenPorts() {
 						break
+					} else if deadline.Err() != nil {
+						t.Fatalf("%v\n%s", err, s.stderr.String())
 					}
 				}
 				out, err := exec.CommandContext(timeout(t), python, filepath.Join("testdata", "client.py"), s.file).CombinedOutput()

@@ -69,9 +69,7 @@ func kernelCommand(t testing.TB, env ...string) *exec.Cmd {
 // launch starts a kernel and ends it with the test.
 func launch(t testing.TB, env ...string) *client.Process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	p, err := client.Launch(ctx, kernelCommand(t, env...))
+	p, err := client.Launch(timeout(t), kernelCommand(t, env...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,10 +77,32 @@ func launch(t testing.TB, env ...string) *client.Process {
 	return p
 }
 
+// patience is how long tests wait for what must come: long, since a machine may
+// be busy with much else.
+const patience = 2 * time.Minute
+
 func timeout(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// begin starts a cell and returns when it runs.
+func begin(t testing.TB, c *client.Client, code string) *client.Execution {
+	t.Helper()
+	e, err := c.Start(map[string]any{"code": "print begun\n" + code, "allow_stdin": true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		m, err := e.Next(timeout(t))
+		if err != nil || m == nil {
+			t.Fatalf("%s: it has ended before it began: %v", code, err)
+		}
+		if m.Header.MsgType == "stream" {
+			return e
+		}
+	}
 }
 
 // outcome is what a cell has shown and replied.

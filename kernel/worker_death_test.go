@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"loris/kernel/client"
 	"loris/kernel/wire"
@@ -62,12 +61,13 @@ func TestDeathBetweenCellsIsTold(t *testing.T) {
 	})
 	run(t, p, "set alpha 1")
 	run(t, p, "latepanic boom")
+	trigger(t, p)
 	select {
 	case text := <-told:
 		if !strings.Contains(text, "boom") || !strings.Contains(text, "alpha") {
 			t.Errorf("report %s", text)
 		}
-	case <-time.After(10 * time.Second):
+	case <-timeout(t).Done():
 		t.Fatal("nothing was told")
 	}
 	if o := run(t, p, "print on"); o.status() != "ok" {
@@ -112,12 +112,18 @@ func TestEngineThatCannotStartIsTold(t *testing.T) {
 	}
 }
 
-func interruptAfter(t *testing.T, p *client.Process, wait time.Duration) {
-	time.AfterFunc(wait, func() {
-		if _, err := p.Request(timeout(t), wire.Control, "interrupt_request", map[string]any{}); err != nil {
-			t.Error(err)
-		}
-	})
+// interrupted is the reply of a cell that is interrupted while it runs.
+func interrupted(t *testing.T, p *client.Process, code string) outcome {
+	t.Helper()
+	e := begin(t, p.Client, code)
+	ask(t, p, wire.Control, "interrupt_request", map[string]any{})
+	reply, err := e.Reply(timeout(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o outcome
+	parse(t, reply.Content, &o.reply)
+	return o
 }
 
 func TestInterruptStopsTheCellAndKeepsVariables(t *testing.T) {
@@ -125,8 +131,7 @@ func TestInterruptStopsTheCellAndKeepsVariables(t *testing.T) {
 	p.OnInput(func(string, bool) (string, bool) { select {} }) // the user thinks
 	run(t, p, "set alpha 1")
 	for _, code := range []string{"loop", "sleep 60000", "flood", "input name"} {
-		interruptAfter(t, p, 100*time.Millisecond)
-		if o := run(t, p, code); o.status() != "error" || o.reply["ename"] != "Interrupted" {
+		if o := interrupted(t, p, code); o.status() != "error" || o.reply["ename"] != "Interrupted" {
 			t.Errorf("%s: %v", code, o.reply)
 		}
 		if o := run(t, p, "get alpha"); o.status() != "ok" {
@@ -151,8 +156,7 @@ func TestInterruptOfNothingDoesNotTouchTheNextCell(t *testing.T) {
 func TestDeafCellIsKilledAfterPatience(t *testing.T) {
 	p := launch(t)
 	run(t, p, "set alpha 1")
-	interruptAfter(t, p, 50*time.Millisecond)
-	o := run(t, p, "hang")
+	o := interrupted(t, p, "hang")
 	if o.status() != "error" || !strings.Contains(o.reply["evalue"].(string), "did not stop within 1s of the interrupt") {
 		t.Fatalf("%v", o.reply)
 	}

@@ -47,7 +47,7 @@ func Watch() (end func() Load) {
 		}
 		idle := after.Idle + after.Iowait - before.Idle - before.Iowait
 		l.Stolen = clamp((after.Steal - before.Steal) / all)
-		l.Busy = clamp(1-idle/all) - l.Stolen
+		l.Busy = clamp(1 - idle/all - l.Stolen)
 		l.Own = clamp((ownSeconds() - own) / (l.Seconds * float64(runtime.NumCPU())))
 		return l
 	}

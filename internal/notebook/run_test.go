@@ -13,7 +13,7 @@ import (
 func launch(t *testing.T, mode string) *Process {
 	t.Helper()
 	t.Setenv("NOTEBOOK_TEST_KERNEL", mode)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	p, err := Launch(ctx, []string{os.Args[0], "{connection_file}"}, t.TempDir())
 	if err != nil {

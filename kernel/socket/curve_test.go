@@ -45,7 +45,7 @@ func newCurveClient(t testing.TB, addr net.Addr, server key32) *curveClient {
 // refusedAt names the step at which the server closed, "" if it did not.
 func (c *curveClient) handshake() (refusedAt string) {
 	c.write(greeting("CURVE"))
-	c.nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+	c.nc.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.ReadFull(c.br, make([]byte, 64)); err != nil {
 		return "greeting"
 	}
@@ -100,7 +100,7 @@ func (c *curveClient) handshake() (refusedAt string) {
 
 // reply returns the body of a command, nil if the server has closed.
 func (c *curveClient) reply(name string) []byte {
-	c.nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+	c.nc.SetReadDeadline(time.Now().Add(patience))
 	budget := int64(maxMessage)
 	_, body, err := readFrame(c.br, &budget)
 	if err != nil {
@@ -181,7 +181,7 @@ func TestCurveHandshakesThatMustFail(t *testing.T) {
 	}
 	p := dialRaw(t, r.Addr()) // a client that does not encrypt
 	p.write(append(greeting("NULL"), ready("DEALER", "")...))
-	if !p.closed(5 * time.Second) {
+	if !p.closed(patience) {
 		t.Error("NULL was accepted by a CURVE socket")
 	}
 	c := newCurveClient(t, r.Addr(), keys.public)
@@ -207,7 +207,7 @@ func TestCurveTrafficThatMustEndTheConnection(t *testing.T) {
 			t.Fatal("refused at", at)
 		}
 		c.write(send(c.session))
-		if !c.closed(5 * time.Second) {
+		if !c.closed(patience) {
 			t.Errorf("%s: the connection stays open", name)
 		}
 	}
@@ -255,7 +255,7 @@ func FuzzServerConnection(f *testing.F) {
 		theirs.Close()
 		select {
 		case <-done:
-		case <-time.After(15 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the connection is not let go")
 		}
 	})

@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// patience is how long tests wait for what must come: long, since a machine may
+// be busy with much else.
+const patience = time.Minute
+
 // rawPeer speaks ZMTP by hand, so that it can speak it wrongly.
 type rawPeer struct {
 	t  testing.TB
@@ -51,7 +55,7 @@ func ready(socketType, identity string) []byte {
 }
 
 func (p *rawPeer) write(b []byte) {
-	p.nc.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	p.nc.SetWriteDeadline(time.Now().Add(patience))
 	p.nc.Write(b) // the other side may have closed
 }
 
@@ -60,7 +64,7 @@ func (p *rawPeer) shake(socketType, identity string) *rawPeer {
 	p.t.Helper()
 	p.write(append(greeting("NULL"), ready(socketType, identity)...))
 	g := make([]byte, 64)
-	p.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p.nc.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.ReadFull(p.br, g); err != nil {
 		p.t.Fatal("greeting:", err)
 	}
@@ -72,7 +76,7 @@ func (p *rawPeer) shake(socketType, identity string) *rawPeer {
 
 func (p *rawPeer) frame() (byte, []byte) {
 	p.t.Helper()
-	p.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p.nc.SetReadDeadline(time.Now().Add(patience))
 	budget := int64(maxMessage)
 	flags, body, err := readFrame(p.br, &budget)
 	if err != nil {
@@ -125,7 +129,7 @@ func ipcPath(t testing.TB) string { return filepath.Join(t.TempDir(), "s") }
 // mustEcho checks that the socket serves a new, well-behaved client.
 func mustEcho(t testing.TB, addr net.Addr) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := DialDealer(ctx, endpointOf(addr), "good")
 	if err != nil {
@@ -144,7 +148,7 @@ func roundTrip(t testing.TB, c *Client, frames ...string) {
 	if err := c.Send(m); err != nil {
 		t.Fatal(err)
 	}
-	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	back, err := c.Receive()
 	if err != nil || len(back) != len(frames) {
 		t.Fatalf("%d frames came back as %d: %v", len(frames), len(back), err)

@@ -34,6 +34,13 @@ type engine struct {
 	out  worker.Output
 	mu   sync.Mutex
 	vars map[string]string
+	late []func() // what cells have put off until a comm with the target "now" opens
+}
+
+func (e *engine) putOff(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.late = append(e.late, f)
 }
 
 var errStopped = errors.New("interrupted")
@@ -142,7 +149,7 @@ var commands = map[string]func(s step) error{
 	},
 	"later": func(s step) error { // output of a background goroutine, after the cell
 		out, cell, text := s.e.out, s.r.CellID, s.arg
-		time.AfterFunc(200*time.Millisecond, func() { out.Stream(cell, "stdout", text+"\n") })
+		s.e.putOff(func() { out.Stream(cell, "stdout", text+"\n") })
 		return nil
 	},
 	"fail":  func(s step) error { return errors.New(s.arg) },
@@ -153,7 +160,7 @@ var commands = map[string]func(s step) error{
 	},
 	"latepanic": func(s step) error { // between two cells
 		text := s.arg
-		time.AfterFunc(200*time.Millisecond, func() { panic(text) })
+		s.e.putOff(func() { panic(text) })
 		return nil
 	},
 	"overflow": func(s step) error { fmt.Fprint(os.Stderr, recurse(1)); return nil },
@@ -264,10 +271,21 @@ func (e *engine) Variables() []worker.Variable {
 	return list
 }
 
-// Comm knows the target "echo", which sends every message back.
+// Comm knows the targets "echo", which sends every message back, and "now",
+// which does what cells have put off.
 func (e *engine) Comm(m worker.CommMessage) error {
 	switch m.Type {
 	case "open":
+		if m.Target == "now" {
+			e.mu.Lock()
+			late := e.late
+			e.late = nil
+			e.mu.Unlock()
+			for _, f := range late {
+				go f()
+			}
+			return nil
+		}
 		if m.Target != "echo" {
 			return fmt.Errorf("no comm target %q", m.Target)
 		}
