@@ -63,7 +63,7 @@ test-notebooks: build venv ## notebooks by nbclient and by loris run --check
 
 test-browser: build venv ## JupyterLab in headless Chromium
 	@scripts/chromium.sh
-	LORIS_PYTHON=$(PY) LORIS_BINARY=$(abspath $(LORIS)) $(GO) test -count=1 ./internal/jupyterlab
+	LORIS_PYTHON=$(PY) LORIS_BINARY=$(abspath $(LORIS)) $(GO) test -count=1 -timeout 30m ./internal/jupyterlab
 
 lab: build venv ## open JupyterLab on the notebooks
 	$(LORIS) install --prefix $(VENV)

@@ -10,8 +10,8 @@ else
   echo "no C compiler: the Go tests run without the race detector"
 fi
 # shellcheck disable=SC2086 # the lists are words
-go test "${race[@]}" $1
+go test -timeout 30m "${race[@]}" $1
 if [ -n "$2" ]; then
   # shellcheck disable=SC2086
-  CGO_ENABLED=0 go test $2
+  CGO_ENABLED=0 go test -timeout 30m $2
 fi

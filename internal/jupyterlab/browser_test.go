@@ -25,6 +25,10 @@ type page struct {
 
 const width = 1400
 
+// patience is how long to wait for what must come: long, since a machine may be
+// busy with much else.
+const patience = 5 * time.Minute
+
 // browse starts Chromium; it ends with the test.
 func browse(t *testing.T, e environment) *page {
 	t.Helper()
@@ -36,7 +40,7 @@ func browse(t *testing.T, e environment) *page {
 	if err := chromedp.Do(ctx); err != nil { // the first call starts the browser and must have no deadline
 		t.Fatal(err)
 	}
-	ctx, cancelTimeout := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancelTimeout := context.WithTimeout(ctx, 20*time.Minute)
 	t.Cleanup(cancelTimeout)
 	return &page{t, ctx}
 }
@@ -174,7 +178,7 @@ func (p *page) open(base, notebook string) {
 	p.t.Helper()
 	// A workspace of its own: JupyterLab opens again what the last one held.
 	p.navigate(base + "/lab/workspaces/" + strings.TrimSuffix(notebook, ".ipynb") + "/tree/" + notebook + "?token=" + token)
-	p.wait(idle, 90*time.Second)
+	p.wait(idle, patience)
 	p.run(`window.jupyterapp.shell.activateById(` + panel + `.id)`)
 	p.resize(9000) // all cells in view, for pictures of the whole notebook
 }
@@ -192,14 +196,14 @@ const done = `window.lorisDone && ` + idle + ` && !` + waiting
 // finish waits until all cells have run.
 func (p *page) finish() {
 	p.t.Helper()
-	p.wait(done, 120*time.Second)
+	p.wait(done, patience)
 }
 
 // theme switches JupyterLab's theme, "Light" or "Dark".
 func (p *page) theme(name string) {
 	p.t.Helper()
 	p.run(fmt.Sprintf(`window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab %s'})`, name))
-	p.wait(fmt.Sprintf(`document.body.dataset.jpThemeName === 'JupyterLab %s'`, name), 20*time.Second)
+	p.wait(fmt.Sprintf(`document.body.dataset.jpThemeName === 'JupyterLab %s'`, name), patience)
 	time.Sleep(500 * time.Millisecond) // for the new style sheet to apply
 }
 

@@ -110,7 +110,7 @@ func settings(t *testing.T) string {
 
 func waitForServer(t *testing.T, base string) {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		resp, err := http.Get(base + "/api/status?token=" + token)
 		if err == nil {
@@ -122,7 +122,7 @@ func waitForServer(t *testing.T, base string) {
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	t.Fatal("JupyterLab did not answer within 60 s")
+	t.Fatalf("JupyterLab did not answer within %v", patience)
 }
 
 func freePort(t *testing.T) int {

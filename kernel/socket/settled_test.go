@@ -12,16 +12,23 @@ func TestNewPeersAreWaitedForUntilTheySubscribe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer x.Close(0)
-	if !x.Settled() {
+	if !x.Settled(0) {
 		t.Fatal("unsettled without a peer")
+	}
+	if x.Settled(1) {
+		t.Fatal("settled before a peer has come here")
 	}
 	nc, err := net.Dial("tcp", x.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a peer in its handshake does not count", func() bool { return !x.Settled() })
+	eventually(t, "a peer in its handshake does not count", func() bool { return !x.Settled(0) })
 	nc.Close()
-	eventually(t, "a peer that left still counts", x.Settled)
+	eventually(t, "a peer that left still counts", func() bool { return x.Settled(0) })
+	subscriber := subscribe(t, x, "")
+	eventually(t, "a subscriber does not count", func() bool { return x.Settled(1) })
+	subscriber.Close()
+	eventually(t, "a subscriber that left still counts", func() bool { return !x.Settled(1) })
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -22,8 +22,8 @@ type Options struct {
 	Log   *slog.Logger // nil: silent
 	Queue int          // bytes that may wait for one peer; 0: 64 MiB
 	// Settled, if set, puts off the first read of a new connection until it
-	// reports true, maxSettleTime at most.
-	Settled func() bool
+	// reports true, maxSettleTime at most. It is told how many peers there are.
+	Settled func(peers int) bool
 }
 
 // maxPending bounds handshakes in progress. The oldest gives way to the newest:
@@ -121,7 +121,7 @@ func (s *server) awaitSettled() {
 	if s.Settled == nil {
 		return
 	}
-	for waited := s.settle; waited < maxSettleTime && !s.Settled(); waited += s.settle {
+	for waited := s.settle; waited < maxSettleTime && !s.Settled(s.peers()); waited += s.settle {
 		time.Sleep(s.settle)
 	}
 }
@@ -184,6 +184,12 @@ func (s *server) remove(c *Conn) {
 	if s.detach != nil {
 		s.detach(c)
 	}
+}
+
+func (s *server) peers() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
 }
 
 func (s *server) live() []*Conn {

@@ -57,18 +57,23 @@ func (x *XPub) Publish(frames [][]byte) {
 // for; one that never subscribes holds nobody up for longer.
 const freshness = time.Second
 
-// Settled reports whether every new peer has subscribed: none is in its
-// handshake, and none is connected without a subscription.
-func (x *XPub) Settled() bool {
+// Settled reports whether the peers of another socket may expect to hear what is
+// published: there are as many subscribers as peers, none is in its handshake,
+// and none is newly connected without a subscription.
+func (x *XPub) Settled(peers int) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.pending.Len() > 0 {
 		return false
 	}
+	subscribers := 0
 	for c := range x.conns {
-		if time.Since(c.since) < freshness && !c.subscribes() {
+		switch {
+		case c.subscribes():
+			subscribers++
+		case time.Since(c.since) < freshness:
 			return false
 		}
 	}
-	return true
+	return subscribers >= peers
 }

@@ -19,7 +19,7 @@ import zmq
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
-from loriskernel import NAME, Kernel, private_kernelspec, text, types
+from loriskernel import NAME, PATIENCE, Kernel, private_kernelspec, text, types
 
 checks = []
 
@@ -81,7 +81,7 @@ def busy_and_idle(k):
         ("control", "debug_request", {"type": "request", "seq": 1, "command": "debugInfo"}),
         ("control", "unheard_of_request", {}),
     ]:
-        messages = k.iopub(k.send(channel, msg_type, content), 5)
+        messages = k.iopub(k.send(channel, msg_type, content))
         states = [m["content"]["execution_state"] for m in messages if m["msg_type"] == "status"]
         equal(states, ["busy", "idle"], msg_type)
 
@@ -89,8 +89,7 @@ def busy_and_idle(k):
 @with_kernel
 def control_channel(k):
     """control answers while a cell runs"""
-    cell = k.kc.execute(ENDLESS)
-    time.sleep(0.3)
+    cell = k.begin(ENDLESS)
     usage = k.ask("control", "usage_request", {})
     assert usage["kernel_memory"] > 1 << 20 and usage["cpu_count"] >= 1, usage
     debug = k.ask("control", "debug_request", {"type": "request", "seq": 3, "command": "attach"})
@@ -102,15 +101,14 @@ def control_channel(k):
 @with_kernel
 def help_beside_a_running_cell(k):
     """completion, inspection and comms are answered while a cell runs"""
-    cell = k.kc.execute(ENDLESS)
-    time.sleep(0.3)
+    cell = k.begin(ENDLESS)
     for msg_type, content in [
         ("complete_request", {"code": "strings.HasPre", "cursor_pos": 14}),
         ("inspect_request", {"code": "fmt.Println", "cursor_pos": 11, "detail_level": 0}),
         ("is_complete_request", {"code": "func f() {"}),
         ("comm_info_request", {}),
     ]:
-        equal(k.ask("shell", msg_type, content, 5)["status"] in ("ok", "incomplete"), True, msg_type)
+        equal(k.ask("shell", msg_type, content)["status"] in ("ok", "incomplete"), True, msg_type)
     k.ask("control", "interrupt_request", {})
     equal(k.reply("shell", cell)["content"]["status"], "error")
 
@@ -141,10 +139,18 @@ def user_expressions(k):
 @with_kernel
 def queue_abort(k):
     """cells queued behind a failed one are aborted, others are not"""
-    ids = [k.kc.execute('panic("x")'), k.kc.execute("1"), k.kc.execute("2")]
-    equal([k.reply("shell", i)["content"]["status"] for i in ids], ["error", "aborted", "aborted"])
-    ids = [k.kc.execute('panic("x")', stop_on_error=False), k.kc.execute("1")]
-    equal([k.reply("shell", i)["content"]["status"] for i in ids], ["error", "ok"])
+    fails = 'var s string\nfmt.Scanln(&s)\npanic("x")'
+    for stop, want in (True, ["error", "aborted", "aborted"]), (False, ["error", "ok", "ok"]):
+        ids = [k.kc.execute(fails, stop_on_error=stop, allow_stdin=True), k.kc.execute("1"), k.kc.execute("2")]
+        k.kc.get_stdin_msg(timeout=PATIENCE)
+        behind = k.send("shell", "kernel_info_request", {})  # received when the cells before it are
+        replies = {}
+        while set(replies) != {*ids, behind}:
+            m = k.kc.get_shell_msg(timeout=PATIENCE)
+            replies[m["parent_header"]["msg_id"]] = m["content"]["status"]
+            if m["parent_header"]["msg_id"] == behind:
+                k.kc.input("go")
+        equal([replies[i] for i in ids], want)
     equal(k.run("1")[0]["status"], "ok")
 
 
@@ -180,7 +186,7 @@ def history_survives_restarts():
         k.run(marker)
         old = k.ask("shell", "history_request", {"hist_access_type": "tail", "n": 1, "raw": True, "output": False})
         k.km.restart_kernel(now=False)
-        k.kc.wait_for_ready(timeout=30)
+        k.kc.wait_for_ready(timeout=PATIENCE)
         found = k.ask("shell", "history_request", {"hist_access_type": "search", "pattern": marker, "raw": True, "output": False})
         equal(found["history"], old["history"])
         k.run("1 + 1")
@@ -204,9 +210,9 @@ def unicode_offsets(k):
 @with_kernel
 def big_output(k):
     """a hundred thousand lines in order, and a line of twenty megabytes"""
-    _, messages = k.run("for i := 0; i < 100000; i++ {\n\tfmt.Println(i)\n}", timeout=60)
+    _, messages = k.run("for i := 0; i < 100000; i++ {\n\tfmt.Println(i)\n}")
     equal(text(messages), "".join(f"{i}\n" for i in range(100_000)))
-    _, messages = k.run('fmt.Print(strings.Repeat("x", 20000000))', timeout=60)
+    _, messages = k.run('fmt.Print(strings.Repeat("x", 20000000))')
     equal(len(text(messages)), 20_000_000)
 
 
@@ -223,13 +229,13 @@ def stdin(k):
     """input is asked for, and refused where the client cannot be asked"""
     code = 'var s string\nfmt.Scanln(&s)\nfmt.Println("got", s)'
     msg_id = k.kc.execute(code, allow_stdin=True)
-    q = k.kc.get_stdin_msg(timeout=10)
+    q = k.kc.get_stdin_msg(timeout=PATIENCE)
     equal(q["msg_type"], "input_request")
     k.kc.input("ada")
     equal(k.reply("shell", msg_id)["content"]["status"], "ok")
     assert "got ada" in text(k.iopub(msg_id))
     msg_id = k.kc.execute(code, allow_stdin=True)  # an interrupt ends the waiting
-    k.kc.get_stdin_msg(timeout=10)
+    k.kc.get_stdin_msg(timeout=PATIENCE)
     k.km.interrupt_kernel()
     assert k.reply("shell", msg_id) is not None
     k.iopub(msg_id)
@@ -247,17 +253,12 @@ def comms(k):
 
 @with_kernel
 def interrupt_keeps_variables(k):
-    """endless loop, sleep, channel: stopped quickly, variables kept"""
+    """endless loop, sleep, channel: stopped, variables kept"""
     k.run("kept := 42")
     for code in [ENDLESS, "time.Sleep(time.Hour)", "<-make(chan int)"]:
-        msg_id = k.kc.execute(code)
-        time.sleep(0.2)
-        begin = time.monotonic()
+        msg_id = k.begin(code)
         k.km.interrupt_kernel()
-        r = k.reply("shell", msg_id, 10)["content"]
-        took = time.monotonic() - begin
-        equal(r["status"], "error", code)
-        assert took < 3, f"{code}: {took:.1f} s"
+        equal(k.reply("shell", msg_id)["content"]["status"], "error", code)
         k.iopub(msg_id)
         r, messages = k.run("kept")
         equal(r["status"], "ok", "after " + code)
@@ -266,10 +267,9 @@ def interrupt_keeps_variables(k):
 @with_kernel
 def sigint(k):
     """a signal works as well as the message"""
-    msg_id = k.kc.execute(ENDLESS)
-    time.sleep(0.2)
+    msg_id = k.begin(ENDLESS)
     os.kill(k.km.provisioner.pid, signal.SIGINT)
-    equal(k.reply("shell", msg_id, 10)["content"]["status"], "error")
+    equal(k.reply("shell", msg_id)["content"]["status"], "error")
     equal(k.run("1 + 1")[0]["status"], "ok")
 
 
@@ -278,7 +278,7 @@ def crash_of_the_worker(k):
     """the cell says why, names what is gone and which cells to run again"""
     k.run("precious := 7")
     k.run("treasure := 8")
-    r, messages = k.run("syscall.Kill(os.Getpid(), syscall.SIGKILL)\ntime.Sleep(time.Minute)", timeout=30)
+    r, messages = k.run("syscall.Kill(os.Getpid(), syscall.SIGKILL)\ntime.Sleep(time.Minute)")
     equal(r["status"], "error")
     report = "\n".join(r["traceback"])
     for word in ["precious", "treasure", "[1] [2]"]:
@@ -337,7 +337,7 @@ def restart_on_the_same_ports():
         ports = (k.km.shell_port, k.km.iopub_port)
         for now in (False, True):
             k.km.restart_kernel(now=now)
-            k.kc.wait_for_ready(timeout=30)
+            k.kc.wait_for_ready(timeout=PATIENCE)
             equal((k.km.shell_port, k.km.iopub_port), ports)
             equal(k.run("x")[0]["status"], "error", "a restart forgets")
 
@@ -345,11 +345,11 @@ def restart_on_the_same_ports():
 @check
 def shutdown_is_graceful():
     with Kernel(NAME) as k:
-        begin = time.monotonic()
         c = k.ask("control", "shutdown_request", {"restart": False})
         equal((c["status"], c["restart"]), ("ok", False))
+        end = time.monotonic() + PATIENCE
         while k.km.is_alive():
-            assert time.monotonic() - begin < 3, "still alive"
+            assert time.monotonic() < end, "still alive"
             time.sleep(0.01)
 
 
@@ -359,12 +359,11 @@ def transport(**options):
         big = k.run('fmt.Print(strings.Repeat("x", 3000000))')[1]
         equal(len(text(big)), 3_000_000)
         assert k.kc.is_alive(), "heartbeat"
-        msg_id = k.kc.execute(ENDLESS)
-        time.sleep(0.2)
+        msg_id = k.begin(ENDLESS)
         k.km.interrupt_kernel()
         equal(k.reply("shell", msg_id)["content"]["status"], "error")
         k.km.restart_kernel(now=True)
-        k.kc.wait_for_ready(timeout=30)
+        k.kc.wait_for_ready(timeout=PATIENCE)
         equal(k.run("1 + 1")[0]["status"], "ok")
 
 
@@ -405,7 +404,7 @@ def nbclient_runs_a_notebook():
     cells = [nbformat.v4.new_code_cell(c) for c in
              ['fmt.Println("one")', "x := 2", "x * 21", 'display.Show(display.HTML("<b>h</b>"))']]
     nb = nbformat.v4.new_notebook(cells=cells)
-    NotebookClient(nb, kernel_name=NAME, timeout=60).execute()
+    NotebookClient(nb, kernel_name=NAME, timeout=PATIENCE).execute()
     equal(nb.cells[0].outputs[0]["text"], "one\n")
     equal(nb.cells[2].outputs[0]["data"]["text/plain"], "42")
     equal(nb.cells[3].outputs[0]["data"]["text/html"], "<b>h</b>")
@@ -422,7 +421,7 @@ def many_fresh_clients_lose_nothing():
                 msg_id = client.kernel_info()
                 states = []
                 while "idle" not in states:
-                    m = client.get_iopub_msg(timeout=5)
+                    m = client.get_iopub_msg(timeout=PATIENCE)
                     if m["parent_header"].get("msg_id") == msg_id:
                         states.append(m["content"]["execution_state"])
                 equal(states, ["busy", "idle"])
@@ -443,7 +442,7 @@ def orphans_end():
     os.waitpid(pid, 0)
     with open(os.environ["LORIS_ORPHAN"]) as f:
         kernel = int(f.read())
-    for _ in range(100):
+    for _ in range(10 * PATIENCE):
         try:
             with open(f"/proc/{kernel}/stat") as f:
                 if f.read().split(")")[1].split()[0] == "Z":

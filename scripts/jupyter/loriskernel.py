@@ -14,6 +14,10 @@ from jupyter_client.manager import KernelManager
 
 NAME = "loris-under-test"
 
+# Seconds to wait for what must come: long, since a machine may be busy with much
+# else.
+PATIENCE = 120
+
 
 @contextlib.contextmanager
 def private_kernelspec(binary):
@@ -37,7 +41,7 @@ def private_kernelspec(binary):
 class Kernel:
     """A running kernel and one client of it."""
 
-    def __init__(self, name, timeout=60, **options):
+    def __init__(self, name, timeout=PATIENCE, **options):
         self.km = KernelManager(kernel_name=name, **options)
         self.km.start_kernel()
         self.kc = self.km.client()
@@ -65,7 +69,7 @@ class Kernel:
         getattr(self.kc, channel + "_channel").send(message)
         return message["header"]["msg_id"]
 
-    def reply(self, channel, msg_id, timeout=15):
+    def reply(self, channel, msg_id, timeout=PATIENCE):
         """The reply to a request, or None when the time is over."""
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
@@ -75,12 +79,12 @@ class Kernel:
                     return m
         return None
 
-    def ask(self, channel, msg_type, content, timeout=15):
+    def ask(self, channel, msg_type, content, timeout=PATIENCE):
         m = self.reply(channel, self.send(channel, msg_type, content), timeout)
         assert m is not None, f"no reply to {msg_type} on {channel}"
         return m["content"]
 
-    def iopub(self, msg_id, timeout=15):
+    def iopub(self, msg_id, timeout=PATIENCE):
         """All IOPub messages of a request, up to its idle."""
         out, end = [], time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
@@ -95,7 +99,15 @@ class Kernel:
                 return out
         raise AssertionError(f"no idle within {timeout} s, only {[m['msg_type'] for m in out]}")
 
-    def run(self, code, timeout=30, **options):
+    def begin(self, code, **options):
+        """Starts a cell and returns its id when it runs."""
+        msg_id = self.kc.execute(f'fmt.Println("begun")\n{code}', **options)
+        while True:
+            m = self.kc.iopub_channel.get_msg(timeout=PATIENCE)
+            if m["parent_header"].get("msg_id") == msg_id and m["msg_type"] == "stream":
+                return msg_id
+
+    def run(self, code, timeout=PATIENCE, **options):
         """Runs a cell: reply content, IOPub messages."""
         msg_id = self.kc.execute(code, **options)
         messages = self.iopub(msg_id, timeout)
