@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/metrics"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +64,9 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 
 // show renders the values of the last expression.
 func show(results []lower.Result) *display.Bundle {
+	results = slices.DeleteFunc(slices.Clone(results), func(r lower.Result) bool {
+		return r.Status && native.Any(r.RT, r.Ptr) == nil
+	})
 	if len(results) == 0 {
 		return nil
 	}

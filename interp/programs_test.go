@@ -11,7 +11,7 @@ import (
 // The programs of testdata print what they print when compiled. The command
 // conformance runs them too, each in a process of its own.
 func TestPrograms(t *testing.T) {
-	files, err := filepath.Glob("testdata/programs/*.go")
+	files, err := filepath.Glob("testdata/*/*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no programs", err)
 	}

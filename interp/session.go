@@ -95,6 +95,7 @@ func New(o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	catchLog()
 	s.connect()
 	return s, nil
 }

@@ -78,3 +78,27 @@ func TestCells(t *testing.T) {
 		}
 	}
 }
+
+// The error that a call returns is shown only if there is one.
+func TestNilErrorOfACallIsNotShown(t *testing.T) {
+	s, r := newSession(t)
+	for _, c := range []struct{ code, value string }{
+		{`bufio.NewWriter(io.Discard).Flush()`, ""},
+		{`strconv.Atoi("12")`, "12"},
+		{`strconv.Atoi("x")`, "0\nstrconv.Atoi: parsing \"x\": invalid syntax"},
+		{"func two() (int, string, error) { return 1, \"b\", nil }\ntwo()", "1\nb"},
+		{"_, err := two2()\nfunc two2() (int, error) { return 1, nil }\nerr", "<nil>"},
+	} {
+		_, o := cell(t, s, r, c.code)
+		got := ""
+		if o.Err != nil {
+			t.Error(o.Err)
+		}
+		if o.Value != nil {
+			got = o.Value.Data["text/plain"].(string)
+		}
+		if got != c.value {
+			t.Errorf("%s shows %q, want %q", c.code, got, c.value)
+		}
+	}
+}

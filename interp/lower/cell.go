@@ -18,6 +18,8 @@ type Result struct {
 	Type types.Type
 	RT   *native.Type
 	Ptr  unsafe.Pointer
+	// Status is set for the error that a call returns: nil is no news.
+	Status bool
 }
 
 // Cell is a cell ready to run.
@@ -235,7 +237,7 @@ func (c *compiler) showValue(e ast.Expr, out *Cell) step {
 	keep := func(v value) func(*frame) {
 		rt := c.rtype(v.typ)
 		p := native.New(rt)
-		out.Results = append(out.Results, Result{v.typ, rt, p})
+		out.Results = append(out.Results, Result{v.typ, rt, p, isStatus(e, v.typ)})
 		put := v.store()
 		return func(f *frame) { put(f, p) }
 	}
@@ -259,6 +261,12 @@ func (c *compiler) showValue(e ast.Expr, out *Cell) step {
 		v = c.constant(types.Default(v.typ), v.con)
 	}
 	return simply(keep(v))
+}
+
+// isStatus reports whether a result of type t is the error that a call returns.
+func isStatus(e ast.Expr, t types.Type) bool {
+	_, call := ast.Unparen(e).(*ast.CallExpr)
+	return call && types.Identical(t, types.Universe.Lookup("error").Type())
 }
 
 // checkShown refuses a constant that does not fit the type it would be shown

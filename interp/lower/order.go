@@ -29,6 +29,11 @@ func (c *compiler) late(e ast.Expr) bool {
 				pure = false
 			}
 		case *ast.ParenExpr, *ast.BasicLit:
+		case *ast.CallExpr: // string(bytes) reads the bytes late
+			if !c.textOf(n) {
+				pure = false
+			}
+			reads = true
 		case *ast.BinaryExpr:
 			if n.Op == token.QUO || n.Op == token.REM || n.Op == token.LAND || n.Op == token.LOR {
 				pure = false
@@ -42,7 +47,23 @@ func (c *compiler) late(e ast.Expr) bool {
 	return pure && reads
 }
 
-// calls reports whether evaluating an expression calls a function or receives.
+// textOf reports whether a call is a conversion of a variable of bytes or runes
+// to a string.
+func (c *compiler) textOf(call *ast.CallExpr) bool {
+	if !c.info.Types[call.Fun].IsType() {
+		return false
+	}
+	b, text := c.typeOf(call).Underlying().(*types.Basic)
+	id, name := ast.Unparen(call.Args[0]).(*ast.Ident)
+	if !text || !name || b.Info()&types.IsString == 0 {
+		return false
+	}
+	_, slice := c.typeOf(id).Underlying().(*types.Slice)
+	return slice
+}
+
+// calls reports whether evaluating an expression calls a function, receives or
+// copies elements.
 func (c *compiler) calls(e ast.Expr) bool {
 	found := false
 	ast.Inspect(e, func(n ast.Node) bool {
@@ -51,8 +72,13 @@ func (c *compiler) calls(e ast.Expr) bool {
 			return false
 		case *ast.CallExpr:
 			fun := ast.Unparen(n.Fun)
-			if tv := c.info.Types[fun]; !tv.IsType() && !tv.IsBuiltin() && c.info.Types[n].Value == nil {
+			switch tv := c.info.Types[fun]; {
+			case tv.IsType() || c.info.Types[n].Value != nil:
+			case !tv.IsBuiltin():
 				found = true
+			default:
+				id, ok := fun.(*ast.Ident)
+				found = found || ok && (id.Name == "copy" || id.Name == "append")
 			}
 		case *ast.UnaryExpr:
 			found = found || n.Op == token.ARROW

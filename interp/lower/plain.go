@@ -73,7 +73,7 @@ func (p *Program) plainValue(batch *plain.Batch, info *types.Info, e ast.Expr) (
 		return 0, Result{}, false
 	}
 	rt := p.Types.Of(t)
-	r := Result{t, rt, native.New(rt)}
+	r := Result{t, rt, native.New(rt), isStatus(e, t)}
 	index, ok := batch.Value(e, reflect.NewAt(rt.Reflect(), r.Ptr))
 	return index, r, ok
 }

@@ -188,11 +188,11 @@ func (s substituter) localType(t *types.Named, args []types.Type) types.Type {
 	var names, own []string
 	for _, b := range s.c.env {
 		key.args += p.typeID(b.arg) + ","
-		names = append(names, argName(b.arg))
+		names = append(names, native.TypeArgName(b.arg))
 	}
 	for _, a := range args {
 		key.args += ";" + p.typeID(a)
-		own = append(own, argName(a))
+		own = append(own, native.TypeArgName(a))
 	}
 	if l, ok := p.locals[key]; ok {
 		return l
@@ -207,13 +207,6 @@ func (s substituter) localType(t *types.Named, args []types.Type) types.Type {
 	p.locals[key] = l
 	l.SetUnderlying(s.typ(t.Underlying()).Underlying())
 	return l
-}
-
-func argName(t types.Type) string {
-	if n, ok := types.Unalias(t).(*types.Named); ok && n.TypeArgs().Len() == 0 {
-		return native.TypeArgName(n)
-	}
-	return types.TypeString(t, nil)
 }
 
 // typeID spells a type so that only identical types have the same.

@@ -4,87 +4,8 @@ import (
 	"go/types"
 	"reflect"
 	"sort"
-	"strconv"
-	"strings"
-	"sync"
 	"unsafe"
 )
-
-// typeName spells a type as compiled Go's reflection does.
-func typeName(t types.Type) string {
-	s := types.TypeString(t, func(p *types.Package) string { return p.Name() })
-	if n, ok := types.Unalias(t).(*types.Named); ok && n.TypeArgs().Len() > 0 {
-		args := make([]string, n.TypeArgs().Len())
-		for i := range args {
-			args[i] = typeArgName(n.TypeArgs().At(i))
-		}
-		return n.Obj().Pkg().Name() + "." + n.Obj().Name() + "[" + strings.Join(args, ",") + "]"
-	}
-	return strings.NewReplacer("interface{", "interface { ", "struct{", "struct { ", "}", " }").Replace(strings.ReplaceAll(s, "any", "interface {}"))
-}
-
-// typeArgName spells a type argument, whose packages go by their paths.
-func typeArgName(t types.Type) string {
-	if n, ok := types.Unalias(t).(*types.Named); ok {
-		if n.TypeArgs().Len() > 0 {
-			return typeName(n)
-		}
-		return TypeArgName(n)
-	}
-	s := types.TypeString(t, func(p *types.Package) string { return p.Path() })
-	if s == "any" {
-		return "interface {}"
-	}
-	return s
-}
-
-// TypeArgName spells a named type as a type argument. Compiled Go numbers the
-// types that are declared in functions.
-func TypeArgName(n *types.Named) string {
-	s := types.TypeString(n, func(p *types.Package) string { return p.Path() })
-	if k := LocalNumber(n.Obj()); k > 0 {
-		s += "·" + strconv.Itoa(k)
-	}
-	return s
-}
-
-var localNumbers sync.Map // *types.TypeName -> int, of types made for an instance
-
-// SameNumber makes a type that stands for a local one have its number.
-func SameNumber(made, local *types.TypeName) { localNumbers.Store(made, LocalNumber(local)) }
-
-// LocalNumber is the place of a type among those that functions of its file
-// declare, counted from 1; it is 0 for types of packages.
-func LocalNumber(o *types.TypeName) int {
-	if k, ok := localNumbers.Load(o); ok {
-		return k.(int)
-	}
-	if o.Pkg() == nil || o.Parent() == nil || o.Parent() == o.Pkg().Scope() || o.Parent() == types.Universe {
-		return 0
-	}
-	file := o.Parent()
-	for file.Parent() != nil && file.Parent() != o.Pkg().Scope() {
-		file = file.Parent()
-	}
-	before := 1
-	var count func(s *types.Scope)
-	count = func(s *types.Scope) {
-		for _, name := range s.Names() {
-			if t, ok := s.Lookup(name).(*types.TypeName); ok && t.Pos() < o.Pos() && t.Pkg() == o.Pkg() {
-				if _, param := t.Type().(*types.TypeParam); !param {
-					before++
-				}
-			}
-		}
-		for c := range s.Children() {
-			count(c)
-		}
-	}
-	for c := range file.Children() {
-		count(c)
-	}
-	return before
-}
 
 // ordered sorts methods as the runtime expects: exported first, then by name.
 func ordered(set *types.MethodSet) []*types.Selection {

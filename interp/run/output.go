@@ -1,118 +1,165 @@
 package run
 
 import (
-	"bytes"
 	"io"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 )
 
-// taskFiles are the files that os.Stdout and os.Stderr are in a cell's code:
-// pipes, made when the code first mentions them.
-type taskFiles struct {
-	mu             sync.Mutex
-	stdout, stderr *pipeFile
-}
-
-type pipeFile struct {
-	w       *os.File
-	mu      sync.Mutex
+// A stream is what os.Stdout or os.Stderr are in the code of cells: one end of
+// a pipe, made when code first mentions them. Compiled code writes to it as to
+// any file (encoders, loggers, buffers), and may keep it for later cells.
+type stream struct {
 	name    string
-	flushed chan struct{}
+	file    *os.File // the variable that cells see; they may assign to it
+	w       *os.File
+	conn    syscall.RawConn // of the end to read
+	owner   atomic.Pointer[Task]
+	shared  atomic.Bool // a goroutine in the background of its owner asked for it
+	reading sync.Mutex
 }
 
-// Print writes to a stream of the task: through the pipe if there is one, and
-// after what the other stream's pipe still holds, so that all stays in order.
+// streams are all that are open: usually two, and two more for each cell that
+// goes on in the background.
+var streams struct {
+	sync.Mutex
+	list []*stream
+	open atomic.Int32 // len(list)
+}
+
+// Print writes to a stream of the task, after all that was written to files.
 func (t *Task) Print(name, text string) {
-	t.files.mu.Lock()
-	own, other := t.files.stdout, t.files.stderr
-	t.files.mu.Unlock()
-	if name == "stderr" {
-		own, other = other, own
-	}
-	if other != nil {
-		other.flush()
-	}
-	if own != nil {
-		io.WriteString(own.w, text)
+	if streams.open.Load() == 0 {
+		t.Output(name, text)
 		return
 	}
+	if s := t.stream(name, false); s != nil && s.file != s.w { // the cell redirected it
+		io.WriteString(s.file, text)
+		return
+	}
+	flush()
 	t.Output(name, text)
 }
 
-// File returns os.Stdout or os.Stderr of the task.
+// File returns the variable os.Stdout or os.Stderr as goroutines of the task
+// see it.
 func (t *Task) File(name string) **os.File {
-	t.files.mu.Lock()
-	defer t.files.mu.Unlock()
-	p := &t.files.stdout
-	if name == "stderr" {
-		p = &t.files.stderr
+	s := t.stream(name, true)
+	if th := Current(); t != Foreground() || th == nil || !th.Main {
+		s.shared.Store(true)
 	}
-	if *p == nil {
-		r, w, err := os.Pipe()
-		if err != nil {
-			panic(err)
-		}
-		*p = &pipeFile{w: w, name: name, flushed: make(chan struct{})}
-		go t.pump(r, *p)
-	}
-	return &(*p).w
+	return &s.file
 }
 
-func (t *Task) pump(r *os.File, p *pipeFile) {
-	defer close(p.flushed)
-	buf := make([]byte, 32<<10)
-	var held []byte // an incomplete flush mark
+// stream is the task's own. It takes over that of an earlier cell of which
+// nothing runs any more, so that their number does not grow, and a logger made
+// in one cell writes to the cell that uses it.
+func (t *Task) stream(name string, make bool) *stream {
+	streams.Lock()
+	defer streams.Unlock()
+	var idle *stream
+	for _, s := range streams.list {
+		if s.name != name {
+			continue
+		}
+		switch owner := s.owner.Load(); {
+		case owner == t:
+			return s
+		case owner.Threads() == 0:
+			idle = s
+		}
+	}
+	if idle != nil {
+		idle.drain() // what the old owner wrote is the old owner's
+		idle.owner.Store(t)
+		idle.shared.Store(false)
+		return idle
+	}
+	if !make {
+		return nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	s := &stream{name: name, file: w, w: w}
+	if s.conn, err = r.SyscallConn(); err != nil {
+		panic(err)
+	}
+	s.owner.Store(t)
+	streams.list = append(streams.list, s)
+	streams.open.Add(1)
+	go s.pump(r)
+	return s
+}
+
+// receiver is the cell that what arrives belongs to: the owner, unless that has
+// ended and none of its goroutines is known to use the stream.
+func (s *stream) receiver() *Task {
+	owner := s.owner.Load()
+	now := Foreground()
+	if now == owner || now == nil {
+		return owner
+	}
+	switch {
+	case owner.Threads() == 0:
+		return now
+	case !s.shared.Load() && now.Threads() > 0:
+		return now
+	}
+	return owner
+}
+
+// pump puts out what is written until the cell closes the file.
+func (s *stream) pump(r *os.File) {
+	_ = s.conn.Read(s.read)
+	streams.Lock()
+	streams.list = slices.DeleteFunc(streams.list, func(o *stream) bool { return o == s })
+	streams.open.Store(int32(len(streams.list)))
+	streams.Unlock()
+	r.Close()
+}
+
+// read puts out all that can be read at once, and says whether that was the
+// end.
+func (s *stream) read(fd uintptr) (eof bool) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	var buf [16 << 10]byte
 	for {
-		n, err := r.Read(buf)
-		data := append(held, buf[:n]...)
-		for {
-			i := bytes.Index(data, flushMark)
-			if i < 0 {
-				break
-			}
-			if i > 0 {
-				t.Output(p.name, string(data[:i]))
-			}
-			data = data[i+len(flushMark):]
-			p.flushed <- struct{}{}
-		}
-		keep := 0
-		if i := bytes.LastIndexByte(data, flushMark[0]); i >= 0 && bytes.HasPrefix(flushMark, data[i:]) {
-			keep = len(data) - i
-		}
-		if len(data) > keep {
-			t.Output(p.name, string(data[:len(data)-keep]))
-		}
-		held = append([]byte(nil), data[len(data)-keep:]...)
-		if err != nil {
-			r.Close()
-			return
+		n, err := syscall.Read(int(fd), buf[:])
+		switch {
+		case n > 0:
+			s.receiver().Output(s.name, string(buf[:n]))
+		case err == syscall.EINTR:
+		default:
+			return n == 0 && err == nil
 		}
 	}
 }
 
-// flushMark is written to a pipe to learn when all before it was read.
-var flushMark = []byte("\x00\x1aloris-flush\x1a\x00")
+// drain puts out what was written before.
+func (s *stream) drain() {
+	_ = s.conn.Control(func(fd uintptr) { s.read(fd) })
+}
 
-// Flush waits until all that was written to the task's pipes is put out. They
-// stay open, since a cell may keep os.Stdout for later.
+// flush drains all streams.
+func flush() {
+	streams.Lock()
+	list := slices.Clone(streams.list)
+	streams.Unlock()
+	for _, s := range list {
+		s.drain()
+	}
+}
+
+// Flush waits until all that was written to files is put out. The files stay
+// open, since a cell may keep os.Stdout for later.
 func (t *Task) Flush() {
-	t.files.mu.Lock()
-	files := []*pipeFile{t.files.stdout, t.files.stderr}
-	t.files.mu.Unlock()
-	for _, p := range files {
-		if p != nil {
-			p.flush()
-		}
-	}
-}
-
-// flush waits until all that was written to the pipe is put out.
-func (p *pipeFile) flush() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, err := p.w.Write(flushMark); err == nil {
-		<-p.flushed
+	if streams.open.Load() > 0 {
+		flush()
 	}
 }

@@ -58,6 +58,9 @@ func Attached(f func()) *Panicking {
 func (th *Thread) leave() {
 	threads.Delete(th.g)
 	t := th.Task
+	if t != Foreground() {
+		t.Flush() // while what it wrote is known to be its own
+	}
 	t.mu.Lock()
 	delete(t.threads, th)
 	t.mu.Unlock()
@@ -82,7 +85,6 @@ type Task struct {
 	threads map[*Thread]struct{}
 	stopped int32
 	exit    *Panicking // of a goroutine that called os.Exit
-	files   taskFiles
 }
 
 // NewTask prepares a run.
