@@ -73,11 +73,12 @@ func (t *Table) MIME() map[string]any { return render(t) }
 func (t *Table) String() string { return t.Text() }
 
 const tableCSS = `.loris table.l-t{border-collapse:collapse;margin:4px 0;font-size:13px;border:0;color:var(--l-fg);table-layout:auto;width:auto}` +
-	`.loris .l-t th,.loris .l-t td{padding:3px 10px;border:0;text-align:left;vertical-align:top;white-space:pre-wrap;max-width:48em;overflow-wrap:anywhere;background-color:transparent;line-height:1.4}` +
+	`.loris .l-t th,.loris .l-t td{padding:3px 8px;border:0;text-align:left;vertical-align:top;white-space:pre-wrap;max-width:48em;overflow-wrap:break-word;background-color:transparent;line-height:1.4}` +
 	`.loris .l-t thead th{font-weight:600;border-bottom:1px solid var(--l-dim);vertical-align:bottom;color:var(--l-fg)}` +
 	`.loris .l-t tbody tr{background:none}.loris .l-t tbody tr:nth-child(even){background:var(--l-soft)}.loris .l-t tbody tr:hover{background:var(--l-soft)}` +
 	`.loris .l-t tfoot td{border-top:1px solid var(--l-dim);font-weight:600}` +
 	`.loris .l-t .l-r{text-align:right;font-variant-numeric:tabular-nums;white-space:pre}` +
+	`.loris .l-t .l-one{white-space:nowrap}` +
 	`.loris .l-t .l-bar{background:linear-gradient(to right,color-mix(in srgb,var(--l-0) 28%,transparent) var(--w),transparent var(--w)) no-repeat}` +
 	`.loris .l-t .l-more td{color:var(--l-dim);text-align:center}`
 
@@ -90,7 +91,7 @@ func (t *Table) HTML() string {
 	}
 	w.WriteString(`<div class="l-scroll"><table class="l-t"><thead><tr>`)
 	for i, c := range t.Columns {
-		w.WriteString(`<th scope="col"` + class(g.right[i], false) + title(c.Tooltip) + `>` + html.EscapeString(c.Name) + `</th>`)
+		w.WriteString(`<th scope="col"` + class(c.Name, g.right[i], false) + title(c.Tooltip) + `>` + html.EscapeString(c.Name) + `</th>`)
 	}
 	w.WriteString(`</tr></thead><tbody>`)
 	for i, row := range g.rows {
@@ -116,7 +117,7 @@ func (t *Table) writeRow(w *strings.Builder, g grid, row []gridCell, bars bool) 
 	w.WriteString(`<tr>`)
 	for i, c := range row {
 		bar := bars && t.Columns[i].Bar && g.largest[i] > 0 && c.number > 0
-		w.WriteString(`<td` + class(g.right[i], bar))
+		w.WriteString(`<td` + class(c.text, g.right[i], bar))
 		if bar {
 			fmt.Fprintf(w, ` style="--w:%s%%"`, strconv.FormatFloat(100*c.number/g.largest[i], 'f', 1, 64))
 		}
@@ -130,16 +131,24 @@ func (t *Table) writeRow(w *strings.Builder, g grid, row []gridCell, bars bool) 
 	w.WriteString(`</tr>`)
 }
 
-func class(right, bar bool) string {
+// shortCell is the width up to which text stays on one line, in characters.
+const shortCell = 20
+
+func class(text string, right, bar bool) string {
+	var names []string
 	switch {
-	case right && bar:
-		return ` class="l-r l-bar"`
 	case right:
-		return ` class="l-r"`
-	case bar:
-		return ` class="l-bar"`
+		names = append(names, "l-r")
+	case strings.ContainsRune(text, ' ') && !strings.ContainsRune(text, '\n') && textWidth(text) <= shortCell:
+		names = append(names, "l-one")
 	}
-	return ""
+	if bar {
+		names = append(names, "l-bar")
+	}
+	if names == nil {
+		return ""
+	}
+	return ` class="` + strings.Join(names, " ") + `"`
 }
 
 func title(s string) string {

@@ -89,25 +89,25 @@ func (r *stepRow) peak() any {
 func (p *Profile) table() display.Part {
 	rows := p.rows()
 	t := &display.Table{Title: "steps", Columns: []display.Column{
-		{Name: "step"}, {Name: "kernel", Tooltip: "what the device ran"}, {Name: "ops", Align: display.AlignRight, Tooltip: "ops computed by the step"},
+		{Name: "step"}, {Name: "kernel", Tooltip: "what the device ran"}, {Name: "device"}, {Name: "ops", Align: display.AlignRight, Tooltip: "ops computed by the step"},
 		{Name: "line"}, {Name: "calls", Align: display.AlignRight}, {Name: "min", Align: display.AlignRight}, {Name: "median", Align: display.AlignRight},
 		{Name: "total", Align: display.AlignRight}, {Name: "share %", Align: display.AlignRight, Bar: true, Digits: 3},
 		{Name: "GFLOP/s", Align: display.AlignRight, Digits: 3}, {Name: "GB/s", Align: display.AlignRight, Digits: 3},
 		{Name: "% of peak", Align: display.AlignRight, Digits: 3, Tooltip: "of the speed at which this machine multiplies and adds, or reads memory, whichever bounds the step"},
-		{Name: "live", Align: display.AlignRight, Tooltip: "bytes of buffers that are live during the step"}, {Name: "device"}}}
+		{Name: "live", Align: display.AlignRight, Tooltip: "bytes of buffers that are live during the step"}}}
 	var all time.Duration
 	for _, r := range rows {
 		all += r.total()
 	}
 	for _, r := range rows {
 		share := 100 * r.total().Seconds() / max(1e-12, all.Seconds())
-		t.Add(display.Cell{Value: r.key.name, Tooltip: r.key.ops}, r.key.kernel, len(strings.Fields(r.key.ops)), r.key.place, r.calls,
-			r.times[0], r.median(), r.total(), share, r.rate(r.flops), r.rate(r.bytes), r.peak(), display.Bytes(r.live), r.key.device)
+		t.Add(display.Cell{Value: r.key.name, Tooltip: r.key.ops}, r.key.kernel, r.key.device, len(strings.Fields(r.key.ops)), r.key.place, r.calls,
+			r.times[0], r.median(), r.total(), share, r.rate(r.flops), r.rate(r.bytes), r.peak(), display.Bytes(r.live))
 	}
 	if len(rows) == 0 {
 		return display.Note("nothing was evaluated")
 	}
-	t.Foot = []any{"sum", nil, nil, nil, len(p.trace.Steps), nil, nil, all}
+	t.Foot = []any{"sum", nil, nil, nil, nil, len(p.trace.Steps), nil, nil, all}
 	return t
 }
 

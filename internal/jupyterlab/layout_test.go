@@ -54,6 +54,16 @@ const layoutFaults = `((selector) => {
     for (const cell of area.querySelectorAll('td, th, pre')) {
       if (visible(cell) && cell.textContent.trim()) legible(cell, getComputedStyle(cell).color, background(cell));
     }
+    for (const cell of area.querySelectorAll('.l-t td, .l-t th')) {
+      const text = visible(cell) && document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode();
+      if (!text) continue;
+      for (const word of text.data.matchAll(/(?<!\S)\S{1,24}(?!\S)/g)) {
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        if (new Set(Array.from(range.getClientRects()).map(r => Math.round(r.top))).size > 1) say('a word broken in two, ' + word[0], cell);
+      }
+    }
     for (const part of area.querySelectorAll('.loris')) {
       if (visible(part) && part.scrollWidth > part.clientWidth + 1) say('wider than its output', part);
     }
