@@ -200,6 +200,7 @@ type series struct {
 	plan     []float64
 	counters Counters // differences over all samples
 	run      float64  // ns per repetition, by the profile
+	build    float64  // likewise
 	kernels  float64  // per repetition
 	peak     int64    // bytes of one evaluation
 }
@@ -377,19 +378,25 @@ func (m *measurement) profile() (chosen map[string]string, err error) {
 	for i := range m.subjects {
 		s := &m.series[i]
 		n := min(s.batch, 20)
-		var runs []float64
+		var runs, builds []float64
 		for range rounds {
+			var whole time.Duration
 			var failed error
-			p := m.engine.Profile(func() { _, failed = m.time(i, n) })
+			before := m.engine.Counters()
+			p := m.engine.Profile(func() { whole, failed = m.time(i, n) })
 			if failed != nil {
 				return nil, failed
 			}
+			plan := m.engine.Counters().Plan - before.Plan
 			runs = append(runs, float64(p.Run)/float64(n))
+			// What is neither planning nor running is building the graph, calls
+			// and hand-over.
+			builds = append(builds, float64(max(whole-plan-p.Run, 0))/float64(n))
 			s.kernels = float64(p.Kernels) / float64(n)
 			s.peak = max(s.peak, p.Peak)
 			maps.Copy(chosen, p.Chosen)
 		}
-		s.run = Median(runs)
+		s.run, s.build = Median(runs), Median(builds)
 	}
 	return chosen, nil
 }
@@ -399,14 +406,11 @@ func (m *measurement) row(i int, s series) Row {
 	row := Row{
 		Name: m.subjects[i].Name, Batch: s.batch, Samples: s.total,
 		Median: Median(s.total), MAD: MAD(s.total), Min: sorted[0], P5: percentileOfSorted(sorted, 5), P95: percentileOfSorted(sorted, 95),
-		Plan: Median(s.plan), Run: s.run,
+		Build: s.build, Plan: Median(s.plan), Run: s.run,
 		PlanHits: s.counters.PlanHits, PlanMisses: s.counters.PlanMisses,
 		KernelsPerRun: s.kernels, PeakBytes: s.peak,
 		Ratio: 1, CI: Interval{1, 1},
 	}
-	// What is neither planning nor running is building the graph, calls and
-	// hand-over.
-	row.Build = max(row.Median-row.Plan-row.Run, 0)
 	if i > 0 {
 		row.Ratio, row.CI = BootstrapRatio(s.total, m.series[0].total, m.options.Confidence, resamples, m.options.Seed+uint64(i))
 	}

@@ -33,9 +33,9 @@ type Row struct {
 	Samples []float64 // one time per sample
 	// Median, median absolute deviation, least, 5th and 95th percentile.
 	Median, MAD, Min, P5, P95 float64
-	// Plan and Run are the parts of a repetition that plan and run kernels, by
-	// counters and by a profile taken apart; Build is the rest of the median:
-	// building the graph, calls, hand-over.
+	// Plan is the part of a repetition that plans, by counters. Run is the part
+	// in kernels and Build the rest (building the graph, calls, hand-over), both
+	// of a few repetitions that are profiled after the samples were taken.
 	Build, Plan, Run     float64
 	PlanHits, PlanMisses int64
 	KernelsPerRun        float64
