@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/metrics"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +36,7 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 	}
 	ctx, why, done := s.limited(ctx)
 	defer done()
-	*s.ctx = ctx
+	defer s.active.enter(ctx)()
 	stop := context.AfterFunc(ctx, task.Interrupt)
 	p := task.Run(func(th *run.Thread) {
 		f := th.NewFrame(code.Code)
@@ -88,7 +89,9 @@ func show(results []lower.Result) *display.Bundle {
 // limited applies the session's limits to a context. why says, after the cell
 // was interrupted, whether a limit did it.
 func (s *Session) limited(ctx context.Context) (limited context.Context, why func() *CellError, done func()) {
+	s.state.Lock()
 	limits := s.limits
+	s.state.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	var reason atomic.Pointer[string]
 	stop := func(text string) {
@@ -114,6 +117,52 @@ func (s *Session) limited(ctx context.Context) (limited context.Context, why fun
 		}
 		cancel()
 	}
+}
+
+// active keeps the prelude's variable ctx. Cells that run at the same time share
+// one context: they are interrupted together.
+type active struct {
+	mu     sync.Mutex
+	ctx    *context.Context // the variable
+	cells  int              // that run
+	cancel context.CancelFunc
+}
+
+// variable sets where ctx is.
+func (a *active) variable(p *context.Context) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ctx != nil { // a cell has asked for a new one
+		*p = *a.ctx
+	}
+	a.ctx = p
+}
+
+// enter begins the run of a cell whose end or interrupt is that of ctx. The
+// function it returns ends the run.
+func (a *active) enter(ctx context.Context) (leave func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.cells == 0 {
+		*a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	}
+	a.cells++
+	stop := context.AfterFunc(ctx, a.cancel)
+	return func() {
+		stop()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.cells--; a.cells == 0 {
+			a.cancel()
+		}
+	}
+}
+
+// idle reports whether no cell runs.
+func (a *active) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cells == 0
 }
 
 // watchMemory calls exceeded when the heap grows beyond limit.

@@ -44,7 +44,9 @@ type Variable struct {
 
 // Complete lists what may stand at the cursor, which counts code points.
 func (s *Session) Complete(code string, cursor int) Completion {
+	s.program.Lock() // go/types is not made for being read while a cell is checked
 	c := assist.Complete(s.view(), code, cursor)
+	s.program.Unlock()
 	out := Completion{Start: c.Start, End: c.End}
 	for _, i := range c.Items {
 		out.Items = append(out.Items, Item(i))
@@ -54,6 +56,8 @@ func (s *Session) Complete(code string, cursor int) Completion {
 
 // Inspect describes what is at the cursor; level 1 adds its source.
 func (s *Session) Inspect(code string, cursor, level int) (display.Bundle, bool) {
+	s.program.Lock()
+	defer s.program.Unlock()
 	return assist.Inspect(s.view(), code, cursor, level)
 }
 
@@ -61,18 +65,22 @@ func (s *Session) Inspect(code string, cursor, level int) (display.Bundle, bool)
 // or unknown, and the indentation of the next line.
 func (s *Session) IsComplete(code string) (status, indent string) { return assist.IsComplete(code) }
 
-// Variables lists the variables of the session by name.
+// Variables lists the variables of the session by name. While a cell runs, their
+// values are not looked at: half of a slice or a string may be written.
 func (s *Session) Variables() []Variable {
+	s.program.Lock()
+	defer s.program.Unlock()
 	s.state.Lock()
 	defer s.state.Unlock()
 	var list []Variable
+	idle := s.active.idle()
 	for name, o := range s.objects {
 		v, ok := o.(*types.Var)
 		if !ok || s.declaredIn[name] == preludeCell {
 			continue
 		}
 		row := Variable{Name: name, Type: types.TypeString(v.Type(), types.RelativeTo(s.scope.Pkg)), Cell: s.declaredIn[name]}
-		if g := s.program.Known(v); g != nil {
+		if g := s.program.Known(v); g != nil && idle {
 			row.Summary, row.Bytes = summary(native.Value(g.Type, g.Ptr))
 		}
 		list = append(list, row)
@@ -114,7 +122,11 @@ func (s *Session) definitionOf(o types.Object) (assist.Definition, bool) {
 	return assist.Definition{}, false
 }
 
+// valueOf shows the value of a variable, unless a cell runs; see Variables.
 func (s *Session) valueOf(name string) (string, bool) {
+	if !s.active.idle() {
+		return "", false
+	}
 	s.state.Lock()
 	defer s.state.Unlock()
 	v, ok := s.objects[name].(*types.Var)

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"go/token"
 	"go/types"
+	"maps"
+	"slices"
 	"strings"
 
 	"loris/internal/ir"
+	"loris/interp/lower"
 	"loris/interp/native"
 	"loris/interp/run"
 	"loris/tensorlib"
@@ -90,14 +93,19 @@ func (h host) Unwrap(v any) any { return v }
 
 // Globals lists the variables of the session.
 func (h host) Globals(yield func(name string, v any)) {
+	globals := map[string]*lower.Global{}
+	h.s.program.Lock()
 	scope := h.s.scope.Pkg.Scope()
 	for _, name := range scope.Names() {
-		v, ok := scope.Lookup(name).(*types.Var)
-		if !ok {
-			continue
+		if v, ok := scope.Lookup(name).(*types.Var); ok {
+			if g := h.s.program.Known(v); g != nil {
+				globals[name] = g
+			}
 		}
-		if g := h.s.program.Known(v); g != nil {
-			yield(name, native.Any(g.Type, g.Ptr))
-		}
+	}
+	h.s.program.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(globals)) {
+		g := globals[name]
+		yield(name, native.Any(g.Type, g.Ptr))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"sync"
 	"unsafe"
 
 	"loris/interp/lower"
@@ -44,11 +45,23 @@ func (a *asker) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// lockedReader is read by one goroutine at a time.
+type lockedReader struct {
+	mu sync.Mutex
+	r  *bufio.Reader
+}
+
+func (l *lockedReader) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.r.Read(p)
+}
+
 // replaceInput makes reading from the standard input ask the user.
 func (s *Session) replaceInput() {
 	s.program.Variables["os.Args"] = unsafe.Pointer(&cellArguments)
 	s.program.Variables["os.Stdin"] = unsafe.Pointer(&cellInput)
-	typed := bufio.NewReader(&asker{s: s})
+	typed := &lockedReader{r: bufio.NewReader(&asker{s: s})}
 	input := func(r any) io.Reader {
 		if f, ok := r.(*os.File); ok && f == cellInput {
 			return typed
@@ -56,9 +69,11 @@ func (s *Session) replaceInput() {
 		reader, _ := r.(io.Reader)
 		return reader
 	}
-	scan := func(read func(args []reflect.Value) (int, error)) lower.SpecialCall {
+	scan := func(read func(r io.Reader, args []reflect.Value) (int, error)) lower.SpecialCall {
 		return func(_ *run.Thread, args []reflect.Value) []reflect.Value {
-			n, err := read(args)
+			typed.mu.Lock()
+			defer typed.mu.Unlock()
+			n, err := read(typed.r, args)
 			return []reflect.Value{reflect.ValueOf(n), errorValue(err)}
 		}
 	}
@@ -68,10 +83,10 @@ func (s *Session) replaceInput() {
 		}
 	}
 	for name, call := range map[string]lower.SpecialCall{
-		"fmt.Scan":   scan(func(a []reflect.Value) (int, error) { return fmt.Fscan(typed, a[0].Interface().([]any)...) }),
-		"fmt.Scanln": scan(func(a []reflect.Value) (int, error) { return fmt.Fscanln(typed, a[0].Interface().([]any)...) }),
-		"fmt.Scanf": scan(func(a []reflect.Value) (int, error) {
-			return fmt.Fscanf(typed, a[0].String(), a[1].Interface().([]any)...)
+		"fmt.Scan":   scan(func(r io.Reader, a []reflect.Value) (int, error) { return fmt.Fscan(r, a[0].Interface().([]any)...) }),
+		"fmt.Scanln": scan(func(r io.Reader, a []reflect.Value) (int, error) { return fmt.Fscanln(r, a[0].Interface().([]any)...) }),
+		"fmt.Scanf": scan(func(r io.Reader, a []reflect.Value) (int, error) {
+			return fmt.Fscanf(r, a[0].String(), a[1].Interface().([]any)...)
 		}),
 		"bufio.NewScanner": one(func(r io.Reader) any { return bufio.NewScanner(r) }),
 		"bufio.NewReader":  one(func(r io.Reader) any { return bufio.NewReader(r) }),

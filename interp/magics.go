@@ -76,6 +76,8 @@ func (h *cellHost) Repeat(src string) (func(ctx context.Context, n int) error, e
 }
 
 func (h *cellHost) Inspect(name string, level int) (display.Bundle, bool) {
+	h.s.program.Lock()
+	defer h.s.program.Unlock()
 	return assist.InspectName(h.s.view(), name, level)
 }
 
@@ -91,10 +93,12 @@ func (h *cellHost) Reset(names []string) error { return h.s.reset(names) }
 
 // reset forgets names; none means all but the prelude.
 func (s *Session) reset(names []string) error {
+	s.program.Lock()
 	s.state.Lock()
 	for _, n := range names {
 		if s.objects[n] == nil {
 			s.state.Unlock()
+			s.program.Unlock()
 			return &magic.Error{Msg: "nothing is called " + n, Hint: "%who lists the variables"}
 		}
 	}
@@ -106,6 +110,7 @@ func (s *Session) reset(names []string) error {
 	}
 	s.objects, s.imported = s.scope.Objects(), s.scope.Imports()
 	s.state.Unlock()
+	s.program.Unlock()
 	if len(names) == 0 {
 		return s.runPrelude()
 	}
@@ -122,9 +127,15 @@ func (h *cellHost) Stale() []magic.Stale {
 	return list
 }
 
-func (h *cellHost) Limits() magic.Limits { return h.s.limits }
+func (h *cellHost) Limits() magic.Limits {
+	h.s.state.Lock()
+	defer h.s.state.Unlock()
+	return h.s.limits
+}
 
 func (h *cellHost) SetLimits(l magic.Limits) error {
+	h.s.state.Lock()
+	defer h.s.state.Unlock()
 	h.s.limits = l
 	return nil
 }

@@ -88,7 +88,7 @@ func (s *Session) evaluateAgain(d *definition) (*check.Cell, *CellError) {
 	if err != nil {
 		return nil, s.compileError(err)
 	}
-	if _, err := s.program.Cell(d.cell, checked); err != nil {
+	if _, err := s.program.Cell(d.cell, checked, false); err != nil {
 		checked.Undo()
 		return nil, s.compileError(err)
 	}

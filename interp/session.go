@@ -41,6 +41,8 @@ type Cell struct {
 	Code            string
 	Silent          bool
 	UserExpressions map[string]string
+	// Beside is set for a cell that may run while others run.
+	Beside bool
 }
 
 // Outcome is what a cell came to.
@@ -66,20 +68,21 @@ type CellError struct {
 
 func (e *CellError) Error() string { return e.Name + ": " + e.Value }
 
-// Session is a scope in which cells run, one after the other.
+// Session is a scope in which cells run: one after the other, and beside them
+// those that say so.
 type Session struct {
-	mu      sync.Mutex // held while a cell runs
+	turn    sync.Mutex // held while a cell runs that is not beside others
 	options Options
 	fset    *token.FileSet
-	scope   *check.Session
+	scope   *check.Session // guarded by program.Lock, as the program
 	program *lower.Program
 	sources sync.Map // name of a cell -> its text
-	order   []string // ids of the cells run
-	serial  int
-	ctx     *context.Context // the prelude's variable
-	limits  magic.Limits
+	active  active
 
 	state       sync.Mutex // guards what follows, which completion reads beside a running cell
+	order       []string   // ids of the cells run
+	serial      int
+	limits      magic.Limits
 	objects     map[string]types.Object
 	imported    map[string]string
 	definitions map[string]*definition
@@ -125,18 +128,25 @@ func (s *Session) cellName(c Cell) string {
 	if c.Count > 0 {
 		return fmt.Sprintf("cell %d", c.Count)
 	}
+	s.state.Lock()
+	defer s.state.Unlock()
 	s.serial++
 	return fmt.Sprintf("cell %d", s.serial)
 }
 
 // Run checks and runs a cell. It returns when the cell's own statements have
-// ended, or soon after ctx is done; goroutines of the cell may go on.
+// ended, or soon after ctx is done; goroutines of the cell may go on. Calls wait
+// for each other, except for cells beside others.
 func (s *Session) Run(ctx context.Context, c Cell) Outcome {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if !c.Beside {
+		s.turn.Lock()
+		defer s.turn.Unlock()
+	}
 	name := s.cellName(c)
 	s.sources.Store(name, c.Code)
+	s.state.Lock()
 	s.order = append(s.order, c.ID)
+	s.state.Unlock()
 	steps, err := magic.Parse(c.Code)
 	if err != nil {
 		return Outcome{Err: s.magicError(name, err)}
@@ -179,31 +189,39 @@ func (s *Session) runCode(ctx context.Context, c Cell, name, src string) Outcome
 
 // compile checks and lowers code, and makes what it declares known.
 func (s *Session) compile(c Cell, name, src string) (*lower.Cell, *CellError) {
+	code, note, err := s.compileLocked(c, name, src)
+	if note != "" {
+		s.options.Sink.Stream(c.ID, "stderr", note)
+	}
+	return code, err
+}
+
+// compileLocked is compile; note is to be told to the user.
+func (s *Session) compileLocked(c Cell, name, src string) (code *lower.Cell, note string, _ *CellError) {
+	s.program.Lock()
+	defer s.program.Unlock()
 	checked, err := s.scope.Check(name, []byte(src))
 	if err != nil {
-		return nil, s.compileError(err)
+		return nil, "", s.compileError(err)
 	}
-	code, err := s.program.Cell(name, checked)
+	code, err = s.program.Cell(name, checked, !c.Beside)
 	if err != nil {
 		checked.Undo()
-		return nil, s.compileError(err)
+		return nil, "", s.compileError(err)
 	}
 	s.state.Lock()
+	defer s.state.Unlock()
 	s.record(name, c.ID, checked)
-	text := s.redefined(name, checked)
+	note = s.redefined(name, checked)
 	s.objects, s.imported = s.scope.Objects(), s.scope.Imports()
-	s.state.Unlock()
-	if text != "" {
-		s.options.Sink.Stream(c.ID, "stderr", text)
-	}
-	return code, nil
+	return code, note, nil
 }
 
 // userExpressions evaluates the expressions that a front end sent along.
 func (s *Session) userExpressions(ctx context.Context, c Cell) map[string]any {
 	out := map[string]any{}
 	for key, expr := range c.UserExpressions {
-		o := s.runCode(ctx, Cell{ID: c.ID, Silent: true}, "user expression", expr)
+		o := s.runCode(ctx, Cell{ID: c.ID, Silent: true, Beside: c.Beside}, "user expression", expr)
 		switch {
 		case o.Err != nil:
 			out[key] = map[string]any{"status": "error", "ename": o.Err.Name, "evalue": o.Err.Value, "traceback": o.Err.Traceback}
@@ -218,7 +236,7 @@ func (s *Session) userExpressions(ctx context.Context, c Cell) map[string]any {
 
 // Cells returns the ids of the cells run so far.
 func (s *Session) Cells() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.state.Lock()
+	defer s.state.Unlock()
 	return append([]string(nil), s.order...)
 }

@@ -62,8 +62,8 @@ func (c SpeedCase) Prepare() (ours, raw func() error, err error) {
 // Repeat compiles code once and returns a function that runs it n times as one
 // cell, displaying nothing.
 func (s *Session) Repeat(code string) (run func(ctx context.Context, n int) error, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	h := &cellHost{s: s, cell: Cell{Silent: true}, name: s.cellName(Cell{})}
 	return h.Repeat(code)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"loris/kernel/wire"
@@ -27,6 +28,31 @@ type executeContent struct {
 // as queued behind the cell.
 const abortPause = 5 * time.Millisecond
 
+// counter is the execution count. All shells share it, so that a number names one
+// cell, in errors as in the history.
+type counter struct {
+	mu sync.Mutex
+	n  int
+}
+
+// take returns the count of the next cell; store keeps it from being used again.
+func (c *counter) take(store bool) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if store {
+		c.n++
+		return c.n
+	}
+	return c.n + 1
+}
+
+// last is the count of the cell stored last.
+func (c *counter) last() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
 // execute runs one cell. Everything the cell shows has been published when it
 // returns.
 func (k *Kernel) execute(r *request) []byte {
@@ -35,28 +61,31 @@ func (k *Kernel) execute(r *request) []byte {
 	defer func() { r.meta = map[string]string{"started": wire.FormatDate(started), "status": status} }()
 	if r.aborted {
 		status = "aborted"
-		return encode(map[string]any{"status": status, "execution_count": k.count})
+		return encode(map[string]any{"status": status, "execution_count": k.counter.last()})
 	}
 	var q executeContent
 	if err := wire.JSON.Unmarshal(r.Content, &q); err != nil {
 		status = "error"
-		return k.failed(r, q, k.count+1, &worker.CellError{Name: "BadRequest", Value: "execute_request: " + err.Error()}, nil)
+		return k.failed(r, q, k.counter.take(false), &worker.CellError{Name: "BadRequest", Value: "execute_request: " + err.Error()}, nil)
+	}
+	if r.orphan {
+		status = "error"
+		return k.failed(r, q, k.counter.take(false), &worker.CellError{Name: "UnknownSubshell", Value: unknownSubshell(r.Header.SubshellID)}, nil)
 	}
 	q.Code = strings.ToValidUTF8(q.Code, "\uFFFD")
 	store := !q.Silent && (q.StoreHistory == nil || *q.StoreHistory)
-	count := k.count + 1
+	count := k.counter.take(store)
 	if store {
-		k.count = count
 		k.history.Add(count, q.Code)
 	}
-	id := r.Header.MsgID
-	k.parents.add(id, &parent{header: r.RawHeader, routing: r.conn.Identity(), identities: r.Identities, silent: q.Silent, allowStdin: q.AllowStdin}, true)
+	id, beside := r.Header.MsgID, r.Header.SubshellID != ""
+	k.parents.add(id, &parent{header: r.RawHeader, routing: r.conn.Identity(), identities: r.Identities, silent: q.Silent, allowStdin: q.AllowStdin}, !beside)
 	if !q.Silent {
 		k.publish("execute_input", r.RawHeader, nil, encode(map[string]any{"code": q.Code, "execution_count": count}), nil)
 	}
 	reply, err := k.worker.Execute(context.Background(), worker.ExecuteRequest{
 		CellID: id, NotebookCell: notebookCell(r.Metadata), Count: count, Code: q.Code, Silent: q.Silent,
-		StoreHistory: store, UserExpressions: q.UserExpressions,
+		StoreHistory: store, Beside: beside, UserExpressions: q.UserExpressions,
 	})
 	k.dropInputs(id)
 	if err != nil {
@@ -85,7 +114,7 @@ func (k *Kernel) failed(r *request, q executeContent, count int, e *worker.CellE
 		k.publish("error", r.RawHeader, nil, encode(map[string]any{"ename": e.Name, "evalue": e.Value, "traceback": e.Traceback}), nil)
 		if q.StopOnError == nil || *q.StopOnError {
 			time.Sleep(abortPause)
-			k.lanes[laneCells].abort()
+			r.queue.abort()
 		}
 	}
 	return encode(map[string]any{"status": "error", "execution_count": count, "ename": e.Name, "evalue": e.Value,

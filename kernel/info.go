@@ -25,7 +25,7 @@ func (k *Kernel) kernelInfo(*request) []byte {
 		},
 		"banner":             i.Banner,
 		"help_links":         links,
-		"supported_features": []any{},
+		"supported_features": []any{"kernel subshells"},
 		"debugger":           false,
 	})
 }

@@ -63,13 +63,15 @@ type Kernel struct {
 	heartbeat             *socket.Echo
 	publishing            sync.Mutex // IOPub has one order
 
-	lanes   map[lane]*requestQueue
-	parents *parents
-	comms   comms
-	inputs  inputs
-
-	count int // executions stored; cells lane only
-	ran   ranCells
+	lanes     map[lane]*requestQueue
+	subshells subshells
+	serving   sync.WaitGroup // one for each lane and subshell
+	parents   *parents
+	comms     comms
+	inputs    inputs
+	counter   counter
+	ran       ranCells
+	deaths    deaths
 
 	stop     chan struct{} // closed when the kernel is to end
 	stopOnce sync.Once
@@ -92,9 +94,8 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	k.history = history.Open(cfg.History, k.log)
 	k.worker = worker.Start(worker.Options{Command: cfg.Worker, Log: k.log, Patience: cfg.Patience}, sink{k})
-	var lanes sync.WaitGroup
-	for l, q := range k.lanes {
-		lanes.Go(func() { k.runLane(l, q) })
+	for _, q := range k.lanes {
+		k.serving.Go(func() { k.serveAll(q) })
 	}
 	k.publish("status", nil, nil, []byte(`{"execution_state":"starting"}`), nil)
 	if cfg.Signals {
@@ -105,7 +106,7 @@ func Run(ctx context.Context, cfg Config) error {
 	case <-ctx.Done():
 		k.Stop()
 	}
-	k.close(&lanes)
+	k.close()
 	return nil
 }
 
@@ -149,17 +150,18 @@ func (k *Kernel) stopping() bool {
 
 // close ends the worker, lets the lanes send their last replies, and drains the
 // sockets, all within a bounded time.
-func (k *Kernel) close(lanes *sync.WaitGroup) {
+func (k *Kernel) close() {
 	deadline := time.Now().Add(lingerTime)
 	for _, q := range k.lanes {
 		q.close()
 	}
+	k.subshells.close()
 	k.inputs.failAll(worker.ErrClosed)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	k.worker.Close(ctx)
 	ended := make(chan struct{})
-	go func() { lanes.Wait(); close(ended) }()
+	go func() { k.serving.Wait(); close(ended) }()
 	select {
 	case <-ended:
 	case <-time.After(time.Second):

@@ -90,7 +90,13 @@ func timeout(t testing.TB) context.Context {
 // begin starts a cell and returns when it runs.
 func begin(t testing.TB, c *client.Client, code string) *client.Execution {
 	t.Helper()
-	e, err := c.Start(map[string]any{"code": "print begun\n" + code, "allow_stdin": true}, nil)
+	return beginIn(t, c, "", code)
+}
+
+// beginIn is begin in a subshell.
+func beginIn(t testing.TB, c *client.Client, subshell, code string) *client.Execution {
+	t.Helper()
+	e, err := c.StartIn(subshell, map[string]any{"code": "print begun\n" + code, "allow_stdin": true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,16 +39,29 @@ const (
 	ansiOff  = "\x1b[0m"
 )
 
+// deaths keeps the report of the last death for all cells that died of it.
+type deaths struct {
+	mu     sync.Mutex
+	last   *worker.Death
+	report *worker.CellError
+}
+
 // report says why the worker died, what is gone with it, and how to get it back.
 // The cells counted so far then belong to the past.
 func (k *Kernel) report(d *worker.Death) *worker.CellError {
+	k.deaths.mu.Lock()
+	defer k.deaths.mu.Unlock()
+	if k.deaths.last == d {
+		return k.deaths.report
+	}
 	lines := []string{ansiBold + d.Name + ansiOff + ": " + d.Value}
 	lines = append(lines, d.Trace...)
 	lines = append(lines, "", "The process that runs the cells was lost; a new one has been started.")
 	lines = append(lines, lostLine(d.Lost))
 	lines = append(lines, againLine(k.ran.take()))
 	k.comms.reset()
-	return &worker.CellError{Name: d.Name, Value: d.Value, Traceback: lines}
+	k.deaths.last, k.deaths.report = d, &worker.CellError{Name: d.Name, Value: d.Value, Traceback: lines}
+	return k.deaths.report
 }
 
 func lostLine(lost []worker.Variable) string {

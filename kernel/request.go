@@ -16,7 +16,7 @@ import (
 type lane int
 
 const (
-	laneCells   lane = iota // execute_request
+	laneCells   lane = iota // execute_request, but those of subshells
 	laneHelp                // completion, inspection, history
 	laneComms               // comm_open, comm_msg, comm_close
 	laneInfo                // what the front knows by itself
@@ -53,6 +53,10 @@ func init() { // a variable initialiser would be a cycle: handlers look at the t
 		"shutdown_request":    {lane: laneControl, reply: true, handle: (*Kernel).shutdown},
 		"usage_request":       {lane: laneControl, reply: true, control: true, handle: (*Kernel).usage},
 		"debug_request":       {lane: laneControl, reply: true, control: true, handle: (*Kernel).debug},
+
+		"create_subshell_request": {lane: laneControl, reply: true, control: true, handle: (*Kernel).createSubshell},
+		"delete_subshell_request": {lane: laneControl, reply: true, control: true, handle: (*Kernel).deleteSubshell},
+		"list_subshell_request":   {lane: laneControl, reply: true, control: true, handle: (*Kernel).listSubshells},
 	}
 }
 
@@ -61,7 +65,9 @@ type request struct {
 	*wire.Message
 	channel wire.Channel
 	conn    *socket.Conn
+	queue   *requestQueue     // in which it has waited
 	aborted bool              // a cell before it failed
+	orphan  bool              // a cell whose subshell is unknown
 	meta    map[string]string // metadata of the reply
 }
 
@@ -74,24 +80,33 @@ func (k *Kernel) receive(ch wire.Channel, c *socket.Conn, frames [][]byte) {
 		return
 	}
 	r := &request{Message: m, channel: ch, conn: c}
-	h, known := requests[m.Header.MsgType]
-	if known && h.control && ch != wire.Control {
-		known = false
-	}
-	l := h.lane
-	switch {
-	case !known:
-		l = laneInfo
-		if ch == wire.Control {
-			l = laneControl
+	for !k.queueFor(r).add(r) { // its subshell was deleted just now, or the kernel ends
+		if k.stopping() {
+			return
 		}
-	case ch == wire.Control && l != laneCells:
-		l = laneControl
 	}
-	k.lanes[l].add(r)
 }
 
-func (k *Kernel) runLane(l lane, q *requestQueue) {
+// queueFor is where a request waits for its turn.
+func (k *Kernel) queueFor(r *request) *requestQueue {
+	h, known := requests[r.Header.MsgType]
+	cell := known && h.lane == laneCells
+	switch {
+	case r.channel == wire.Control && !cell:
+		return k.lanes[laneControl]
+	case !known || h.control: // serve refuses it
+		return k.lanes[laneInfo]
+	case !cell || r.Header.SubshellID == "":
+		return k.lanes[h.lane]
+	}
+	if q := k.subshells.find(r.Header.SubshellID); q != nil {
+		return q
+	}
+	r.orphan = true
+	return k.lanes[laneInfo]
+}
+
+func (k *Kernel) serveAll(q *requestQueue) {
 	for {
 		r := q.next()
 		if r == nil {
@@ -169,6 +184,7 @@ type requestQueue struct {
 	mu     sync.Mutex
 	cond   *sync.Cond
 	list   []*request
+	ending bool // close when the list is empty; nothing in it is to run
 	closed bool
 }
 
@@ -181,26 +197,31 @@ func newRequestQueue() *requestQueue {
 	return q
 }
 
-func (q *requestQueue) add(r *request) {
+// add waits while the queue is full. It returns false if the queue is closed.
+func (q *requestQueue) add(r *request) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.list) >= maxQueued && !q.closed {
 		q.cond.Wait()
 	}
-	if !q.closed {
-		q.list = append(q.list, r)
-		q.cond.Broadcast()
+	if q.closed {
+		return false
 	}
+	r.queue, r.aborted = q, q.ending
+	q.list = append(q.list, r)
+	q.cond.Broadcast()
+	return true
 }
 
 // next returns nil when the queue is closed.
 func (q *requestQueue) next() *request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.list) == 0 && !q.closed {
+	for len(q.list) == 0 && !q.closed && !q.ending {
 		q.cond.Wait()
 	}
-	if q.closed {
+	if q.closed || len(q.list) == 0 {
+		q.closed = true
 		return nil
 	}
 	r := q.list[0]
@@ -208,6 +229,15 @@ func (q *requestQueue) next() *request {
 	q.list = q.list[1:]
 	q.cond.Broadcast()
 	return r
+}
+
+// end closes the queue when what it holds has been answered as aborted.
+func (q *requestQueue) end() {
+	q.abort()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ending = true
+	q.cond.Broadcast()
 }
 
 // abort marks every queued request.

@@ -40,7 +40,7 @@ func (s sink) ReadInput(cell, prompt string, password bool) (string, error) {
 
 func (e *engine) Execute(ctx context.Context, r worker.ExecuteRequest) worker.ExecuteResult {
 	o := e.session.Run(ctx, interp.Cell{
-		ID: r.CellID, Count: r.Count, Code: r.Code, Silent: r.Silent, UserExpressions: r.UserExpressions,
+		ID: r.CellID, Count: r.Count, Code: r.Code, Silent: r.Silent, Beside: r.Beside, UserExpressions: r.UserExpressions,
 	})
 	result := worker.ExecuteResult{UserExpressions: o.UserExpressions, Payload: o.Payload}
 	if o.Err != nil {

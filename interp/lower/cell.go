@@ -28,10 +28,10 @@ type Cell struct {
 	Results []Result // filled in by the code
 }
 
-// Cell compiles a checked cell. If it fails, the program is as before.
-func (p *Program) Cell(name string, cell *check.Cell) (out *Cell, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// Cell compiles a checked cell. If it fails, the program is as before. Plain
+// statements are left to yaegi if usePlain is set: yaegi runs one cell at a time.
+// The caller holds Lock, since before the cell was checked.
+func (p *Program) Cell(name string, cell *check.Cell, usePlain bool) (out *Cell, err error) {
 	p.defines = nil
 	err = p.guarded(func() {
 		if cell.Methods { // before anything is made of these types
@@ -71,7 +71,7 @@ func (p *Program) Cell(name string, cell *check.Cell) (out *Cell, err error) {
 				}
 			}
 		}
-		out = p.cellBody(name, cell, inits)
+		out = p.cellBody(cell, inits, usePlain)
 	})
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (p *Program) replace(old types.Object, name string, cell *check.Cell) {
 	}
 }
 
-func (p *Program) cellBody(name string, cell *check.Cell, inits []*run.Func) *Cell {
+func (p *Program) cellBody(cell *check.Cell, inits []*run.Func, usePlain bool) *Cell {
 	c := newCompiler(p, cell.Info)
 	c.boxed = map[*types.Var]bool{}
 	c.sig = types.NewSignatureType(nil, nil, nil, nil, nil, false)
@@ -166,7 +166,9 @@ func (p *Program) cellBody(name string, cell *check.Cell, inits []*run.Func) *Ce
 		}
 		list = append(list, item.Stmt)
 	}
-	p.takePlain(cell, list, out)
+	if usePlain {
+		p.takePlain(cell, list, out)
+	}
 	for _, e := range cell.Values {
 		findBoxed(cell.Info, e, c.boxed)
 		list = append(list, &shownValue{ExprStmt: &ast.ExprStmt{X: e}, out: out})
@@ -298,12 +300,15 @@ func (c *compiler) defineGlobals(d *definition) step {
 	if len(d.rhs) > 0 {
 		return c.assignAll(d.lhs, d.rhs)
 	}
+	var globals []*Global
+	for _, e := range d.lhs {
+		if v, ok := c.info.Defs[e.(*ast.Ident)].(*types.Var); ok && v.Name() != "_" {
+			globals = append(globals, c.p.Global(v))
+		}
+	}
 	return func(f *frame) ctl {
-		for _, e := range d.lhs {
-			if v, ok := c.info.Defs[e.(*ast.Ident)].(*types.Var); ok && v.Name() != "_" {
-				g := c.p.Global(v)
-				native.Clear(g.Type, g.Ptr)
-			}
+		for _, g := range globals {
+			native.Clear(g.Type, g.Ptr)
 		}
 		return next
 	}

@@ -56,7 +56,7 @@ type Program struct {
 	// Variables replaces variables of compiled packages, by their full name.
 	Variables map[string]unsafe.Pointer
 
-	mu       sync.Mutex
+	mu       sync.Mutex // see Lock
 	globals  map[*types.Var]*Global
 	funcs    map[*types.Func]*function
 	bodies   map[*types.Func]source // declarations, for instances and late compilation
@@ -126,13 +126,17 @@ func (p *Program) Global(v *types.Var) *Global {
 	return g
 }
 
+// Lock lets nothing be compiled but by the caller. Cells that run compile too:
+// the instances and methods that they come to need. So whoever changes what the
+// program is made of, the scope of the cells included, holds it.
+func (p *Program) Lock() { p.mu.Lock() }
+
+// Unlock ends Lock.
+func (p *Program) Unlock() { p.mu.Unlock() }
+
 // Known returns the place of a package-level variable, or nil if no cell that
-// ran has it.
-func (p *Program) Known(v *types.Var) *Global {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.globals[v]
-}
+// ran has it. The caller holds Lock.
+func (p *Program) Known(v *types.Var) *Global { return p.globals[v] }
 
 // ShareGlobal makes v live where old lives.
 func (p *Program) ShareGlobal(v, old *types.Var) { p.globals[v] = p.Global(old) }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -68,8 +69,31 @@ func (th *Thread) leave() {
 
 var foreground atomic.Pointer[Task]
 
-// Foreground is the cell that runs or ran last.
+// Foreground is the cell that runs or ran last; of several that run, the one that
+// began first.
 func Foreground() *Task { return foreground.Load() }
+
+// running are the tasks that run now, the oldest first.
+var running struct {
+	sync.Mutex
+	tasks []*Task
+}
+
+func (t *Task) enter() {
+	running.Lock()
+	defer running.Unlock()
+	running.tasks = append(running.tasks, t)
+	foreground.Store(running.tasks[0])
+}
+
+func (t *Task) leave() {
+	running.Lock()
+	defer running.Unlock()
+	running.tasks = slices.DeleteFunc(running.tasks, func(o *Task) bool { return o == t })
+	if len(running.tasks) > 0 {
+		foreground.Store(running.tasks[0])
+	}
+}
 
 // A Task is one run of a cell, with the goroutines it started.
 type Task struct {
@@ -120,7 +144,8 @@ func (t *Task) Threads() int {
 // Run executes f on a new goroutine as the task's main thread; it returns when
 // that has ended.
 func (t *Task) Run(f func(*Thread)) (p *Panicking) {
-	foreground.Store(t)
+	t.enter()
+	defer t.leave()
 	done := make(chan *Panicking, 1)
 	go func() {
 		th := t.attach()

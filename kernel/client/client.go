@@ -234,7 +234,13 @@ type Execution struct {
 // Start sends an execute_request; content has its fields ("code", …), metadata
 // may be nil.
 func (c *Client) Start(content, metadata map[string]any) (*Execution, error) {
+	return c.StartIn("", content, metadata)
+}
+
+// StartIn is Start in a subshell.
+func (c *Client) StartIn(subshell string, content, metadata map[string]any) (*Execution, error) {
 	h := c.session.NewHeader("execute_request")
+	h.SubshellID = subshell
 	e := &Execution{ID: h.MsgID, c: c, reply: c.expect(h.MsgID), box: newMailbox()}
 	c.mu.Lock()
 	c.outputs[h.MsgID] = e.box

@@ -6,8 +6,8 @@ package worker
 
 import "context"
 
-// Engine executes cells. Serve calls Execute one cell at a time; all other
-// methods may be called while a cell runs.
+// Engine executes cells. Serve calls Execute one cell at a time, and beside it for
+// cells that say so; all other methods may be called while a cell runs.
 type Engine interface {
 	// Execute runs a cell. An interrupt cancels ctx; Execute then returns soon,
 	// with an error in the result. Everything the cell shows goes to out.
@@ -27,8 +27,8 @@ type Engine interface {
 
 // Output is where an engine sends what cells show. It is safe for concurrent
 // use, and its order is kept up to the client. A cellID says which cell an
-// output belongs to, also after that cell has ended; "" is the cell that runs
-// now or ran last. Calls wait when the front end cannot keep up.
+// output belongs to, also after that cell has ended; "" is the cell, of those not
+// beside others, that runs now or ran last. Calls wait when the front end cannot keep up.
 type Output interface {
 	// Stream writes to "stdout" or "stderr". Small writes are gathered.
 	Stream(cellID, name, text string)
@@ -53,12 +53,14 @@ type Display struct {
 
 // ExecuteRequest is one cell to run.
 type ExecuteRequest struct {
-	CellID          string            `json:"cell_id"`       // unique per execution
-	NotebookCell    string            `json:"notebook_cell"` // the front end's id of the cell, "" if it has none
-	Count           int               `json:"count"`         // execution count
-	Code            string            `json:"code"`
-	Silent          bool              `json:"silent"`
-	StoreHistory    bool              `json:"store_history"`
+	CellID       string `json:"cell_id"`       // unique per execution
+	NotebookCell string `json:"notebook_cell"` // the front end's id of the cell, "" if it has none
+	Count        int    `json:"count"`         // execution count
+	Code         string `json:"code"`
+	Silent       bool   `json:"silent"`
+	StoreHistory bool   `json:"store_history"`
+	// Beside is set for a cell that does not wait for others to end.
+	Beside          bool              `json:"beside"`
 	UserExpressions map[string]string `json:"user_expressions"`
 }
 

@@ -36,13 +36,18 @@ type output struct {
 	textName string
 	armed    bool // the timer will flush
 
-	current string          // the cell that runs or ran last
-	ctx     context.Context // of that cell
-	count   int
-	result  string // text/plain of its result
+	current string                  // the cell, not beside others, that runs or ran last
+	running map[string]*runningCell // by CellID
 
 	inputs   map[uint64]chan inputReply
 	inputSeq uint64
+}
+
+// runningCell is what outputs need to know of a cell that runs.
+type runningCell struct {
+	ctx    context.Context
+	count  int
+	result string // text/plain of its result
 }
 
 type inputReply struct {
@@ -51,23 +56,39 @@ type inputReply struct {
 }
 
 func newOutput(l *link, gathered *tail) *output {
-	return &output{link: l, text: gathered, texts: 1, ctx: context.Background(), inputs: map[uint64]chan inputReply{}}
+	return &output{link: l, text: gathered, texts: 1, running: map[string]*runningCell{}, inputs: map[uint64]chan inputReply{}}
 }
 
-// begin makes a cell the current one.
+// begin notes that a cell runs.
 func (o *output) begin(ctx context.Context, r ExecuteRequest) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flush(true)
-	o.current, o.ctx, o.count, o.result = r.CellID, ctx, r.Count, ""
+	if !r.Beside {
+		o.current = r.CellID
+	}
+	o.running[r.CellID] = &runningCell{ctx: ctx, count: r.Count}
 }
 
-// end sends what is gathered and returns the text of the result.
-func (o *output) end() string {
+// end notes that a cell has ended; it sends what is gathered and returns the text
+// of the result.
+func (o *output) end(cellID string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flush(true)
-	return o.result
+	c := o.running[cellID]
+	delete(o.running, cellID)
+	if c == nil {
+		return ""
+	}
+	return c.result
+}
+
+// send what is gathered.
+func (o *output) sendGathered() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.flush(true)
 }
 
 func (o *output) cellOr(id string) string {
@@ -172,10 +193,13 @@ func (o *output) display(cellID, msgType string, d Display) {
 }
 
 func (o *output) Result(cellID string, data, metadata map[string]any) {
+	count := 0
 	o.mu.Lock()
-	count := o.count
-	if text, ok := data["text/plain"].(string); ok {
-		o.result = text[:min(len(text), resultLimit)]
+	if c := o.running[o.cellOr(cellID)]; c != nil {
+		count = c.count
+		if text, ok := data["text/plain"].(string); ok {
+			c.result = text[:min(len(text), resultLimit)]
+		}
 	}
 	o.mu.Unlock()
 	body := fmt.Appendf(nil, `{"execution_count":%d,`, count)
@@ -207,7 +231,11 @@ func (o *output) ordered(cellID, msgType string, meta, body []byte, buffers [][]
 func (o *output) Input(cellID, prompt string, password bool) (string, error) {
 	o.mu.Lock()
 	o.flush(true)
-	ctx, cell := o.ctx, o.cellOr(cellID)
+	cell := o.cellOr(cellID)
+	ctx := context.Background() // of a goroutine that its cell has left behind
+	if c := o.running[cell]; c != nil {
+		ctx = c.ctx
+	}
 	o.inputSeq++
 	id := o.inputSeq
 	answer := make(chan inputReply, 1)

@@ -71,7 +71,7 @@ func Serve(ctx context.Context, conn net.Conn, newEngine func(Output) (Engine, e
 	l := newLink(conn)
 	defer conn.Close()
 	s := &service{link: l, out: newOutput(l, gathered), cells: make(chan cell, 64), help: make(chan packet, 1024), comms: make(chan packet, 4096),
-		waiting: map[uint64]context.CancelFunc{}}
+		waiting: map[uint64]context.CancelFunc{}, early: map[uint64]bool{}}
 	engine, err := newEngine(s.out)
 	if err != nil {
 		l.write(packet{kind: kindReady, body: encode(ready{PID: os.Getpid(), Error: err.Error()})})
@@ -97,8 +97,9 @@ type cell struct {
 	req    ExecuteRequest
 }
 
-// service answers the packets of the front. Cells run in one goroutine, help
-// (completion, inspection) and comms each in one more, beside it.
+// service answers the packets of the front. Cells run in one goroutine; help
+// (completion, inspection) and comms each have one more beside it, and so has
+// every cell that says so.
 type service struct {
 	link   *link
 	out    *output
@@ -109,7 +110,7 @@ type service struct {
 
 	mu      sync.Mutex
 	waiting map[uint64]context.CancelFunc // cells that wait or run
-	early   uint64                        // interrupt that overtook its cell
+	early   map[uint64]bool               // interrupts that overtook their cells, or came late
 }
 
 func (s *service) receive(ctx context.Context) error {
@@ -123,7 +124,7 @@ func (s *service) receive(ctx context.Context) error {
 		}
 		switch p.kind {
 		case kindExecute:
-			s.enqueue(ctx, p)
+			s.begin(ctx, p)
 		case kindInterrupt:
 			s.interrupt(p.id)
 		case kindComplete, kindInspect, kindIsComplete:
@@ -142,7 +143,8 @@ func (s *service) receive(ctx context.Context) error {
 	}
 }
 
-func (s *service) enqueue(ctx context.Context, p packet) {
+// begin lets a cell run when its turn has come, or at once.
+func (s *service) begin(ctx context.Context, p packet) {
 	c := cell{id: p.id}
 	if err := decode(p.body, &c.req); err != nil {
 		s.reply(p.id, encodeResult(ExecuteResult{Err: &CellError{Name: "ProtocolError", Value: err.Error()}}, ""))
@@ -151,11 +153,16 @@ func (s *service) enqueue(ctx context.Context, p packet) {
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	s.mu.Lock()
 	s.waiting[c.id] = c.cancel
-	if s.early == c.id {
+	if s.early[c.id] {
+		delete(s.early, c.id)
 		c.cancel()
 	}
 	s.mu.Unlock()
-	s.cells <- c
+	if c.req.Beside {
+		go s.runCell(c)
+	} else {
+		s.cells <- c
+	}
 }
 
 // interrupt cancels one execution; one that has ended is left in peace, and so
@@ -165,8 +172,9 @@ func (s *service) interrupt(id uint64) {
 	defer s.mu.Unlock()
 	if cancel := s.waiting[id]; cancel != nil {
 		cancel()
+	} else {
+		s.early[id] = true
 	}
-	s.early = id
 }
 
 func (s *service) runCells(ctx context.Context) {
@@ -187,7 +195,7 @@ func (s *service) runCell(c cell) {
 	delete(s.waiting, c.id)
 	s.mu.Unlock()
 	c.cancel()
-	s.reply(c.id, encodeResult(result, s.out.end()))
+	s.reply(c.id, encodeResult(result, s.out.end(c.req.CellID)))
 	s.link.write(packet{kind: kindVariables, body: encode(s.variables())})
 }
 
@@ -270,7 +278,7 @@ func (s *service) takeComm(p packet) []byte {
 			s.out.Stream(p.cell, "stderr", err.Error()+"\n")
 		}
 	}
-	s.out.end()
+	s.out.sendGathered()
 	return []byte("{}")
 }
 

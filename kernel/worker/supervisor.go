@@ -73,7 +73,7 @@ type Supervisor struct {
 	failures int           // deaths in a row before the worker was ready
 	broken   *Death        // no worker can be started
 	closed   bool
-	running  uint64 // call id of the cell that runs, 0 if none
+	running  map[uint64]*process // by call id: the cells that run, and where
 }
 
 // Start launches the first worker and returns without waiting for it.
@@ -84,7 +84,7 @@ func Start(opt Options, sink Sink) *Supervisor {
 	if opt.Patience == 0 {
 		opt.Patience = 4 * time.Second
 	}
-	s := &Supervisor{opt: opt, sink: sink, changed: make(chan struct{})}
+	s := &Supervisor{opt: opt, sink: sink, changed: make(chan struct{}), running: map[uint64]*process{}}
 	s.latest.Store("")
 	s.launch()
 	return s
@@ -144,14 +144,16 @@ func (s *Supervisor) retryBroken() {
 // Execute runs a cell and waits for its end. Its output has reached the sink
 // before Execute returns. The error is a *Death if the worker did not survive.
 func (s *Supervisor) Execute(ctx context.Context, r ExecuteRequest) (Reply, error) {
-	s.latest.Store(r.CellID)
+	if !r.Beside {
+		s.latest.Store(r.CellID)
+	}
 	p, err := s.current(ctx)
 	if err != nil {
 		return Reply{}, err
 	}
 	id := s.nextID.Add(1)
-	s.setRunning(id)
-	defer s.setRunning(0)
+	s.setRunning(id, p)
+	defer s.setRunning(id, nil)
 	body, err := p.call(ctx, packet{kind: kindExecute, id: id, cell: r.CellID, body: encode(r)})
 	if err != nil {
 		return Reply{}, err
@@ -164,30 +166,32 @@ func (s *Supervisor) Execute(ctx context.Context, r ExecuteRequest) (Reply, erro
 	return Reply(reply), nil
 }
 
-func (s *Supervisor) setRunning(id uint64) {
+func (s *Supervisor) setRunning(id uint64, p *process) {
 	s.mu.Lock()
-	s.running = id
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if p == nil {
+		delete(s.running, id)
+	} else {
+		s.running[id] = p
+	}
 }
 
-// Interrupt cancels the cell that runs, if any. If it has not stopped after the
-// patience of the options, its worker is killed and the cell says why.
+// Interrupt cancels the cells that run. If one has not stopped after the patience
+// of the options, its worker is killed and the cell says why.
 func (s *Supervisor) Interrupt() {
 	s.mu.Lock()
-	id, p := s.running, s.proc
-	s.mu.Unlock()
-	if id == 0 || p == nil {
-		return
+	defer s.mu.Unlock()
+	for id, p := range s.running {
+		go p.link.write(packet{kind: kindInterrupt, id: id}) // never wait for a worker that does not read
+		time.AfterFunc(s.opt.Patience, func() {
+			s.mu.Lock()
+			_, stuck := s.running[id]
+			s.mu.Unlock()
+			if stuck {
+				p.kill(fmt.Sprintf("the cell did not stop within %s of the interrupt", s.opt.Patience))
+			}
+		})
 	}
-	go p.link.write(packet{kind: kindInterrupt, id: id}) // never wait for a worker that does not read
-	time.AfterFunc(s.opt.Patience, func() {
-		s.mu.Lock()
-		stuck := s.running == id && s.proc == p
-		s.mu.Unlock()
-		if stuck {
-			p.kill(fmt.Sprintf("the cell did not stop within %s of the interrupt", s.opt.Patience))
-		}
-	})
 }
 
 // Complete, Inspect and IsComplete are answered beside a running cell.
@@ -287,7 +291,7 @@ const maxFailures = 3
 // died is called once per process, after all its output has been handed on.
 func (s *Supervisor) died(p *process, d *Death) {
 	s.mu.Lock()
-	closed, busy := s.closed, s.running != 0
+	closed, busy := s.closed, len(s.running) > 0
 	if p.wasReady() {
 		s.failures = 0
 	} else if s.failures++; s.failures >= maxFailures {

@@ -114,6 +114,38 @@ def help_beside_a_running_cell(k):
 
 
 @with_kernel
+def subshells(k):
+    """cells run, are completed and see variables beside a cell of the main shell"""
+    assert "kernel subshells" in k.ask("shell", "kernel_info_request", {})["supported_features"]
+    k.run("shared := 20")
+    main = k.begin("for shared < 100 {\n\ttime.Sleep(time.Millisecond)\n}\nshared")
+    sub = k.ask("control", "create_subshell_request", {})["subshell_id"]
+    equal(k.ask("control", "list_subshell_request", {})["subshell_id"], [sub])
+
+    def send(msg_type, content):
+        message = k.kc.session.msg(msg_type, content)
+        message["header"]["subshell_id"] = sub
+        k.kc.shell_channel.send(message)
+        return message["header"]["msg_id"]
+
+    msg_id = send("execute_request", {"code": "func twice(n int) int { return 2 * n }\ntwice(shared + 1)"})
+    messages = k.iopub(msg_id)
+    equal(types(messages), ["execute_result"])
+    equal(messages[2]["content"]["data"]["text/plain"], "42")
+    equal(messages[2]["parent_header"]["subshell_id"], sub)
+    equal(k.reply("shell", msg_id)["content"]["status"], "ok")
+    reply = k.reply("shell", send("complete_request", {"code": "twi", "cursor_pos": 3}))["content"]
+    equal(reply["matches"], ["twice"])
+    msg_id = send("execute_request", {"code": 'panic("sub")'})
+    equal(types(k.iopub(msg_id)), ["error"])
+    msg_id = send("execute_request", {"code": "shared = 100"})
+    messages = k.iopub(main)
+    equal([m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "execute_result"], ["100"])
+    equal(k.ask("control", "delete_subshell_request", {"subshell_id": sub})["status"], "ok")
+    equal(k.reply("shell", send("execute_request", {"code": "1"}))["content"]["ename"], "UnknownSubshell")
+
+
+@with_kernel
 def silent_and_store_history(k):
     """silent cells show nothing; neither they nor store_history=False count"""
     r, _ = k.run("x := 5\nx")

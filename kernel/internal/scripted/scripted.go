@@ -77,21 +77,21 @@ var commands = map[string]func(s step) error{
 	},
 	"raw":    func(s step) error { _, err := os.Stdout.WriteString(s.arg + "\n"); return err },
 	"rawerr": func(s step) error { _, err := os.Stderr.WriteString(s.arg + "\n"); return err },
-	"value":  func(s step) error { s.e.out.Result("", map[string]any{"text/plain": s.arg}, nil); return nil },
+	"value":  func(s step) error { s.e.out.Result(s.r.CellID, map[string]any{"text/plain": s.arg}, nil); return nil },
 	"html": func(s step) error {
-		s.e.out.Display("", worker.Display{Data: map[string]any{"text/html": s.arg, "text/plain": s.arg}})
+		s.e.out.Display(s.r.CellID, worker.Display{Data: map[string]any{"text/html": s.arg, "text/plain": s.arg}})
 		return nil
 	},
 	"named": func(s step) error {
-		s.e.out.Display("", worker.Display{ID: s.arg, Data: map[string]any{"text/plain": "first"}})
-		s.e.out.Update("", worker.Display{ID: s.arg, Data: map[string]any{"text/plain": "second"}})
+		s.e.out.Display(s.r.CellID, worker.Display{ID: s.arg, Data: map[string]any{"text/plain": "first"}})
+		s.e.out.Update(s.r.CellID, worker.Display{ID: s.arg, Data: map[string]any{"text/plain": "second"}})
 		return nil
 	},
 	"big": func(s step) error {
-		s.e.out.Display("", worker.Display{Data: map[string]any{"text/plain": strings.Repeat("x", s.number())}})
+		s.e.out.Display(s.r.CellID, worker.Display{Data: map[string]any{"text/plain": strings.Repeat("x", s.number())}})
 		return nil
 	},
-	"clear": func(s step) error { s.e.out.Clear("", s.arg == "wait"); return nil },
+	"clear": func(s step) error { s.e.out.Clear(s.r.CellID, s.arg == "wait"); return nil },
 	"page": func(s step) error {
 		s.result.Payload = append(s.result.Payload, map[string]any{"source": "page", "start": 0, "data": map[string]any{"text/plain": s.arg}})
 		return nil
@@ -114,13 +114,13 @@ var commands = map[string]func(s step) error{
 		if !ok {
 			return fmt.Errorf("undefined: %s", s.arg)
 		}
-		s.e.out.Result("", map[string]any{"text/plain": value}, nil)
+		s.e.out.Result(s.r.CellID, map[string]any{"text/plain": value}, nil)
 		return nil
 	},
 	"input": func(s step) error {
-		line, err := s.e.out.Input("", s.arg, strings.HasPrefix(s.arg, "password"))
+		line, err := s.e.out.Input(s.r.CellID, s.arg, strings.HasPrefix(s.arg, "password"))
 		if err == nil {
-			s.e.out.Stream("", "stdout", "<"+line+">\n")
+			s.e.out.Stream(s.r.CellID, "stdout", "<"+line+">\n")
 		}
 		return err
 	},
@@ -186,7 +186,7 @@ var commands = map[string]func(s step) error{
 		select {}
 	},
 	"comm": func(s step) error {
-		s.e.out.Comm("", worker.CommMessage{Type: "open", ID: s.arg, Target: "scripted", Data: map[string]any{"a": 1},
+		s.e.out.Comm(s.r.CellID, worker.CommMessage{Type: "open", ID: s.arg, Target: "scripted", Data: map[string]any{"a": 1},
 			Metadata: map[string]any{"version": "2.1.0"}, Buffers: [][]byte{{1, 2, 3}}})
 		return nil
 	},
