@@ -11,8 +11,9 @@ elif [ -z "$qemu" ]; then
   echo "qemu-user is missing: install qemu-user-static" >&2
   exit 1
 fi
-packages=(./internal/cpu/gemm ./internal/cpu/vec ./internal/cpu/quant ./internal/cpu/pool ./internal/cpu
-  ./interp/native ./interp)
+# What has assembly, and what runs it.
+packages=($(find ./internal ./interp -name '*_arm64.s' -exec dirname {} + | sort -u)
+  ./internal/cpu/attention ./internal/cpu/pool ./internal/cpu ./interp)
 export CGO_ENABLED=0 GOARCH=arm64
 go vet "${packages[@]}"
 # The oracle of the random session is a program compiled for this machine.
