@@ -52,13 +52,15 @@ func EvalAsync(tensors ...*Tensor) *Pending {
 }
 
 // Wait waits for the end and returns the error, if any. When ctx ends first,
-// the evaluation is cancelled and ctx's error returned.
+// the evaluation is cancelled, and ctx's error returned once it has stopped;
+// its tensors can be evaluated again.
 func (p *Pending) Wait(ctx context.Context) error { return p.job.Wait(ctx) }
 
 // Done is closed when the evaluation has ended.
 func (p *Pending) Done() <-chan struct{} { return p.job.Done() }
 
-// Cancel stops the evaluation at the next tile; its tensors then hold an error.
+// Cancel stops the evaluation at the next tile, without waiting for that.
+// Evaluating its tensors again starts anew.
 func (p *Pending) Cancel() { p.job.Cancel() }
 
 // read calls f with the row-major elements of x, computed.

@@ -364,6 +364,46 @@ func TestDeepGraphs(t *testing.T) {
 	}
 }
 
+func TestWideGraphs(t *testing.T) {
+	x := lt.Of(1, 2).Track()
+	parts := make([]*lt.Tensor, 20000)
+	want := 0.0
+	for i := range parts {
+		c := float64(i) / float64(len(parts))
+		parts[i] = x.Mul(c).Sin()
+		want += c * math.Cos(c)
+	}
+	if v := lt.Grads(lt.Concat(0, parts...).Sum(), x)[0].Floats()[0]; math.Abs(v-want) > 1e-3*want {
+		t.Errorf("gradient of %d parts: %v, want %v", len(parts), v, want)
+	}
+}
+
+// A kernel's VJP gives the gradients of all inputs: it is called once for each output.
+func TestKernelsDerivativeIsAskedOnce(t *testing.T) {
+	calls := 0
+	product := &lt.Kernel{Name: "product",
+		CPU: func(in, out [][]float32, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				out[0][i] = in[0][i] * in[1][i]
+			}
+		},
+		VJP: func(in, out, g []*lt.Tensor) []*lt.Tensor {
+			calls++
+			return []*lt.Tensor{g[0].Mul(in[1]), g[0].Mul(in[0])}
+		}}
+	x, y := lt.Of(2, 3), lt.Of(5, 7)
+	gs := lt.Grads(product.Run(lt.KernelCall{Shapes: [][]int{{2}}}, x, y)[0].Sum(), x, y)
+	near(t, "gradient", lt.Concat(0, gs...), 5, 7, 2, 3)
+	if calls != 1 {
+		t.Errorf("%d calls", calls)
+	}
+	product.VJP = func(in, out, g []*lt.Tensor) []*lt.Tensor { return []*lt.Tensor{g[0].Cast(lt.F64), nil} }
+	err := lt.Try(func() { lt.Grads(product.Run(lt.KernelCall{Shapes: [][]int{{2}}}, x, y)[0].Sum(), x) })
+	if err == nil || !strings.Contains(err.Error(), "returned f64[2] for input 0, f32[2]") {
+		t.Error(err)
+	}
+}
+
 func TestTensorsServeManyGoroutines(t *testing.T) {
 	x := lt.NewRand(1).Normal(32, 32).Track()
 	want := x.MatMul(x).Sum().Item()

@@ -90,7 +90,7 @@ func RunPart(device string, part, of int, report func(failure string)) (Summary,
 		}
 	}
 	s.Ops = len(ops)
-	for id := op.Const; id < op.FusedElementwise; id++ {
+	for id := op.Const; id < op.NumPrimitives; id++ {
 		if !ops[id] {
 			s.Failed++
 			report(op.NameOf(id) + ": there is no case")

@@ -255,6 +255,90 @@ func TestInterruptedAsyncCanBeEvaluatedAgain(t *testing.T) {
 	}
 }
 
+// Wait(ctx) is how an evaluation is cancelled by a context.
+func TestWaitCancelsWhenItsContextEnds(t *testing.T) {
+	y := slow()
+	p := eval.Async(ctx, y)
+	c, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	if err := p.Wait(c); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("Wait: %v", err)
+	}
+	select {
+	case <-p.Done():
+	default:
+		t.Error("the evaluation goes on")
+	}
+	if y.Value() != nil && y.Value().Err == nil || len(y.Inputs()) == 0 {
+		t.Error("the tensor cannot be evaluated again")
+	}
+}
+
+// Who evaluates what somebody else has just cancelled, or what depends on it, gets
+// a value and not the other's error.
+func TestEvalRightAfterCancel(t *testing.T) {
+	for range 20 {
+		x := wave(300, 300)
+		y := x
+		for range 30 {
+			y = op.Unary(op.Tanh, matmul(y, x))
+		}
+		p := eval.Async(ctx, y)
+		z := op.Unary(op.Neg, y)
+		p.Cancel()
+		if err := eval.Eval(ctx, z); err != nil {
+			t.Fatalf("what depends on it: %v", err)
+		}
+		if err := eval.Eval(ctx, y); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// An interrupted cell does not wait for room among the evaluations of earlier ones,
+// which go on.
+func TestInterruptEndsWaitingForRoom(t *testing.T) {
+	var flying []*eval.Pending
+	for range 10 {
+		flying = append(flying, eval.Async(ctx, slow()))
+	}
+	defer func() {
+		for _, p := range flying {
+			p.Cancel()
+			if p.Wait(ctx) == nil {
+				t.Error("an evaluation of some seconds had ended already")
+			}
+		}
+	}()
+	h := &hostFor{make(chan struct{})}
+	ir.SetHost(h)
+	defer ir.SetHost(nil)
+	got := make(chan error)
+	go func() { got <- eval.Async(ctx, slow()).Wait(ctx) }()
+	select {
+	case err := <-got:
+		t.Fatalf("the eleventh evaluation did not wait: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(h.done)
+	select {
+	case err := <-got:
+		var e *ir.Error
+		if !errors.As(err, &e) || e.Code != ir.CodeInterrupted {
+			t.Errorf("Wait: %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("it waits for the others although its cell was interrupted")
+	}
+	for _, p := range flying {
+		select {
+		case <-p.Done():
+			t.Error("an evaluation of an earlier cell was stopped")
+		default:
+		}
+	}
+}
+
 func TestMemoryReturnsWhenHandlesGo(t *testing.T) {
 	settle := func() int64 {
 		for range 20 {

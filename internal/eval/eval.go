@@ -32,12 +32,35 @@ func Eval(ctx context.Context, roots ...*ir.Node) error {
 	}
 	for _, r := range roots {
 		if v := r.Value(); v != nil && (v.Task != nil || v.Err != nil) {
-			if err := waitFor(ctx, r); err != nil {
-				return err
+			err := waitFor(ctx, r)
+			if err == nil {
+				continue
 			}
+			if retry(r); r.Value() == nil && !calledOff(ctx) {
+				return Eval(ctx, roots...) // only the other evaluation was cancelled
+			}
+			return err
 		}
 	}
 	return nil
+}
+
+// calledOff reports whether who evaluates is to stop: an error of an evaluation
+// that somebody else has cancelled is no reason to.
+func calledOff(ctx context.Context) bool { return ctx.Err() != nil || interruptedCell() }
+
+// interruptedCell reports whether the running cell is interrupted.
+func interruptedCell() bool {
+	h := ir.CurrentHost()
+	if h == nil {
+		return false
+	}
+	select {
+	case <-h.Done():
+		return true
+	default:
+		return false
+	}
 }
 
 // pending returns the roots without a value; roots itself if that is all of them.
@@ -71,12 +94,21 @@ func retry(n *ir.Node) {
 func evalNow(ctx context.Context, roots []*ir.Node) error {
 	j := takeJob()
 	defer j.recycle()
-	if err := j.plan(ctx, roots); err != nil {
-		return asError(err)
-	}
-	for _, d := range j.waitsFor() {
-		if err := d.await(ctx); err != nil {
-			return err
+	for again := true; again; {
+		if err := j.plan(ctx, roots); err != nil {
+			return asError(err)
+		}
+		again = false
+		for _, d := range j.waitsFor() {
+			if err := d.await(ctx); err != nil {
+				if calledOff(ctx) || d.err.Code != ir.CodeInterrupted {
+					return err
+				}
+				again = true // somebody has cancelled it: what it was to compute is computed here
+			}
+		}
+		if again {
+			j.forget()
 		}
 	}
 	if err := j.prepare(); err != nil {
@@ -155,7 +187,9 @@ func Async(ctx context.Context, roots ...*ir.Node) *Pending {
 	if err := j.plan(ctx, todo); err != nil {
 		return fail(err)
 	}
-	queue.throttle(ctx)
+	if err := queue.throttle(ctx); err != nil {
+		return fail(err)
+	}
 	if err := j.prepare(); err != nil {
 		j.letGo()
 		return fail(err)
@@ -183,13 +217,19 @@ func (p *Pending) Cancel() {
 }
 
 // Wait waits for the end of the evaluation and returns its error. If ctx ends
-// first, it returns ctx's error; the evaluation goes on.
+// first, the evaluation is cancelled, and Wait returns ctx's error once it has
+// stopped. An interrupt of the cell that waits ends the waiting only: what the
+// cell itself has started is stopped anyway, and what earlier cells have goes on.
 func (p *Pending) Wait(ctx context.Context) error {
 	if p.err != nil {
 		return p.err
 	}
 	if p.job != nil {
 		if err := p.job.await(ctx); err != nil {
+			if ctx.Err() != nil && !interruptedCell() {
+				p.job.cancel()
+				<-p.job.done
+			}
 			return err
 		}
 		dropRecipes(p.nodes)

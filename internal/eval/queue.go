@@ -111,8 +111,9 @@ func (s *scheduler) landed(j *job) {
 	}
 }
 
-// throttle waits until there is room for another job.
-func (s *scheduler) throttle(ctx context.Context) {
+// throttle waits until there is room for another job. It returns an error when
+// who waits is called off.
+func (s *scheduler) throttle(ctx context.Context) error {
 	for {
 		s.mu.Lock()
 		var first *job
@@ -120,8 +121,11 @@ func (s *scheduler) throttle(ctx context.Context) {
 			first = s.flying[0]
 		}
 		s.mu.Unlock()
-		if first == nil || first.await(ctx) != nil && ctx.Err() != nil {
-			return
+		if first == nil {
+			return nil
+		}
+		if first.await(ctx) != nil && calledOff(ctx) {
+			return interrupted()
 		}
 	}
 }

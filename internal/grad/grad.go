@@ -174,6 +174,7 @@ func (p *pass) sweep(order []*ir.Node) {
 func (p *pass) through(n, g *ir.Node) {
 	row := &op.Table[n.Op]
 	in := n.Inputs()
+	var all []*ir.Node
 	for i, x := range in {
 		k, ok := p.index[x]
 		if !ok || !x.DType.IsFloat() || !p.depends[k] {
@@ -185,6 +186,13 @@ func (p *pass) through(n, g *ir.Node) {
 				p.accumulate(x, folded(d, deepestFold))
 			} else if row.Kind == op.Elementwise {
 				p.flatten(x)
+			}
+		case row.VJPs != nil:
+			if all == nil {
+				all = row.VJPs(n, g)
+			}
+			if all[i] != nil {
+				p.accumulate(x, all[i])
 			}
 		case row.Expand != nil:
 			p.throughExpansion(n, g)

@@ -134,18 +134,15 @@ const (
 	AdamW  // inputs: p, g, m, v, h (f32 [3]); outputs: p, m, v; attrs AdamWStep
 	Custom // a user's kernel; attrs Kernel
 
-	numPrimitives
+	// NumPrimitives is the first number that is no primitive.
+	NumPrimitives
 )
 
-// Made by plan passes only; package plan documents their inputs and attrs.
+// Made by plan passes only; package plan documents their inputs and attrs. (Most
+// of what passes fuse is a Program and needs no op.)
 const (
-	FusedElementwise ir.Op = numPrimitives + iota
-	FusedReduce
-	Gemm // MatMul with prologue and epilogue
-	LoRALinear
-	GatedMLP
-	NormResidual
-	AdamWArena
+	Gemm       ir.Op = NumPrimitives + iota // a sum of two products
+	LoRALinear                              // x·W + s·(x·A)·B
 
 	numFused
 )

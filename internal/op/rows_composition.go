@@ -71,7 +71,7 @@ func (r *Row) Missing() []string {
 	need(r.NumOutputs >= 1, "number of outputs")
 	need(r.Infer != nil, "check and inference")
 	need(r.Cost != nil, "cost")
-	need(r.VJP != nil || r.Expand != nil || r.NoGrad != "", "derivative, or the reason why there is none")
-	need(r.NoGrad == "" || r.VJP == nil, "decision between derivative and none")
+	need(r.Differentiable() || r.NoGrad != "", "derivative, or the reason why there is none")
+	need(r.NoGrad == "" || r.VJP == nil && r.VJPs == nil, "decision between derivative and none")
 	return missing
 }

@@ -5,17 +5,12 @@ import "loris/internal/ir"
 func init() {
 	addRows(Multi, Row{Op: AdamW, Name: "AdamW", NumOutputs: 3, Infer: inferAdamW, Expand: expandAdamW, Cost: elementCost(14),
 		Doc: "One AdamW update (Loshchilov and Hutter 2019) of a parameter and its two moments."})
-	addRows(UserKernel, Row{Op: Custom, Name: "Custom", API: "Run", Infer: inferCustom, VJP: vjpCustom,
+	addRows(UserKernel, Row{Op: Custom, Name: "Custom", API: "Run", Infer: inferCustom, VJPs: vjpCustom,
 		Doc:     "Run calls a kernel of your own.",
 		Example: `(&lt.Kernel{Name: "twice", CPU: func(in, out [][]float32, lo, hi int) { for i := lo; i < hi; i++ { out[0][i] = 2 * in[0][i] } }}).Run(lt.KernelCall{Shapes: [][]int{{2}}}, lt.Of(1, 2))`})
 	for _, r := range []Row{
-		{Op: FusedElementwise, Name: "FusedElementwise", Doc: "A group of elementwise ops in one pass over memory."},
-		{Op: FusedReduce, Name: "FusedReduce", Doc: "A reduction with the elementwise ops before and after it."},
 		{Op: Gemm, Name: "Gemm", Doc: "A matrix product with the elementwise ops around it."},
 		{Op: LoRALinear, Name: "LoRALinear", Doc: "x·Wᵀ + s·(x·Aᵀ)·Bᵀ in one step."},
-		{Op: GatedMLP, Name: "GatedMLP", Doc: "silu(x·Gᵀ)·(x·Uᵀ) in one step."},
-		{Op: NormResidual, Name: "NormResidual", Doc: "A residual sum and its norm in one pass."},
-		{Op: AdamWArena, Name: "AdamWArena", Doc: "The AdamW updates of all parameters in one pass."},
 	} {
 		addRows(Fused, r)
 	}
@@ -76,7 +71,7 @@ func inferCustom(in []*ir.Node, attrs ir.Attrs, output int) (ir.DType, ir.Shape,
 
 // vjpCustom asks the kernel's own VJP; the gradients of outputs come one at a
 // time, so that the others are zero.
-func vjpCustom(n, g *ir.Node, i int) *ir.Node {
+func vjpCustom(n, g *ir.Node) []*ir.Node {
 	k, in := n.Attrs.(*Kernel), n.Inputs()
 	if k.VJP == nil {
 		panic(hinted("set its VJP field").with(problem(ir.CodeGradient, "kernel %q has no derivative", k.Name)))
@@ -91,8 +86,10 @@ func vjpCustom(n, g *ir.Node, i int) *ir.Node {
 	if len(d) != len(in) {
 		panic(problem(ir.CodeUser, "the VJP of kernel %q returned %d gradients for %d inputs", k.Name, len(d), len(in)))
 	}
-	if d[i] != nil && !d[i].Shape.Equal(in[i].Shape) {
-		panic(problem(ir.CodeUser, "the VJP of kernel %q returned %v for input %d of shape %v", k.Name, d[i].Shape, i, in[i].Shape))
+	for i := range d {
+		if d[i] != nil && (!d[i].Shape.Equal(in[i].Shape) || d[i].DType != in[i].DType) {
+			panic(problem(ir.CodeUser, "the VJP of kernel %q returned %s%v for input %d, %s%v", k.Name, d[i].DType, d[i].Shape, i, in[i].DType, in[i].Shape))
+		}
 	}
-	return d[i]
+	return d
 }

@@ -55,6 +55,10 @@ type Row struct {
 	// made of rows of this table. nil means that it is zero almost everywhere.
 	VJP func(n, g *ir.Node, i int) *ir.Node
 
+	// VJPs is VJP for all inputs at once, for ops whose inputs share the work of
+	// finding it; a row has one of the two.
+	VJPs func(n, g *ir.Node) []*ir.Node
+
 	// NoGrad says why there is no derivative ("the result is an index"),
 	// in which case gradients stop; it is never set where one exists.
 	NoGrad string
@@ -70,6 +74,9 @@ type Row struct {
 	Doc      string // what it computes, with shapes
 	Example  string // an expression that compiles in a cell
 }
+
+// Differentiable reports whether gradients flow through the op.
+func (r *Row) Differentiable() bool { return r.VJP != nil || r.VJPs != nil || r.Expand != nil }
 
 // Table has the row of every op.
 var Table [NumOps]Row
