@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -36,6 +37,9 @@ func TestOptimizersAgreeWithPyTorch(t *testing.T) {
 		"sgd":           &nn.SGD{LR: 0.1},
 		"sgd_momentum":  &nn.SGD{LR: 0.1, Momentum: 0.9, WeightDecay: 0.1},
 		"sgd_nesterov":  &nn.SGD{LR: 0.1, Momentum: 0.9, Nesterov: true},
+		"lion":          &nn.Lion{LR: 0.01, WeightDecay: 0.2},
+		"adafactor":     &nn.Adafactor{LR: 0.02, WeightDecay: 0.01},
+		"muon":          &nn.Muon{WeightDecay: 0.3, AdamW: nn.AdamW{LR: 0.01}},
 	} {
 		model := map[string]*lt.Tensor{}
 		for k, v := range rec.Start {
@@ -83,17 +87,22 @@ func TestOptimizersMinimise(t *testing.T) {
 	}
 }
 
-// A gradient with NaN is an error before anything changes.
+// A gradient with NaN is an error before anything changes, whichever parameter it is of.
 func TestClippingRefusesNaN(t *testing.T) {
-	model := map[string]*lt.Tensor{"w": lt.Of(1, 2)}
-	ps := nn.Collect(model)
-	opt := &nn.AdamW{ClipNorm: 1}
-	err := lt.Try(func() { opt.Step(ps, []*lt.Tensor{lt.Of(math.NaN(), 1)}) })
-	if err == nil || !strings.Contains(err.Error(), "NaN") {
-		t.Error(err)
-	}
-	if got := ps.Get("w").Floats(); got[0] != 1 || got[1] != 2 || opt.Steps() != 0 {
-		t.Errorf("the parameter changed to %v", got)
+	for _, opt := range []nn.Optimizer{&nn.AdamW{ClipNorm: 1}, &nn.SGD{ClipNorm: 1, Momentum: 0.9}, &nn.Lion{ClipNorm: 1}, &nn.Adafactor{ClipNorm: 1}, &nn.Muon{ClipNorm: 1}} {
+		ps := nn.Collect(map[string]*lt.Tensor{"w": lt.Ones(2, 2), "b": lt.Of(1, 2)})
+		good := []*lt.Tensor{lt.Of(1, 1), lt.Ones(2, 2)}
+		opt.Step(ps, good)
+		before, state := fmt.Sprint(ps.Get("b"), ps.Get("w")), fmt.Sprint(opt.State(ps))
+		for _, bad := range [][]*lt.Tensor{{lt.Of(math.NaN(), 1), good[1]}, {good[0], lt.Full(math.Inf(1), 2, 2)}} {
+			err := lt.Try(func() { opt.Step(ps, bad) })
+			if err == nil || !strings.Contains(err.Error(), "norm is") {
+				t.Errorf("%T: %v", opt, err)
+			}
+			if after := fmt.Sprint(ps.Get("b"), ps.Get("w")); after != before || opt.Steps() != 1 || fmt.Sprint(opt.State(ps)) != state {
+				t.Errorf("%T: from %s to %s after %d steps", opt, before, after, opt.Steps())
+			}
+		}
 	}
 }
 
@@ -166,24 +175,74 @@ func TestLoadReportsWhatDoesNotFit(t *testing.T) {
 }
 
 // Training that goes on from saved state makes the same steps.
-func TestAdamWResumes(t *testing.T) {
-	run := func(steps int, opt *nn.AdamW, w *lt.Tensor) *nn.Params {
-		ps := nn.Collect(map[string]*lt.Tensor{"w": w})
-		for range steps {
-			opt.Step(ps, lt.Grads(ps.Get("w").Square().Sum(), ps.Tensors()...))
+func TestOptimizersResume(t *testing.T) {
+	for _, fresh := range []func() nn.Optimizer{
+		func() nn.Optimizer { return &nn.AdamW{LR: 0.1} },
+		func() nn.Optimizer { return &nn.SGD{LR: 0.1, Momentum: 0.9} },
+		func() nn.Optimizer { return &nn.SGD{LR: 0.1} },
+		func() nn.Optimizer { return &nn.Lion{LR: 0.1} },
+		func() nn.Optimizer { return &nn.Adafactor{LR: 0.1} },
+		func() nn.Optimizer { return &nn.Muon{LR: 0.1} },
+	} {
+		run := func(steps int, opt nn.Optimizer, model map[string]*lt.Tensor) *nn.Params {
+			ps := nn.Collect(model)
+			for range steps {
+				loss := ps.Get("b").Square().Sum().Add(ps.Get("w").Sub(lt.Eye(2, 3)).Square().Sum())
+				opt.Step(ps, lt.Grads(loss, ps.Tensors()...))
+			}
+			return ps
 		}
-		return ps
+		start := func() map[string]*lt.Tensor {
+			return map[string]*lt.Tensor{"b": lt.Of(1, -2, 3), "w": lt.NewRand(4).Normal(2, 3)}
+		}
+		whole := run(10, fresh(), start())
+		a, b := fresh(), fresh()
+		half := run(5, a, start())
+		copied := map[string]*lt.Tensor{}
+		for name, p := range half.Map() {
+			copied[name] = p.Detach().Eval()
+		}
+		path := filepath.Join(t.TempDir(), "optimizer.safetensors")
+		if err := lt.Save(path, a.State(half)); err != nil {
+			t.Fatal(err)
+		}
+		state, err := lt.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Restore(nn.Collect(copied), state); err != nil {
+			t.Fatal(err)
+		}
+		resumed := run(5, b, copied)
+		for _, name := range []string{"b", "w"} {
+			if got, want := fmt.Sprint(resumed.Get(name).Floats()), fmt.Sprint(whole.Get(name).Floats()); got != want || b.Steps() != 10 {
+				t.Errorf("%T: %s is %v, want %v; %d steps", a, name, got, want, b.Steps())
+			}
+		}
 	}
-	whole := run(10, &nn.AdamW{LR: 0.1}, lt.Of(1, -2, 3))
-	a := &nn.AdamW{LR: 0.1}
-	half := run(5, a, lt.Of(1, -2, 3))
-	b := &nn.AdamW{LR: 0.1}
-	w := lt.From(half.Get("w").Float32s())
-	if err := b.Restore(nn.Collect(map[string]*lt.Tensor{"w": w}), a.State(half)); err != nil {
-		t.Fatal(err)
+}
+
+func TestStateOfAnotherOptimizerIsRefused(t *testing.T) {
+	ps := nn.Collect(map[string]*lt.Tensor{"w": lt.Ones(2, 3)})
+	grads := []*lt.Tensor{lt.Ones(2, 3)}
+	adamw := &nn.AdamW{}
+	adamw.Step(ps, grads)
+	for _, opt := range []nn.Optimizer{&nn.SGD{}, &nn.SGD{Momentum: 0.9}, &nn.Lion{}, &nn.Adafactor{}, &nn.Muon{}} {
+		opt.Step(ps, grads)
+		if err := opt.Restore(ps, adamw.State(ps)); err == nil {
+			t.Errorf("%T took AdamW's state", opt)
+		}
+		if opt.Steps() != 1 {
+			t.Errorf("%T: a refused state left %d steps", opt, opt.Steps())
+		}
 	}
-	if got, want := run(5, b, w).Get("w").Floats(), whole.Get("w").Floats(); fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("%v, want %v", got, want)
+	state := adamw.State(ps)
+	delete(state, "w.1")
+	other := nn.Collect(map[string]*lt.Tensor{"w": lt.Ones(3, 3)})
+	for what, err := range map[string]error{"incomplete": adamw.Restore(ps, state), "of another model": (&nn.AdamW{}).Restore(other, adamw.State(ps)), "has no step": adamw.Restore(ps, nil)} {
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

@@ -1,0 +1,89 @@
+package nn
+
+import (
+	"math"
+
+	lt "loris/tensorlib"
+)
+
+// AdamW is Adam with decoupled weight decay (Loshchilov and Hutter 2019):
+// PyTorch's torch.optim.AdamW. The zero value of each field is its default; a
+// negative one means 0.
+type AdamW struct {
+	LR          float64   // 1e-3
+	Beta1       float64   // 0.9
+	Beta2       float64   // 0.999
+	Eps         float64   // 1e-8
+	WeightDecay float64   // 0.01
+	Schedule    *Schedule // overrides LR
+	// ClipNorm limits the norm of all gradients together, if positive. It also
+	// makes a gradient with NaN or Inf an error, before anything is changed.
+	ClipNorm float64
+	// Scale multiplies the rate of a parameter by name (LoRA+: a higher rate
+	// for the B matrices); nil means 1 for all.
+	Scale func(name string) float64
+	// Donate updates the parameters in place, as the moments always are: no
+	// memory but theirs is written. What was computed from a parameter and is not
+	// evaluated by then cannot be any more, and says so. Without effect beside
+	// ClipNorm.
+	Donate bool
+
+	progress
+}
+
+// Step makes one update of the parameters.
+func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
+	const name = "AdamW"
+	params, clipped, norm := begin(name, ps, grads, o.ClipNorm)
+	var names []string
+	if o.Scale != nil {
+		names = ps.Names()
+	}
+	o.commit(name, o.update(names, params, clipped, norm == nil), grads, norm)
+}
+
+// update returns the step of some parameters. A step that may still fail donates
+// nothing: it must leave the moments as they are.
+func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) update {
+	rate := o.rate("AdamW", or(o.LR, 1e-3), o.Schedule)
+	a := lt.AdamWOptions{Beta1: or(o.Beta1, 0.9), Beta2: or(o.Beta2, 0.999), Eps: or(o.Eps, 1e-8), Decay: or(o.WeightDecay, 0.01)}
+	t := float64(o.step + 1)
+	h1, h2 := 1/(1-math.Pow(a.Beta1, t)), 1/(1-math.Pow(a.Beta2, t))
+	constants := map[[2]any]*lt.Tensor{} // by rate and dtype: mostly one
+	u := update{slots: make([]*lt.Tensor, 0, 3*len(params)), values: make([]*lt.Tensor, 0, 3*len(params))}
+	for i, p := range params {
+		r := rate
+		if o.Scale != nil {
+			r *= o.Scale(names[i])
+		}
+		s := o.of(p, o.layout(p))
+		key := [2]any{r, s[0].DType()}
+		h := constants[key]
+		if h == nil {
+			h = lt.Of(r, h1, h2)
+			if s[0].DType() == lt.F64 {
+				h = lt.From([]float64{r, h1, h2})
+			}
+			constants[key] = h
+		}
+		if donate {
+			s[0].Donate()
+			s[1].Donate()
+			if o.Donate {
+				p.Donate()
+			}
+		}
+		p2, m2, v2 := lt.AdamWUpdate(p, grads[i], s[0], s[1], h, a)
+		u.slots = append(u.slots, p, s[0], s[1])
+		u.values = append(u.values, p2, m2, v2)
+	}
+	return u
+}
+
+// layout: the means of gradients and of their squares.
+func (o *AdamW) layout(p *lt.Tensor) []lt.Shape { return []lt.Shape{p.Shape(), p.Shape()} }
+
+// Restore sets what State returned.
+func (o *AdamW) Restore(ps *Params, state map[string]*lt.Tensor) error {
+	return o.restore(ps, state, o.layout)
+}
