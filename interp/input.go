@@ -35,8 +35,8 @@ type asker struct {
 func (a *asker) Read(p []byte) (int, error) {
 	if a.pending == "" {
 		line, err := a.s.options.Sink.ReadInput(CurrentCell(), "", false)
-		if err != nil {
-			return 0, io.EOF
+		if err != nil { // io.EOF, or why nobody can be asked
+			return 0, err
 		}
 		a.pending = line + "\n"
 	}

@@ -30,7 +30,7 @@ type Sink interface {
 	// Stream takes text for stdout or stderr of the cell whose goroutine wrote
 	// it.
 	Stream(cell, name, text string)
-	// ReadInput asks the user for a line.
+	// ReadInput asks the user for a line; its error is what the cell reads.
 	ReadInput(cell, prompt string, password bool) (string, error)
 }
 

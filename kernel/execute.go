@@ -73,7 +73,7 @@ func (k *Kernel) execute(r *request) []byte {
 		return k.failed(r, q, k.counter.take(false), &worker.CellError{Name: "UnknownSubshell", Value: unknownSubshell(r.Header.SubshellID)}, nil)
 	}
 	q.Code = strings.ToValidUTF8(q.Code, "\uFFFD")
-	store := !q.Silent && (q.StoreHistory == nil || *q.StoreHistory)
+	store := !q.Silent && (q.StoreHistory == nil || *q.StoreHistory) && strings.TrimSpace(q.Code) != ""
 	count := k.counter.take(store)
 	if store {
 		k.history.Add(count, q.Code)

@@ -178,6 +178,9 @@ func TestSilentCellsShowAndCountNothing(t *testing.T) {
 	if o.reply["execution_count"] != 1.0 || !slices.Contains(o.types, "execute_result") {
 		t.Fatalf("store_history=false: %v %v", o.types, o.reply)
 	}
+	if o = run(t, p, " \n"); o.status() != "ok" || o.reply["execution_count"] != 1.0 {
+		t.Fatalf("an empty cell: %v", o.reply)
+	}
 	if o = run(t, p, "get x"); o.reply["execution_count"] != 1.0 {
 		t.Fatalf("count %v, want 1", o.reply["execution_count"])
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -253,10 +254,13 @@ func (o *output) Input(cellID, prompt string, password bool) (string, error) {
 	}
 	select {
 	case a := <-answer:
-		if a.Error != "" {
-			return "", errors.New(a.Error)
+		switch a.Error {
+		case "":
+			return a.Value, nil
+		case io.EOF.Error():
+			return "", io.EOF
 		}
-		return a.Value, nil
+		return "", errors.New(a.Error)
 	case <-ctx.Done():
 		return "", ErrInterrupted
 	}

@@ -266,6 +266,8 @@ def stdin(k):
     k.kc.input("ada")
     equal(k.reply("shell", msg_id)["content"]["status"], "ok")
     assert "got ada" in text(k.iopub(msg_id))
+    r, messages = k.run("var line string\n_, err := fmt.Scanln(&line)\nerr.Error()", allow_stdin=False)
+    assert "allow_stdin is false" in messages[2]["content"]["data"]["text/plain"], messages[2]["content"]
     msg_id = k.kc.execute(code, allow_stdin=True)  # an interrupt ends the waiting
     k.kc.get_stdin_msg(timeout=PATIENCE)
     k.km.interrupt_kernel()
