@@ -61,16 +61,23 @@ func SetAll(parameters, values []*Tensor, gradients ...*Tensor) {
 	for i, n := range roots {
 		// A leaf, not the evaluated node: a tracked node keeps its recipe, and
 		// with it all steps that ever were.
-		leaf := eval.LeafOf(n.Value())
-		leaf.Flags |= ir.Tracked
-		old := parameters[i].node.Load()
-		if slotOf(old) == parameters[i] {
-			leaf.Attrs = old.Attrs // the name, and that it is this parameter
-		} else {
-			leaf.Attrs = op.Name{Slot: &slot{of: parameters[i]}}
-		}
-		parameters[i].node.Store(leaf)
+		parameters[i].become(eval.LeafOf(n.Value()))
 	}
+}
+
+// become gives a parameter a leaf with its new value.
+func (x *Tensor) become(leaf *ir.Node) {
+	old := x.node.Load()
+	if leaf == old {
+		return
+	}
+	leaf.Flags |= ir.Tracked
+	if slotOf(old) == x {
+		leaf.Attrs = old.Attrs // the name, and that it is this parameter
+	} else {
+		leaf.Attrs = op.Name{Slot: &slot{of: x}}
+	}
+	x.node.Store(leaf)
 }
 
 // Donate lets the next evaluation write its result over the memory of x: an

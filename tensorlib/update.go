@@ -1,6 +1,10 @@
 package tensorlib
 
-import "loris/internal/op"
+import (
+	"loris/internal/eval"
+	"loris/internal/ir"
+	"loris/internal/op"
+)
 
 // AdamWOptions are the constants of AdamWUpdate.
 type AdamWOptions struct{ Beta1, Beta2, Eps, Decay float64 }
@@ -16,5 +20,62 @@ func AdamWUpdate(p, g, m, v, h *Tensor, o AdamWOptions) (p2, m2, v2 *Tensor) {
 	const name = "AdamWUpdate"
 	out := op.ApplyAll(op.AdamW, op.AdamWStep{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: o.Decay}, 3,
 		p.n(name), g.n(name), m.n(name), v.n(name), h.n(name))
-	return wrap(out[0]), wrap(out[1]), wrap(out[2])
+	t := new([3]Tensor)
+	for i := range t {
+		t[i].node.Store(&out[i])
+	}
+	return &t[0], &t[1], &t[2]
+}
+
+// AdamWUpdateAll makes AdamW updates of parameters and their moments in one pass over
+// memory, without a graph: params, m and v hold the new values afterwards, as Set
+// would store them. Gradients that have no values yet are computed first. donate is
+// Donate for the parameters; moments that nothing else looks at are updated in place
+// anyway. It reports false, and nothing has changed, where AdamWUpdate is the way: for
+// few parameters whose gradients are still to be computed, since one evaluation then
+// does all; in eager mode; on other devices than the CPU; for other dtypes than f32.
+func AdamWUpdateAll(params, grads, m, v []*Tensor, h [3]float64, o AdamWOptions, donate bool) bool {
+	const (
+		name = "AdamWUpdateAll"
+		few  = 8 // below, nodes of updates cost less than an evaluation of their own
+	)
+	if ir.Built.Load() != nil {
+		return false
+	}
+	sets := make([]eval.AdamWSet, len(params))
+	roots := make([]*ir.Node, 0, len(params))
+	for i, p := range params {
+		s := &sets[i]
+		*s = eval.AdamWSet{P: p.n(name), G: grads[i].n(name), M: m[i].n(name), V: v[i].n(name), InPlace: donate}
+		for _, n := range [3]*ir.Node{s.G, s.M, s.V} {
+			if n.DType != ir.F32 || s.P.DType != ir.F32 || !n.Shape.Equal(s.P.Shape) {
+				return false
+			}
+		}
+		if s.G.Value() == nil {
+			roots = append(roots, s.G)
+		}
+	}
+	if len(roots) > 0 {
+		if len(params) < few {
+			return false
+		}
+		roots = append(roots, rootsOf(name, grads)[len(grads):]...)
+		if err := eval.Eval(background, roots...); err != nil {
+			panic(asError(name, err))
+		}
+	}
+	done, err := eval.AdamW(sets, op.AdamWStep{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: o.Decay}, h)
+	if err != nil {
+		panic(asError(name, err))
+	}
+	if !done {
+		return false
+	}
+	for i := range sets {
+		params[i].become(sets[i].P)
+		m[i].become(sets[i].M)
+		v[i].become(sets[i].V)
+	}
+	return true
 }

@@ -214,10 +214,12 @@ func (r *run) release() {
 
 // chunksFor cuts work of the given cost (ns) into at most limit chunks of a few
 // microseconds or more each.
-func (r *run) chunksFor(cost float64, limit int) int {
+func (r *run) chunksFor(cost float64, limit int) int { return chunksOf(r.pool, cost, limit) }
+
+func chunksOf(p *pool.Pool, cost float64, limit int) int {
 	const least = 2000
 	n := int(cost / least)
-	if most := 8 * r.pool.Threads(); n > most {
+	if most := 8 * p.Threads(); n > most {
 		n = max(most, int(cost/2e6))
 	}
 	return max(1, min(n, limit))

@@ -3,6 +3,9 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"runtime/debug"
+	"slices"
+	"sync"
 	"unsafe"
 
 	"loris/internal/cpu/pool"
@@ -17,80 +20,111 @@ func init() {
 	register(compileCustom, op.Custom)
 }
 
-// adamSet is the update of one parameter.
+// adamTile is how many elements are updated at a time.
+const adamTile = 2048
+
+// adamNanos is the time of one element on one thread.
+const adamNanos = 0.2
+
+// adamJob updates float32 parameters in tiles; those of different parameters are
+// handed out alike.
+type adamJob struct {
+	sets   []plan.AdamWSet
+	tiles  []int // before each set, and of all
+	chunks int
+	rates  vec.AdamWRates
+	chunk  pool.Func
+}
+
+var adamJobs = sync.Pool{New: func() any {
+	j := new(adamJob)
+	j.chunk = j.run
+	return j
+}}
+
+// update updates all sets.
+func (j *adamJob) update(p *pool.Pool) {
+	j.tiles = append(j.tiles[:0], 0)
+	total := 0
+	for i := range j.sets {
+		total += (j.sets[i].N + adamTile - 1) / adamTile
+		j.tiles = append(j.tiles, total)
+	}
+	cost := float64(total) * adamTile * adamNanos
+	j.chunks = chunksOf(p, cost, total)
+	p.Run(j.chunks, cost, nil, j.chunk) // an update is done as a whole
+}
+
+func (j *adamJob) run(chunk int, _ *pool.Worker) {
+	total := j.tiles[len(j.sets)]
+	from, to := total*chunk/j.chunks, total*(chunk+1)/j.chunks
+	k, _ := slices.BinarySearch(j.tiles, from+1)
+	for k--; from < to; k++ {
+		s := &j.sets[k]
+		end := min(to, j.tiles[k+1])
+		lo, hi := (from-j.tiles[k])*adamTile, min(s.N, (end-j.tiles[k])*adamTile)
+		at := func(p unsafe.Pointer) []float32 { return slice[float32](p, hi)[lo:] }
+		j.rates.Update(at(s.W), at(s.P), at(s.G), at(s.M), at(s.V))
+		from = end
+	}
+}
+
+// AdamW implements plan.Updater.
+func (d *Device) AdamW(sets []plan.AdamWSet, k op.AdamWStep, h [3]float64) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // operands may be mapped files
+	defer func() {
+		if v := recover(); v != nil {
+			err = asError(v)
+		}
+	}()
+	j := adamJobs.Get().(*adamJob)
+	j.sets, j.rates = sets, ratesOf(k, h)
+	j.update(d.pool)
+	j.sets = nil
+	adamJobs.Put(j)
+	return nil
+}
+
+// adamSet is the update of one parameter in a plan.
 type adamSet struct {
 	in  []*arg
 	out []*result
 	n   int
-	p   [5]unsafe.Pointer // p, g, m, v
-	y   [3]unsafe.Pointer
 }
 
-// adamTile is how many elements are updated at a time: moments that were not
-// donated are copied first, and updated while they are in the first-level cache.
-const adamTile = 1024
-
-// compileAdamW updates all parameters of the step's batch as one job: tiles of
-// different parameters are handed out alike.
+// compileAdamW updates all parameters of the step's batch as one job.
 func compileAdamW(r *run, s *plan.Step) (kernel, error) {
 	sets := []*adamSet{newAdamSet(s.In, s.Out)}
 	for _, b := range s.Batch {
 		sets = append(sets, newAdamSet(b.In, b.Out))
 	}
-	tiles := []int{0} // tiles before each set
-	for _, a := range sets {
-		tiles = append(tiles, tiles[len(tiles)-1]+(a.n+adamTile-1)/adamTile)
-	}
-	total := tiles[len(sets)]
-	if total == 0 {
-		return func() error { return nil }, nil
-	}
 	attrs := s.Attrs.(op.AdamWStep)
 	h := newArg(&s.In[4])
-	double := s.In[2].DType == ir.F64
-	cost := float64(total) * adamTile * 0.35
-	chunks := r.chunksFor(cost, total)
-	var c [3]float64
-	var rates vec.AdamWRates
-	job := func(chunk int, _ *pool.Worker) {
-		k := 0
-		for t := total * chunk / chunks; t < total*(chunk+1)/chunks; t++ {
-			for t >= tiles[k+1] {
-				k++
+	if s.In[2].DType == ir.F64 {
+		return func() error {
+			p := h.get(r)
+			for _, a := range sets {
+				a.update64(r, attrs, [3]float64(slice[float64](p, 3)))
 			}
-			a := sets[k]
-			from := (t - tiles[k]) * adamTile
-			if to := min(a.n, from+adamTile); double {
-				adamElements[float64](a, attrs, c, from, to)
-			} else {
-				a.update(&rates, from, to)
-			}
-		}
+			return nil
+		}, nil
 	}
+	j := &adamJob{sets: make([]plan.AdamWSet, len(sets))}
+	j.chunk = j.run
 	return func() error {
-		p := h.get(r)
-		for i := range c {
-			if double {
-				c[i] = element[float64](p, i)
-			} else {
-				c[i] = float64(element[float32](p, i))
+		c := slice[float32](h.get(r), 3)
+		j.rates = ratesOf(attrs, [3]float64{float64(c[0]), float64(c[1]), float64(c[2])})
+		for i, a := range sets {
+			a.bind(r, &j.sets[i])
+		}
+		j.update(r.pool)
+		for i, a := range sets {
+			d := &j.sets[i]
+			for k, y := range [3]unsafe.Pointer{d.W, d.M, d.V} {
+				a.out[k].put(r, y)
 			}
 		}
-		rates = ratesOf(attrs, c)
-		for _, a := range sets {
-			for i := range 4 {
-				a.p[i] = a.in[i].get(r)
-			}
-			for i := range 3 {
-				a.y[i] = a.out[i].get(r)
-			}
-		}
-		r.pool.Run(chunks, cost, nil, job) // an update is done as a whole
-		for _, a := range sets {
-			for i := range 3 {
-				a.out[i].put(r, a.y[i])
-			}
-		}
+		clear(j.sets)
 		return nil
 	}, nil
 }
@@ -106,6 +140,16 @@ func newAdamSet(in, out []plan.Operand) *adamSet {
 	return a
 }
 
+// bind finds where the operands lie; moments that were not donated are copied.
+func (a *adamSet) bind(r *run, d *plan.AdamWSet) {
+	*d = plan.AdamWSet{P: a.in[0].get(r), G: a.in[1].get(r), W: a.out[0].get(r), M: a.out[1].get(r), V: a.out[2].get(r), N: a.n}
+	for i, y := range [2]unsafe.Pointer{d.M, d.V} {
+		if x := a.in[2+i].get(r); x != y {
+			copy(slice[float32](y, a.n), slice[float32](x, a.n))
+		}
+	}
+}
+
 // ratesOf returns the factors of a step; c is the learning rate and the two bias corrections.
 func ratesOf(k op.AdamWStep, c [3]float64) vec.AdamWRates {
 	// √(v·h2)+ε = √h2·(√v + ε/√h2), which leaves corrections of 1 to the kernel.
@@ -118,29 +162,21 @@ func ratesOf(k op.AdamWStep, c [3]float64) vec.AdamWRates {
 	return u.Rates()
 }
 
-// update moves elements from..to-1.
-func (a *adamSet) update(rates *vec.AdamWRates, from, to int) {
-	at := func(p unsafe.Pointer) []float32 { return slice[float32](p, to)[from:] }
-	m, v := at(a.y[1]), at(a.y[2])
-	for i, moment := range [2][]float32{m, v} {
-		if a.y[1+i] != a.p[2+i] { // in place where the old values were donated
-			copy(moment, at(a.p[2+i]))
-		}
+// update64 does the same in float64; c is as in ratesOf.
+func (a *adamSet) update64(r *run, k op.AdamWStep, c [3]float64) {
+	at := func(p unsafe.Pointer) []float64 { return slice[float64](p, a.n) }
+	p, g, m, v := at(a.in[0].get(r)), a.in[1].get(r), at(a.in[2].get(r)), at(a.in[3].get(r))
+	w, mo, vo := at(a.out[0].get(r)), at(a.out[1].get(r)), at(a.out[2].get(r))
+	for i := range w {
+		d := gradientAt(a.in[1], g, i)
+		x := k.Beta1*m[i] + (1-k.Beta1)*d
+		y := k.Beta2*v[i] + (1-k.Beta2)*d*d
+		q := p[i]
+		w[i] = q - c[0]*k.Decay*q - c[0]*(x*c[1])/(math.Sqrt(y*c[2])+k.Eps)
+		mo[i], vo[i] = x, y
 	}
-	rates.Update(at(a.y[0]), at(a.p[0]), at(a.p[1]), m, v)
-}
-
-// adamElements does the same in float64; c is as in ratesOf.
-func adamElements[T floating](a *adamSet, k op.AdamWStep, c [3]float64, from, to int) {
-	p, g, m, v := slice[T](a.p[0], to), a.p[1], slice[T](a.p[2], to), slice[T](a.p[3], to)
-	w, mo, vo := slice[T](a.y[0], to), slice[T](a.y[1], to), slice[T](a.y[2], to)
-	for i := from; i < to; i++ {
-		d := float64(gradientAt(a.in[1], g, i))
-		x := k.Beta1*float64(m[i]) + (1-k.Beta1)*d
-		y := k.Beta2*float64(v[i]) + (1-k.Beta2)*d*d
-		q := float64(p[i])
-		w[i] = T(q - c[0]*k.Decay*q - c[0]*(x*c[1])/(math.Sqrt(y*c[2])+k.Eps))
-		mo[i], vo[i] = T(x), T(y)
+	for i, y := range [3][]float64{w, mo, vo} {
+		a.out[i].put(r, unsafe.Pointer(unsafe.SliceData(y)))
 	}
 }
 

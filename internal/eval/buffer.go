@@ -14,7 +14,8 @@ import (
 
 // Buffer is device memory that values look at. It is given back when the last
 // value that looks at it is released, or when the garbage collector finds that
-// nothing refers to it any more.
+// nothing refers to it any more. Whoever refers to a released buffer must have
+// counted itself by hold: it is used again.
 type Buffer struct {
 	mem  plan.Memory
 	rec  *record
@@ -49,7 +50,12 @@ var memory = struct {
 	after  int64 // live bytes when it last ran
 	gc     atomic.Bool
 	lines  map[ir.Pos]*Line
+	spare  []*Buffer // released ones, without memory
 }{lines: map[ir.Pos]*Line{}}
+
+// mostSpare bounds the released buffers that are kept for reuse: making one, with
+// its record and its cleanup, takes as long as a small kernel.
+const mostSpare = 64
 
 func init() { memory.ring.next, memory.ring.prev = &memory.ring, &memory.ring }
 
@@ -64,9 +70,20 @@ func newBuffer(dev plan.Device, bytes int, pos ir.Pos) (*Buffer, error) {
 
 // enter makes a buffer of device memory and counts it.
 func enter(dev plan.Device, mem plan.Memory, pos ir.Pos) *Buffer {
-	r := &record{dev: dev, mem: mem, bytes: int64(mem.Bytes())}
-	b := &Buffer{mem: mem, rec: r}
 	memory.Lock()
+	var b *Buffer
+	if n := len(memory.spare); n > 0 {
+		b = memory.spare[n-1]
+		memory.spare[n-1] = nil // it must be able to become unreachable
+		memory.spare = memory.spare[:n-1]
+	} else {
+		b = &Buffer{rec: new(record)}
+		runtime.AddCleanup(b, (*record).free, b.rec)
+	}
+	b.mem = mem
+	r := b.rec
+	r.dev, r.mem, r.bytes = dev, mem, int64(mem.Bytes())
+	r.freed.Store(false)
 	r.next, r.prev = memory.ring.next, &memory.ring
 	r.next.prev, memory.ring.next = r, r
 	memory.live += r.bytes
@@ -85,7 +102,6 @@ func enter(dev plan.Device, mem plan.Memory, pos ir.Pos) *Buffer {
 		memory.fresh = 0
 	}
 	memory.Unlock()
-	runtime.AddCleanup(b, (*record).free, r)
 	if collect && memory.gc.CompareAndSwap(false, true) {
 		go collectGarbage()
 	}
@@ -140,6 +156,13 @@ func (r *record) free() {
 		return
 	}
 	memory.Lock()
+	mem := r.leave()
+	memory.Unlock()
+	r.dev.Free(mem)
+}
+
+// leave takes the record out of the accounts and returns its memory; memory is locked.
+func (r *record) leave() plan.Memory {
 	r.prev.next, r.next.prev = r.next, r.prev
 	memory.live -= r.bytes
 	memory.values--
@@ -147,22 +170,28 @@ func (r *record) free() {
 		r.line.Values--
 		r.line.Bytes -= r.bytes
 	}
-	memory.Unlock()
-	r.dev.Free(r.mem)
-	r.mem = nil
+	mem := r.mem
+	r.next, r.prev, r.mem, r.line = nil, nil, nil, nil
+	return mem
 }
 
 // hold and drop count what may release a buffer early.
 func (b *Buffer) hold() { b.refs.Add(1) }
 
 func (b *Buffer) drop() {
-	if b.refs.Add(-1) == 0 {
-		memory.Lock()
-		memory.fresh = max(0, memory.fresh-b.rec.bytes) // nothing for the collector to find
-		memory.Unlock()
-		b.rec.free()
-		b.mem = nil
+	if b.refs.Add(-1) != 0 || !b.rec.freed.CompareAndSwap(false, true) {
+		return
 	}
+	dev := b.rec.dev
+	b.mem = nil
+	memory.Lock()
+	memory.fresh = max(0, memory.fresh-b.rec.bytes) // nothing for the collector to find
+	mem := b.rec.leave()
+	if len(memory.spare) < mostSpare {
+		memory.spare = append(memory.spare, b)
+	}
+	memory.Unlock()
+	dev.Free(mem)
 }
 
 // allocate returns device memory. When the limit or the machine refuses, it

@@ -196,18 +196,30 @@ func (j *job) takeOver(i int) bool {
 
 // retire makes the values whose memory results have taken over unreadable.
 func (j *job) retire() {
+	if len(j.donated) == 0 {
+		return
+	}
+	gone := goneInPlace()
 	for i, v := range j.donated {
-		buf := v.Buffer.(*Buffer)
-		v.Err = &ir.Error{Code: ir.CodeDonated, Msg: "this tensor was updated in place: its old value is gone",
-			Hint: "read it before the update, or keep a copy"}
-		v.Buffer = nil
-		if m, ok := buf.mem.(interface{ Changed() }); ok {
-			m.Changed()
-		}
-		buf.drop()
+		retireValue(v, gone)
 		j.donated[i] = nil
 	}
 	j.donated = j.donated[:0]
+}
+
+func goneInPlace() *ir.Error {
+	return &ir.Error{Code: ir.CodeDonated, Msg: "this tensor was updated in place: its old value is gone",
+		Hint: "read it before the update, or keep a copy"}
+}
+
+// retireValue makes a value unreadable whose memory a new one has taken over.
+func retireValue(v *ir.Value, gone *ir.Error) {
+	buf := v.Buffer.(*Buffer)
+	v.Err, v.Buffer = gone, nil
+	if m, ok := buf.mem.(interface{ Changed() }); ok {
+		m.Changed()
+	}
+	buf.drop()
 }
 
 func resize[T any](s []T, n int) []T {

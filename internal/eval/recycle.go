@@ -14,10 +14,9 @@ var recycling atomic.Pointer[recycler]
 type recycler struct {
 	mu     sync.Mutex
 	values []*ir.Value
-	kept   map[*ir.Value]bool
 }
 
-var recyclers = sync.Pool{New: func() any { return &recycler{kept: map[*ir.Value]bool{}} }}
+var recyclers = sync.Pool{New: func() any { return new(recycler) }}
 
 // Recycle runs f and then releases every value that evaluations have made
 // meanwhile, except those that leaves hold, as parameters and the state of
@@ -42,22 +41,14 @@ func (r *recycler) made(v *ir.Value) {
 	r.mu.Unlock()
 }
 
-// keep takes a value off the list.
-func (r *recycler) keep(v *ir.Value) {
-	r.mu.Lock()
-	r.kept[v] = true
-	r.mu.Unlock()
-}
-
 func (r *recycler) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, v := range r.values {
-		if !r.kept[v] && v.Ready() && v.Err == nil {
+		if !v.Held && v.Ready() && v.Err == nil {
 			releaseValue(v, "", ir.Pos{})
 		}
 		r.values[i] = nil
 	}
 	r.values = r.values[:0]
-	clear(r.kept)
 }

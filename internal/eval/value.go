@@ -64,8 +64,8 @@ func FromMapped(dtype ir.DType, shape ir.Shape, data []byte, release func()) (n 
 func LeafOf(v *ir.Value) *ir.Node {
 	n := ir.NewNode0(op.Leaf, v.DType, v.Shape, nil)
 	n.SetValue(v)
-	if r := recycling.Load(); r != nil {
-		r.keep(v)
+	if recycling.Load() != nil {
+		v.Held = true
 	}
 	return n
 }
@@ -150,8 +150,13 @@ func releaseValue(v *ir.Value, name string, pos ir.Pos) {
 	if !ok {
 		return
 	}
-	v.Err = &ir.Error{Code: ir.CodeFreed, Op: name, Pos: pos, Shapes: []ir.Shape{v.Shape}, DTypes: []ir.DType{v.DType},
-		Msg: "this tensor was released", Hint: "build it again, or release it later"}
-	v.Buffer = nil
+	gone := &struct { // one allocation
+		err   ir.Error
+		shape [1]ir.Shape
+		dtype [1]ir.DType
+	}{ir.Error{Code: ir.CodeFreed, Op: name, Pos: pos, Msg: "this tensor was released", Hint: "build it again, or release it later"},
+		[1]ir.Shape{v.Shape}, [1]ir.DType{v.DType}}
+	gone.err.Shapes, gone.err.DTypes = gone.shape[:], gone.dtype[:]
+	v.Err, v.Buffer = &gone.err, nil
 	b.drop()
 }

@@ -59,9 +59,18 @@ const (
 
 // NewNode returns a node; in is not retained when it holds one or two nodes.
 func NewNode(op Op, dtype DType, shape Shape, attrs Attrs, in ...*Node) *Node {
-	n := &Node{Op: op, DType: dtype, Shape: shape, Attrs: attrs}
-	n.setInputs(in)
+	n := new(Node)
+	n.Init(op, dtype, shape, attrs, in...)
 	return n
+}
+
+// Init is NewNode in memory that the caller has, all zero.
+func (n *Node) Init(op Op, dtype DType, shape Shape, attrs Attrs, in ...*Node) {
+	n.Op, n.DType, n.Shape, n.Attrs = op, dtype, shape, attrs
+	n.setInputs(in)
+	for _, x := range in {
+		n.Flags |= x.Flags & Tracked
+	}
 }
 
 // NewNode0, NewNode1 and NewNode2 are NewNode for none, one and two inputs:
@@ -131,6 +140,9 @@ type Value struct {
 	// Task is what computes the value (package eval knows it); nil when the
 	// value was there from the start.
 	Task any
+	// Held tells that a leaf was made of the value while a benchmark recycles results,
+	// as of a parameter's: this one stays.
+	Held bool
 }
 
 // Ready reports whether the value is there (or has failed), without waiting.

@@ -38,31 +38,26 @@ func ApplyOutput(id ir.Op, attrs ir.Attrs, output int, in ...*ir.Node) *ir.Node 
 		n = ir.NewNode2(id, dtype, shape, attrs, in[0], in[1])
 	default:
 		n = ir.NewNode(id, dtype, shape, attrs, append([]*ir.Node(nil), in...)...)
-		for _, x := range in {
-			n.Flags |= x.Flags & ir.Tracked
-		}
 	}
 	n.Output = uint8(output)
 	return finish(n)
 }
 
 // ApplyAll makes the nodes of the first outputs of an op that has several; they
-// share one list of inputs.
-func ApplyAll(id ir.Op, attrs ir.Attrs, outputs int, in ...*ir.Node) []*ir.Node {
+// share one list of inputs and one piece of memory.
+func ApplyAll(id ir.Op, attrs ir.Attrs, outputs int, in ...*ir.Node) []ir.Node {
 	row := &Table[id]
 	in = append([]*ir.Node(nil), in...)
-	out := make([]*ir.Node, outputs)
+	out := make([]ir.Node, outputs)
 	for i := range out {
 		dtype, shape, err := row.Infer(in, attrs, i)
 		if err != nil {
 			Raise(row.Name, err, in...)
 		}
-		n := ir.NewNode(id, dtype, shape, attrs, in...)
-		for _, x := range in {
-			n.Flags |= x.Flags & ir.Tracked
-		}
+		n := &out[i]
+		n.Init(id, dtype, shape, attrs, in...)
 		n.Output = uint8(i)
-		out[i] = finish(n)
+		finish(n)
 	}
 	return out
 }

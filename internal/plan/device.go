@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"loris/internal/ir"
+	"loris/internal/op"
 )
 
 // Memory is a piece of a device's memory. Every device of Loris shares memory
@@ -57,6 +58,19 @@ type Executable interface {
 	// Run starts the steps on the bound memory. A nil Fence means that they are
 	// done. An error names the step as a *StepError where one is to blame.
 	Run(b *Binding) (Fence, error)
+}
+
+// Updater is a device that can update parameters where they lie, without a plan.
+type Updater interface {
+	// AdamW updates all sets in one pass; h is the third operand of op.AdamW.
+	AdamW(sets []AdamWSet, k op.AdamWStep, h [3]float64) error
+}
+
+// AdamWSet is one parameter of N float32 elements: W takes the new values and may be
+// P, where the old ones are; the moments M and V are updated in place.
+type AdamWSet struct {
+	W, P, G, M, V unsafe.Pointer
+	N             int
 }
 
 // Fence waits for work that a device does behind the caller's back.

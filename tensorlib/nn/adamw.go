@@ -35,6 +35,10 @@ type AdamW struct {
 func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 	const name = "AdamW"
 	params, clipped, norm := begin(name, ps, grads, o.ClipNorm)
+	if norm == nil && o.onePass(params, clipped) {
+		o.step++
+		return
+	}
 	var names []string
 	if o.Scale != nil {
 		names = ps.Names()
@@ -45,14 +49,11 @@ func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 // update returns the step of some parameters. A step that may still fail donates
 // nothing: it must leave the moments as they are.
 func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) update {
-	rate := o.rate("AdamW", or(o.LR, 1e-3), o.Schedule)
-	a := lt.AdamWOptions{Beta1: or(o.Beta1, 0.9), Beta2: or(o.Beta2, 0.999), Eps: or(o.Eps, 1e-8), Decay: or(o.WeightDecay, 0.01)}
-	t := float64(o.step + 1)
-	h1, h2 := 1/(1-math.Pow(a.Beta1, t)), 1/(1-math.Pow(a.Beta2, t))
+	a, now := o.constants()
 	constants := map[[2]any]*lt.Tensor{} // by rate and dtype: mostly one
 	u := update{slots: make([]*lt.Tensor, 0, 3*len(params)), values: make([]*lt.Tensor, 0, 3*len(params))}
 	for i, p := range params {
-		r := rate
+		r := now[0]
 		if o.Scale != nil {
 			r *= o.Scale(names[i])
 		}
@@ -60,9 +61,9 @@ func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) 
 		key := [2]any{r, s[0].DType()}
 		h := constants[key]
 		if h == nil {
-			h = lt.Of(r, h1, h2)
+			h = lt.Of(r, now[1], now[2])
 			if s[0].DType() == lt.F64 {
-				h = lt.From([]float64{r, h1, h2})
+				h = lt.From([]float64{r, now[1], now[2]})
 			}
 			constants[key] = h
 		}
@@ -78,6 +79,32 @@ func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) 
 		u.values = append(u.values, p2, m2, v2)
 	}
 	return u
+}
+
+// constants returns those of all steps, and of the step to come: the learning rate and
+// the corrections of the moments' bias.
+func (o *AdamW) constants() (a lt.AdamWOptions, now [3]float64) {
+	a = lt.AdamWOptions{Beta1: or(o.Beta1, 0.9), Beta2: or(o.Beta2, 0.999), Eps: or(o.Eps, 1e-8), Decay: or(o.WeightDecay, 0.01)}
+	t := float64(o.step + 1)
+	return a, [3]float64{o.rate("AdamW", or(o.LR, 1e-3), o.Schedule), 1 / (1 - math.Pow(a.Beta1, t)), 1 / (1 - math.Pow(a.Beta2, t))}
+}
+
+// onePass makes the updates without a graph, where that is possible and pays.
+func (o *AdamW) onePass(params, grads []*lt.Tensor) bool {
+	if o.Scale != nil {
+		return false
+	}
+	n := len(params)
+	state := make([]*lt.Tensor, 2*n)
+	for i, p := range params {
+		s := o.moments[p]
+		if s == nil {
+			return false
+		}
+		state[i], state[n+i] = s[0], s[1]
+	}
+	a, now := o.constants()
+	return lt.AdamWUpdateAll(params, grads, state[:n], state[n:], now, a, o.Donate)
 }
 
 // layout: the means of gradients and of their squares.

@@ -217,7 +217,7 @@ func (p *Params) Names() []string {
 // Tensors returns the trainable parameters in the order of Names: what Grads
 // and an optimiser's Step take.
 func (p *Params) Tensors() []*lt.Tensor {
-	out := []*lt.Tensor{}
+	out := make([]*lt.Tensor, 0, len(p.names))
 	for _, n := range p.names {
 		if !p.frozen[n] {
 			out = append(out, p.byName[n])

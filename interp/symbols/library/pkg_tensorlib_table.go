@@ -15,6 +15,7 @@ var pkg_tensorlib = table.Package{
 	Name: "tensorlib",
 	Funcs: []table.Symbol{
 		{Name: "AdamWUpdate", Value: p.AdamWUpdate},
+		{Name: "AdamWUpdateAll", Value: p.AdamWUpdateAll},
 		{Name: "Arange", Value: p.Arange},
 		{Name: "Check", Value: p.Check},
 		{Name: "Checkpoint", Value: p.Checkpoint},
