@@ -139,7 +139,7 @@ func TestErrorAbortsQueuedCellsOnly(t *testing.T) {
 		first["code"], first["allow_stdin"] = "input wait\nfail boom", true
 		var cells []*client.Execution
 		for _, content := range []map[string]any{first, {"code": "print next"}, {"code": "print next"}} {
-			e, err := p.Start(content, nil)
+			e, err := p.Start(content, client.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -182,7 +182,7 @@ func TestRestartOnTheSameEndpointsAlsoAfterAKill(t *testing.T) {
 			s := startWith(t, openPorts(fields))
 			for round := range 3 {
 				c := s.connect(t)
-				if _, err := c.Execute(timeout(t), map[string]any{"code": "print x"}, nil); err != nil {
+				if _, err := c.Execute(timeout(t), map[string]any{"code": "print x"}, client.Options{}, nil); err != nil {
 					t.Fatal(round, err)
 				}
 				if round == 1 {
@@ -206,7 +206,7 @@ func TestShutdownDeliversReplyIdleAndBacklog(t *testing.T) {
 	s := startWith(t, openPorts(map[string]any{"key": "k"}))
 	c := s.connect(t)
 	const lines = 20_000
-	e, err := c.Start(map[string]any{"code": fmt.Sprintf("lines %d", lines)}, nil)
+	e, err := c.Start(map[string]any{"code": fmt.Sprintf("lines %d", lines)}, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestSignals(t *testing.T) {
 	if err != nil || !strings.Contains(string(reply.Content), "Interrupted") {
 		t.Fatalf("SIGINT: %v %s", err, reply.Content)
 	}
-	reply, err = c.Execute(timeout(t), map[string]any{"code": "get x"}, nil)
+	reply, err = c.Execute(timeout(t), map[string]any{"code": "get x"}, client.Options{}, nil)
 	if err != nil || !strings.Contains(string(reply.Content), `"ok"`) {
 		t.Fatalf("after SIGINT: %v", err)
 	}
@@ -372,7 +372,7 @@ func TestBadMessagesAreDroppedAndTheKernelGoesOn(t *testing.T) {
 		}
 	}
 	for range 3 {
-		reply, err := c.Execute(timeout(t), map[string]any{"code": "print still here"}, nil)
+		reply, err := c.Execute(timeout(t), map[string]any{"code": "print still here"}, client.Options{}, nil)
 		if err != nil || !strings.Contains(string(reply.Content), `"status":"ok"`) {
 			t.Fatalf("%v %s\n%s", err, reply.Content, s.stderr.String())
 		}
@@ -434,7 +434,7 @@ func TestSeveralClientsAtOnce(t *testing.T) {
 			for j := range 50 {
 				text := ""
 				want := fmt.Sprintf("%d-%d", i, j)
-				reply, err := c.Execute(timeout(t), map[string]any{"code": "print " + want}, func(m *wire.Message) {
+				reply, err := c.Execute(timeout(t), map[string]any{"code": "print " + want}, client.Options{}, func(m *wire.Message) {
 					if m.Header.MsgType == "stream" {
 						text += string(m.Content)
 					}

@@ -96,7 +96,7 @@ func begin(t testing.TB, c *client.Client, code string) *client.Execution {
 // beginIn is begin in a subshell.
 func beginIn(t testing.TB, c *client.Client, subshell, code string) *client.Execution {
 	t.Helper()
-	e, err := c.StartIn(subshell, map[string]any{"code": "print begun\n" + code, "allow_stdin": true}, nil)
+	e, err := c.Start(map[string]any{"code": "print begun\n" + code, "allow_stdin": true}, client.Options{Subshell: subshell})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func run(t testing.TB, p *client.Process, code string) outcome {
 func runWith(t testing.TB, p *client.Process, content map[string]any) outcome {
 	t.Helper()
 	var o outcome
-	reply, err := p.Execute(timeout(t), content, func(m *wire.Message) {
+	reply, err := p.Execute(timeout(t), content, client.Options{}, func(m *wire.Message) {
 		o.msgs = append(o.msgs, m)
 		switch m.Header.MsgType {
 		case "status", "execute_input":

@@ -22,7 +22,7 @@ func newSubshell(t *testing.T, p *client.Process) string {
 // runIn runs a cell in a subshell.
 func runIn(t *testing.T, p *client.Process, subshell, code string) outcome {
 	t.Helper()
-	e, err := p.StartIn(subshell, map[string]any{"code": code, "allow_stdin": true}, nil)
+	e, err := p.Start(map[string]any{"code": code, "allow_stdin": true}, client.Options{Subshell: subshell})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestErrorInASubshellAbortsItsOwnCellsOnly(t *testing.T) {
 	p.OnInput(func(string, bool) (string, bool) { <-gate; return "go", true })
 	a := newSubshell(t, p)
 	start := func(subshell, code string) *client.Execution {
-		e, err := p.StartIn(subshell, map[string]any{"code": code, "allow_stdin": true}, nil)
+		e, err := p.Start(map[string]any{"code": code, "allow_stdin": true}, client.Options{Subshell: subshell})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestDeletedSubshellEndsItsCellAndAbortsTheRest(t *testing.T) {
 	p := launch(t)
 	a := newSubshell(t, p)
 	running := beginIn(t, p.Client, a, "loop")
-	waiting, err := p.StartIn(a, map[string]any{"code": "print x"}, nil)
+	waiting, err := p.Start(map[string]any{"code": "print x"}, client.Options{Subshell: a})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestManySubshellsAtOnce(t *testing.T) {
 		go func() {
 			for j := range 50 {
 				want := fmt.Sprintf("%d-%d", i, j)
-				e, err := p.StartIn(id, map[string]any{"code": "print " + want + "\nvalue " + want}, nil)
+				e, err := p.Start(map[string]any{"code": "print " + want + "\nvalue " + want}, client.Options{Subshell: id})
 				if err != nil {
 					done <- err
 					return

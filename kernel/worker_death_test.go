@@ -78,7 +78,7 @@ func TestDeathBetweenCellsIsTold(t *testing.T) {
 func TestCellsRunTwiceAreListedOnce(t *testing.T) {
 	p := launch(t)
 	execute := func(code, cell string) map[string]any {
-		e, err := p.Start(map[string]any{"code": code}, map[string]any{"cellId": cell})
+		e, err := p.Start(map[string]any{"code": code}, client.Options{Metadata: map[string]any{"cellId": cell}})
 		if err != nil {
 			t.Fatal(err)
 		}

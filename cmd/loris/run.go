@@ -108,11 +108,12 @@ func runNotebook(ctx context.Context, w io.Writer, path string, o runOptions) er
 		return nil
 	}
 	c := notebook.Compare(stored, fresh)
-	fmt.Fprintf(w, "%s: %s", path, c)
-	if !c.OK() {
-		return fmt.Errorf("%s: the outputs differ from those stored", path)
+	if c.OK() {
+		fmt.Fprintf(w, "%s: %s", path, c)
+		return nil
 	}
-	return nil
+	fmt.Fprintf(w, "%s:\n%s", path, c)
+	return fmt.Errorf("%s: the outputs differ from those stored", path)
 }
 
 // execute runs the notebook in a kernel of its own.

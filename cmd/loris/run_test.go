@@ -160,6 +160,18 @@ func TestTimeoutInterruptsTheCell(t *testing.T) {
 	loris(t, dir, "run", "--timeout", "500ms", "long.ipynb").wants(t, "cell 1", "limit 500ms")
 }
 
+func TestRunWithALongTemporaryFolder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.ipynb", "1")
+	long := filepath.Join(dir, strings.Repeat("long", 30)) // longer than the path of a socket may be
+	if err := os.Mkdir(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if r := lorisWith(t, dir, []string{"TMPDIR=" + long}, "run", "a.ipynb"); r.code != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestOutputFileThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "a.ipynb", "1")

@@ -120,20 +120,32 @@ func (c *comparer) outputs(stored, fresh gathered) {
 		names[name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		c.text(name, stored.streams[name], fresh.streams[name])
+		switch a, b := stored.streams[name], fresh.streams[name]; {
+		case a == "" && b != "":
+			c.add(name, "", abbreviate(b), notStored)
+		case a != "" && b == "":
+			c.add(name, abbreviate(a), "", notShown)
+		default:
+			c.text(name, a, b)
+		}
 	}
 	for i := range max(len(stored.others), len(fresh.others)) {
 		where := fmt.Sprintf("output %d", i+1)
 		switch {
 		case i >= len(stored.others):
-			c.add(where, "", describe(fresh.others[i]), "not in the stored run")
+			c.add(where, "", describe(fresh.others[i]), notStored)
 		case i >= len(fresh.others):
-			c.add(where, describe(stored.others[i]), "", "missing in the new run")
+			c.add(where, describe(stored.others[i]), "", notShown)
 		default:
 			c.output(where, stored.others[i], fresh.others[i])
 		}
 	}
 }
+
+const (
+	notStored = "not in the stored run"
+	notShown  = "missing in the new run"
+)
 
 func describe(o *Output) string {
 	if o.Type == Error {

@@ -61,43 +61,37 @@ func serve(connectionFile string) {
 		m *wire.Message
 	}
 	queue := make(chan request, 100)
-	k.iopub, err = socket.ListenXPub("tcp://127.0.0.1:0", opt, nil)
-	if err != nil {
-		panic(err)
-	}
-	shell, err := socket.ListenRouter("tcp://127.0.0.1:0", opt, func(c *socket.Conn, f [][]byte) {
-		if m, err := k.session.Decode(f); err == nil {
-			queue <- request{c, m}
-		}
+	k.iopub, err = socket.ListenXPub(conn.Endpoint(wire.IOPub), opt, func(c *socket.Conn, _ string) {
+		frames, _ := k.session.Encode(nil, k.session.NewHeader("iopub_welcome"), nil, nil, []byte(`{"subscription":""}`), nil)
+		c.Send(frames)
 	})
 	if err != nil {
 		panic(err)
 	}
-	control, err := socket.ListenRouter("tcp://127.0.0.1:0", opt, func(c *socket.Conn, f [][]byte) {
-		m, err := k.session.Decode(f)
+	for ch, receive := range map[wire.Channel]func(*socket.Conn, *wire.Message){
+		wire.Shell: func(c *socket.Conn, m *wire.Message) { queue <- request{c, m} },
+		wire.Stdin: func(*socket.Conn, *wire.Message) {},
+		wire.Control: func(c *socket.Conn, m *wire.Message) {
+			k.reply(c, m, map[string]any{"status": "ok"})
+			switch m.Header.MsgType {
+			case "interrupt_request":
+				k.interrupt <- struct{}{}
+			case "shutdown_request":
+				time.Sleep(10 * time.Millisecond)
+				os.Exit(0)
+			}
+		},
+	} {
+		_, err := socket.ListenRouter(conn.Endpoint(ch), opt, func(c *socket.Conn, f [][]byte) {
+			if m, err := k.session.Decode(f); err == nil {
+				receive(c, m)
+			}
+		})
 		if err != nil {
-			return
+			panic(err)
 		}
-		k.reply(c, m, map[string]any{"status": "ok"})
-		switch m.Header.MsgType {
-		case "interrupt_request":
-			k.interrupt <- struct{}{}
-		case "shutdown_request":
-			time.Sleep(10 * time.Millisecond)
-			os.Exit(0)
-		}
-	})
-	if err != nil {
-		panic(err)
 	}
-	port := func(a interface{ String() string }) int {
-		var p int
-		fmt.Sscan(a.String()[strings.LastIndexByte(a.String(), ':')+1:], &p)
-		return p
-	}
-	conn.Ports[wire.Shell], conn.Ports[wire.Control], conn.Ports[wire.IOPub] = port(shell.Addr()), port(control.Addr()), port(k.iopub.Addr())
-	conn.Ports[wire.Stdin], conn.Ports[wire.Heartbeat] = 1, 2
-	if err := conn.WritePorts(connectionFile); err != nil {
+	if _, err := socket.ListenEcho(conn.Endpoint(wire.Heartbeat), opt); err != nil { // last: the others are there
 		panic(err)
 	}
 	for r := range queue {

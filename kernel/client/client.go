@@ -231,21 +231,25 @@ type Execution struct {
 	box   *mailbox
 }
 
-// Start sends an execute_request; content has its fields ("code", …), metadata
-// may be nil.
-func (c *Client) Start(content, metadata map[string]any) (*Execution, error) {
-	return c.StartIn("", content, metadata)
+// Options of a cell are what its execute_request says beside its content.
+type Options struct {
+	ID       string // of the request; "": a new one
+	Subshell string
+	Metadata map[string]any
 }
 
-// StartIn is Start in a subshell.
-func (c *Client) StartIn(subshell string, content, metadata map[string]any) (*Execution, error) {
+// Start sends an execute_request; content has its fields ("code", …).
+func (c *Client) Start(content map[string]any, o Options) (*Execution, error) {
 	h := c.session.NewHeader("execute_request")
-	h.SubshellID = subshell
+	h.SubshellID = o.Subshell
+	if o.ID != "" {
+		h.MsgID = o.ID
+	}
 	e := &Execution{ID: h.MsgID, c: c, reply: c.expect(h.MsgID), box: newMailbox()}
 	c.mu.Lock()
 	c.outputs[h.MsgID] = e.box
 	c.mu.Unlock()
-	if _, err := c.sendWith(wire.Shell, h, nil, content, metadata, nil); err != nil {
+	if _, err := c.sendWith(wire.Shell, h, nil, content, o.Metadata, nil); err != nil {
 		c.forget(h.MsgID)
 		return nil, err
 	}
@@ -280,8 +284,8 @@ func (e *Execution) Reply(ctx context.Context) (*wire.Message, error) {
 
 // Execute runs a cell to its end. Its IOPub messages between busy and idle go to
 // each, which may be nil, in order.
-func (c *Client) Execute(ctx context.Context, content map[string]any, each func(*wire.Message)) (*wire.Message, error) {
-	e, err := c.Start(content, nil)
+func (c *Client) Execute(ctx context.Context, content map[string]any, o Options, each func(*wire.Message)) (*wire.Message, error) {
+	e, err := c.Start(content, o)
 	if err != nil {
 		return nil, err
 	}

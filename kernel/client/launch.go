@@ -2,10 +2,12 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,7 +30,7 @@ type Process struct {
 // kernel.json. The kernel speaks through socket files in a private directory, so
 // no other user can reach it. ctx bounds the start only.
 func Launch(ctx context.Context, command *exec.Cmd) (*Process, error) {
-	dir, err := os.MkdirTemp("", "loris-") // mode 0700
+	dir, err := privateDir()
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +53,8 @@ func Launch(ctx context.Context, command *exec.Cmd) (*Process, error) {
 		command.Env = os.Environ()
 	}
 	command.Env = append(command.Env, fmt.Sprintf("JPY_PARENT_PID=%d", os.Getpid())) // it ends when we do
+	// Ctrl-C is for whoever started the kernel.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("start kernel: %w", err)
@@ -66,6 +70,16 @@ func Launch(ctx context.Context, command *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
+// privateDir makes a folder, mode 0700, whose path leaves room for the names of
+// sockets: systems allow about 100 bytes.
+func privateDir() (string, error) {
+	parent := os.TempDir()
+	if len(parent) > 70 {
+		parent = "/tmp"
+	}
+	return os.MkdirTemp(parent, "loris-")
+}
+
 // connect tries until the kernel listens.
 func (p *Process) connect(ctx context.Context) error {
 	last := p.Connection.Endpoint(wire.Channels[len(wire.Channels)-1])[len("ipc://"):]
@@ -78,7 +92,7 @@ func (p *Process) connect(ctx context.Context) error {
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("the kernel ended while it started: %v", p.exitErr)
+			return p.ended()
 		case <-ctx.Done():
 			return fmt.Errorf("the kernel does not answer: %w", ctx.Err())
 		case <-time.After(2 * time.Millisecond):
@@ -101,8 +115,29 @@ func (p *Process) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Exited is closed when the kernel process has ended.
-func (p *Process) Exited() <-chan struct{} { return p.exited }
+// ErrEnded is the error of a kernel whose process has ended.
+var ErrEnded = errors.New("the kernel has ended")
+
+func (p *Process) ended() error {
+	if p.exitErr != nil {
+		return fmt.Errorf("%w (%v)", ErrEnded, p.exitErr)
+	}
+	return ErrEnded
+}
+
+// Explain turns the error of a request into ErrEnded if the process has ended:
+// its channels may be lost a moment before it.
+func (p *Process) Explain(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	select {
+	case <-p.exited:
+		return p.ended()
+	case <-time.After(time.Second):
+		return err
+	}
+}
 
 // Kill ends the kernel at once and removes its files.
 func (p *Process) Kill() {
