@@ -31,7 +31,7 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	consts := &constants{values: append([]float64(nil), w.consts...)}
+	consts := &constants{plan: p, values: append([]float64(nil), w.consts...)}
 	for _, s := range w.slots {
 		consts.isBake = append(consts.isBake, s.baked)
 		p.Consts = append(p.Consts, s.dtype)
@@ -44,6 +44,7 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 		{"simplify", simplify(consts)},
 		{"cse again", cse},
 		{"dead", dead},
+		{"attention", attention(opt.Device)},
 		{"products", products(consts)},
 		{"dead again", dead},
 		{"views", func(g *graph) *graph { return views(g, p.Leaves) }},

@@ -81,6 +81,9 @@ func (c *Cache) Find(m *Match, roots []*ir.Node, opt Options) error {
 		m.Offset = append(m.Offset, l.offset)
 	}
 	m.Consts = append(m.Consts[:0], w.consts...)
+	for _, f := range e.plan.Folds {
+		m.Consts = append(m.Consts, f.value(m.Consts))
+	}
 	m.Draws = append(m.Draws[:0], w.draws...)
 	m.Kept = append(m.Kept[:0], w.kept...)
 	return nil

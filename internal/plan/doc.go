@@ -2,18 +2,19 @@
 // buffers, which a device compiles and runs. The work is done by named passes,
 // each a plain function in a file of its own, over a flat graph of values:
 //
-//	cse       equal values are computed once
-//	simplify  identities that hold for every bit pattern
-//	dead      what no output needs is dropped
-//	products  sums of matrix products and LoRA linears become one value
-//	views     reshapes, transposes, slices, broadcasts become strides
-//	fuse      values are grouped into steps
-//	order     steps are put in order, depth first
-//	emit      steps over buffers, with their programs
-//	batch     optimiser updates of many parameters become one step
-//	donate    updates write over the memory of donated leaves
-//	memory    temporaries are placed in one arena, in place where possible
-//	place     each step gets the device that can run it
+//	cse        equal values are computed once
+//	simplify   identities that hold for every bit pattern, constants of constants
+//	dead       what no output needs is dropped
+//	attention  softmax of a product, times another, becomes one op
+//	products   sums of matrix products and LoRA linears become one value
+//	views      reshapes, transposes, slices, broadcasts become strides
+//	fuse       values are grouped into steps
+//	order      steps are put in order, depth first
+//	emit       steps over buffers, with their programs
+//	batch      optimiser updates of many parameters become one step
+//	donate     updates write over the memory of donated leaves
+//	memory     temporaries are placed in one arena, in place where possible
+//	place      each step gets the device that can run it
 //
 // Plans are cached by the structure of the graph, see [Cache]. What may change
 // from run to run without changing the work stays out of the key and is bound

@@ -58,6 +58,12 @@ func TestFusion(t *testing.T) {
 	x, y, bias, col := given(6, 8), given(6, 8), given(8), given(6, 1)
 	w, la, lb := given(8, 10), given(8, 2), given(2, 10)
 	shared := mul(x, y)
+	gate, q, k := given(8, 10), given(2, 3, 5, 4), given(2, 3, 7, 4)
+	top := op.Apply(op.Max, op.Reduce{Axes: []int{1}, Keep: true}, x)
+	softmax := func(x *ir.Node) *ir.Node { return op.Apply(op.Softmax, op.Axis{Axis: len(x.Shape) - 1}, x) }
+	weights := softmax(matmul(q, op.SwapLast(k)))
+	classes := ir.NewNode0(op.Leaf, ir.I64, ir.Shape{6}, nil)
+	classes.SetValue(&ir.Value{DType: ir.I64, Shape: ir.Shape{6}})
 	mean := mul(sum(x, true, 1), num(1.0/8))
 	for _, c := range []struct {
 		name  string
@@ -81,6 +87,16 @@ func TestFusion(t *testing.T) {
 		{"a LoRA linear is one step", []*ir.Node{add(matmul(x, w), mul(matmul(matmul(x, la), lb), num(1.7)))}, "lora:lora"},
 		{"with its scale elsewhere", []*ir.Node{add(matmul(mul(matmul(x, la), num(1.7)), lb), matmul(x, w))}, "lora:lora"},
 		{"and its bias", []*ir.Node{add(add(matmul(x, w), mul(matmul(matmul(x, la), lb), num(1.7))), given(10))}, "lora:lora add"},
+		{"a gated MLP is two products", []*ir.Node{mul(op.Unary(op.Silu, matmul(x, gate)), matmul(x, w))}, "matmul:matmul | matmul:silu matmul mul"},
+		{"a residual sum and its norm are one step", []*ir.Node{add(x, y), op.Apply(op.RMSNorm, op.Norm{Eps: 1e-6, Weight: true}, add(x, y), bias)}, "fused:add rmsnorm"},
+		{"and so are they written out", []*ir.Node{add(x, y), mul(mul(add(x, y), op.Unary(op.Rsqrt, add(mul(sum(op.Unary(op.Square, add(x, y)), true, 1), num(1.0/8)), num(1e-6)))), bias)}, "fused:add square sum mul add rsqrt mul mul"},
+		{"a softmax written out is one step", []*ir.Node{op.Binary(op.Div, op.Unary(op.Exp, sub(x, top)), sum(op.Unary(op.Exp, sub(x, top)), true, 1))}, "fused:max sub exp sum div"},
+		{"attention written out is the op", []*ir.Node{matmul(softmax(mul(matmul(q, op.SwapLast(k)), num(0.7))), k)}, "fused:mul | op:attention"},
+		{"of matrices too", []*ir.Node{matmul(softmax(matmul(x, transpose(y))), given(6, 3))}, "op:attention"},
+		{"but not where its weights are used twice", []*ir.Node{matmul(weights, k), sum(weights, false, 3)}, "matmul:matmul | op:softmax | matmul:matmul | fused:sum"},
+		{"arithmetic of constants is none", []*ir.Node{add(x, mul(num(0.3), sub(num(0.7), num(0.1))))}, "fused:add"},
+		{"and may give what other rules look for", []*ir.Node{tanh(mul(x, mul(num(2), num(0.5))))}, "fused:tanh"},
+		{"cross-entropy and its mean", []*ir.Node{mul(sum(op.Apply(op.CrossEntropy, op.Targets{Ignore: -100}, x, classes), false, 0), num(1.0/6))}, "op:crossentropy | fused:sum mul"},
 		{"products with exact identities vanish", []*ir.Node{tanh(mul(op.Unary(op.Neg, op.Unary(op.Neg, x)), num(1)))}, "fused:tanh"},
 		{"views of a leaf are no step", []*ir.Node{transpose(x)}, ""},
 		{"a view of a product is a view", []*ir.Node{transpose(matmul(x, w))}, "matmul:matmul"},

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"loris/internal/ir"
 	"loris/internal/op"
@@ -25,42 +26,65 @@ func products(consts *constants) func(g *graph) *graph {
 }
 
 func sumProducts(g *graph, consts *constants) *graph {
-	uses := g.uses()
-	var old []int32 // number in g of each value of the new graph
-	at := int32(-1)
-	return rewrite(g, func(b *graph, v value) int32 {
-		at++
-		m := matcher{b: b, uses: uses, old: old, consts: consts}
+	m := &matcher{uses: g.uses(), consts: consts}
+	return rewrite(g, m.each(func(v value) value {
 		if v.op == op.Add && v.dtype == ir.F32 {
-			v = m.best(v)
+			return m.best(v)
 		}
 		if v.op == op.Transpose && len(v.shape) == 2 {
-			if p := &b.vals[v.in[0]]; p.op == op.MatMul && p.shape[0] > p.shape[1] && m.once(v.in[0]) && len(b.vals[p.in[0]].shape) == 2 && len(b.vals[p.in[1]].shape) == 2 {
-				x, y, flops, perm := p.in[0], p.in[1], p.flops, v.attrs
-				add := func(i int32) int32 {
-					s := b.vals[i].shape
-					old, uses = append(old, int32(len(uses))), append(uses, 1)
-					return b.add(value{op: op.Transpose, dtype: v.dtype, shape: ir.Shape{s[1], s[0]}, attrs: perm, in: []int32{i}, node: v.node})
-				}
-				v.op, v.attrs, v.flops = op.MatMul, nil, flops
-				v.in = []int32{add(y), add(x)}
+			if p := &m.b.vals[v.in[0]]; p.op == op.MatMul && p.shape[0] > p.shape[1] && m.once(v.in[0]) && len(m.b.vals[p.in[0]].shape) == 2 && len(m.b.vals[p.in[1]].shape) == 2 {
+				x, y, flops := p.in[0], p.in[1], p.flops
+				w := v
+				w.op, w.attrs, w.flops = op.MatMul, nil, flops
+				w.in = []int32{m.transposed(y, v.node), m.transposed(x, v.node)}
+				return w
 			}
 		}
-		old = append(old, at)
-		return b.add(v)
-	})
+		return v
+	}))
 }
 
-// matcher looks at the values built so far.
+// matcher looks at the values built so far, and adds to them.
 type matcher struct {
 	b      *graph
-	uses   []int32
-	old    []int32
+	uses   []int32 // of the values of the old graph, then of those added
+	old    []int32 // place in uses of each value of b
 	consts *constants
+}
+
+// each returns the function that rewrite calls: f says what stands for a value.
+func (m *matcher) each(f func(v value) value) func(b *graph, v value) int32 {
+	at := int32(-1)
+	return func(b *graph, v value) int32 {
+		m.b = b
+		at++
+		v = f(v)
+		m.old = append(m.old, at)
+		return b.add(v)
+	}
 }
 
 // once reports whether value i has one use.
 func (m *matcher) once(i int32) bool { return m.uses[m.old[i]] == 1 }
+
+// add appends a value of which the old graph knows nothing.
+func (m *matcher) add(v value) int32 {
+	m.old, m.uses = append(m.old, int32(len(m.uses))), append(m.uses, 1)
+	return m.b.add(v)
+}
+
+// transposed returns value i with its last two axes exchanged, for node.
+func (m *matcher) transposed(i, node int32) int32 {
+	x := &m.b.vals[i]
+	s := slices.Clone(x.shape)
+	perm := make([]int, len(s))
+	for a := range perm {
+		perm[a] = a
+	}
+	r := len(s)
+	s[r-2], s[r-1], perm[r-2], perm[r-1] = s[r-1], s[r-2], r-1, r-2
+	return m.add(value{op: op.Transpose, dtype: x.dtype, shape: s, attrs: op.Perm{Axes: perm}, in: []int32{i}, node: node})
+}
 
 // best returns v as a LoRA linear or a sum of products, v itself if it is neither.
 func (m *matcher) best(v value) value {

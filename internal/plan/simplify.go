@@ -8,7 +8,8 @@ import (
 
 // simplify applies identities that hold for every bit pattern: x*1, x/1, x-0,
 // double negation and transposition, reshapes of reshapes, casts to the same
-// dtype, and the identity ops, which exist for gradients and views only.
+// dtype, arithmetic of constants, and the identity ops, which exist for gradients
+// and views only.
 // x+0 stays (it turns -0 into +0), and so does x*0 (NaN).
 func simplify(consts *constants) func(g *graph) *graph {
 	return func(g *graph) *graph {
@@ -100,6 +101,9 @@ func simplifyValue(b *graph, v value, consts *constants) int32 {
 			v.op, v.attrs = op.Reshape, op.Fill{Shape: v.shape}
 		}
 	}
+	if c, ok := consts.folded(b, v); ok {
+		return b.add(c)
+	}
 	return b.add(v)
 }
 
@@ -130,28 +134,4 @@ func simplifyTranspose(b *graph, v value) int32 {
 		return b.add(constOf(*x, v))
 	}
 	return b.add(v)
-}
-
-// constants are the constants of a graph: slot i is bound at run time unless
-// its value is one of a few that rules depend on, which the cache key holds.
-type constants struct {
-	values []float64 // value of baked slots
-	isBake []bool
-}
-
-// bakedConst reports whether a constant's value is part of the cache key. All
-// others are data: a learning rate that changes each step replans nothing.
-func bakedConst(c float64) bool {
-	switch c {
-	case 0, 1, -1, 2, 0.5, -0.5, 3:
-		return true
-	}
-	return false
-}
-
-func (c *constants) baked(v *value) (float64, bool) {
-	if v.op != op.Const || !c.isBake[v.leaf] {
-		return 0, false
-	}
-	return c.values[v.leaf], true
 }

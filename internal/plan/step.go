@@ -19,6 +19,7 @@ type Plan struct {
 	Arena    int       // bytes that hold all temporaries
 
 	Consts []ir.DType // dtypes of the constants that a run binds
+	Folds  []Fold     // how the last of them are computed from the others
 	Draws  int        // random ops whose key and counter a run binds
 
 	Commit int     // the first step that writes over a donated leaf: from there on a run is not stopped

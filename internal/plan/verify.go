@@ -3,12 +3,13 @@ package plan
 import (
 	"fmt"
 
+	"loris/internal/ir"
 	"loris/internal/op"
 )
 
 // verifyGraph checks what every pass must keep: inputs come before their uses,
-// outputs of one op lie together, and elementwise values have the shape that
-// their inputs broadcast to.
+// outputs of one op lie together, and every value has the dtype and shape that its
+// op gives for its inputs.
 func verifyGraph(g *graph, pass string) error {
 	bad := func(i int, format string, args ...any) error {
 		return fmt.Errorf("plan: after pass %s, value %d (%s): %s", pass, i, op.NameOf(g.vals[i].op), fmt.Sprintf(format, args...))
@@ -38,6 +39,9 @@ func verifyGraph(g *graph, pass string) error {
 				}
 			}
 		}
+		if err := inferred(g, v); err != nil {
+			return bad(i, "%v", err)
+		}
 		if g.views != nil {
 			if w := g.views[i]; !w.view.Shape.Equal(v.shape) && g.vals[w.base].op != op.Const {
 				return bad(i, "view %v of a value of shape %v", w.view.Shape, v.shape)
@@ -48,6 +52,26 @@ func verifyGraph(g *graph, pass string) error {
 		if x < 0 || int(x) >= len(g.vals) {
 			return fmt.Errorf("plan: after pass %s, output %d does not exist", pass, x)
 		}
+	}
+	return nil
+}
+
+// inferred checks that a value has the dtype and shape that its op gives.
+func inferred(g *graph, v *value) error {
+	row := &op.Table[v.op]
+	if v.op >= op.NumPrimitives || row.Infer == nil || row.Kind == op.Source {
+		return nil
+	}
+	in := make([]*ir.Node, len(v.in))
+	for k, x := range v.in {
+		in[k] = ir.NewNode0(op.Leaf, g.vals[x].dtype, g.vals[x].shape, nil)
+	}
+	dtype, shape, err := row.Infer(in, v.attrs, int(v.output))
+	if err != nil {
+		return err
+	}
+	if dtype != v.dtype || !shape.Equal(v.shape) {
+		return fmt.Errorf("%s%v, its inputs give %s%v", v.dtype, v.shape, dtype, shape)
 	}
 	return nil
 }
