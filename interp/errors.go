@@ -75,11 +75,12 @@ func (s *Session) panicError(p *run.Panicking) *CellError {
 
 func (s *Session) panicReport(p *run.Panicking) report.Report {
 	pn := report.Panic{Value: p.Value, Started: s.position(token.Pos(p.Started))}
+	pn.More = p.Dropped
 	for _, e := range p.Trace {
 		if e.Pos == 0 {
 			continue // of the cell as a whole
 		}
-		pn.Frames = append(pn.Frames, report.Frame{Func: e.Func, Pos: s.position(token.Pos(e.Pos))})
+		pn.Frames = append(pn.Frames, report.Frame{Func: e.Func, Pos: s.position(token.Pos(e.Pos)), Repeated: e.Frames - 1})
 	}
 	return report.Render(s.source, pn)
 }

@@ -14,7 +14,8 @@ import (
 const replayed = 64
 
 // MIME computes x and shows its shape, dtype, statistics, values and, from two
-// axes on, a heat map of the last two.
+// axes on, a heat map of the last two. Quantised matrices show the numbers that
+// they stand for.
 func (x *Tensor) MIME() (m map[string]any) {
 	defer func() {
 		switch e := recover().(type) {
@@ -26,14 +27,15 @@ func (x *Tensor) MIME() (m map[string]any) {
 		}
 	}()
 	n := x.n("MIME")
-	if n.DType.Bytes() == 0 {
-		return display.Output{Part: display.Note(x.GoString())}.MIME()
-	}
-	v := x.Floats()
+	v := dense(x).Floats()
 	s := summarise(v)
+	size := display.Bytes(op.SizeBytes(n))
+	if n.DType.Bytes() == 0 {
+		size = display.Bytes(n.Value().Buffer.Bytes())
+	}
 	facts := display.Facts{
 		{"shape", n.Shape.String()}, {"dtype", n.DType.String()}, {"device", x.Device()},
-		{"size", fmt.Sprintf("%d elements, %v", len(v), display.Bytes(op.SizeBytes(n)))},
+		{"size", fmt.Sprintf("%d elements, %v", len(v), size)},
 	}
 	var numbers display.Facts
 	if len(v) > 1 && n.DType != Bool {
@@ -64,6 +66,14 @@ func (x *Tensor) MIME() (m map[string]any) {
 	m = out.MIME()
 	m[display.MIMEText] = text
 	return m
+}
+
+// dense is x, or the numbers that a quantised matrix stands for.
+func dense(x *Tensor) *Tensor {
+	if x.n("Floats").DType.Bytes() > 0 {
+		return x
+	}
+	return x.Eval().Dequantize()
 }
 
 // statistics of the finite elements.

@@ -35,10 +35,7 @@ func (x *Tensor) String() (s string) {
 		return "<nil tensor>"
 	}
 	n := x.n("String")
-	if n.DType.Bytes() == 0 {
-		return x.GoString()
-	}
-	v := x.Floats()
+	v := dense(x).Floats()
 	if len(n.Shape) == 0 {
 		return formatter(n.DType, v)(v[0])
 	}

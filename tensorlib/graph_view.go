@@ -162,14 +162,15 @@ func newDrawing(roots []*ir.Node) *drawing {
 		d.id[n] = "n" + strconv.Itoa(i)
 		d.inline[n] = n.Op == op.Const && len(n.Shape) == 0 && len(d.order) > 1
 	}
-	// A name covers what leads to it, up to other names.
+	// A name covers what leads to it, up to other names. What several need
+	// belongs to the first, so that names that follow each other form no circle.
 	for i := len(d.order) - 1; i >= 0; i-- {
 		n := d.order[i]
 		if n.Op == op.Named {
 			d.scope[n] = nameOf(n)
 		}
 		for _, x := range n.Inputs() {
-			if d.scope[x] == "" {
+			if d.scope[n] != "" {
 				d.scope[x] = d.scope[n]
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +111,13 @@ func TestText(t *testing.T) {
 		if got := c.x.String(); got != c.want {
 			t.Errorf("got\n%s\nwant\n%s", got, c.want)
 		}
+	}
+	q := lt.Eye(64).Mul(2).Quantize(lt.Q8)
+	if got := q.String(); !strings.HasPrefix(got, "[[2 0 0 … 0 0 0]") || !strings.HasSuffix(got, "q8[64 64]") {
+		t.Error(got)
+	}
+	if html := q.MIME()["text/html"].(string); !strings.Contains(html, "4096 elements, ") || !strings.Contains(html, "<img") {
+		t.Error(html)
 	}
 	var none *lt.Tensor
 	if none.String() != "<nil tensor>" {
@@ -574,6 +583,26 @@ func TestGradientsOfEagerMeans(t *testing.T) {
 			t.Error(got)
 		}
 	})
+}
+
+// Large graphs are folded by these names, which must not need each other.
+func TestNamesOfGraphViewsFollowEachOther(t *testing.T) {
+	x := lt.NewRand(1).Normal(8, 8)
+	h := x
+	for i := range 150 {
+		h = h.MatMul(x).Named(fmt.Sprint("block", i/10)).Tanh().Add(h)
+	}
+	html := lt.Graph(h).MIME()["text/html"].(string)
+	for i := range 15 {
+		if !strings.Contains(html, fmt.Sprint(">block", i, "<")) {
+			t.Errorf("block %d is not drawn", i)
+		}
+	}
+	for _, size := range regexp.MustCompile(`>(\d+) nodes<`).FindAllStringSubmatch(html, -1) {
+		if n, _ := strconv.Atoi(size[1]); n > 45 {
+			t.Errorf("a block stands for %d nodes, of 4 for each of its 10 layers", n)
+		}
+	}
 }
 
 func TestProfileCountsSteps(t *testing.T) {

@@ -9,13 +9,14 @@ import (
 type Frame struct {
 	Func     string         // as users know it: "f", "(*T).Method", "" for the cell itself
 	Pos, End token.Position // of the failing part; End may be invalid
+	Repeated int            // how many more frames are the same, by recursion
 }
 
 // Panic is a panic that ended a cell.
 type Panic struct {
 	Value  any     // what panic was called with
 	Frames []Frame // innermost first; frames of the interpreter left out
-	More   int     // frames that were dropped from the middle or end
+	More   int     // frames that were dropped from the middle
 	// Started is where the goroutine was started, if it is not the cell's own.
 	Started token.Position
 	// Detail replaces the text of the value. Without it, a value with a method
@@ -106,7 +107,9 @@ func (p *page) frames(src Source, pn Panic) {
 	var tail []Frame
 	more := pn.More
 	if len(shown) > 2*maxFrames {
-		more += len(shown) - 2*maxFrames
+		for _, f := range shown[maxFrames : len(shown)-maxFrames] {
+			more += 1 + f.Repeated
+		}
 		tail = shown[len(shown)-maxFrames:]
 		shown = shown[:maxFrames]
 	}
@@ -138,10 +141,11 @@ func (p *page) frame(src Source, f Frame, innermost bool) {
 	p.line(spans...)
 	if innermost && f.Pos.Column > 0 {
 		p.excerpt(src, f.Pos, f.End)
-		return
-	}
-	if line, ok := sourceLine(src, f.Pos); ok {
+	} else if line, ok := sourceLine(src, f.Pos); ok {
 		shown, _, _ := window(line, 0, 0)
 		p.line(text(styleGutter, "  "+itoa(f.Pos.Line)+" │ "), text(stylePlain, shown))
+	}
+	if f.Repeated > 0 {
+		p.line(text(styleDim, "  … and "+count(f.Repeated, "more call")+" from the same place"))
 	}
 }

@@ -177,12 +177,16 @@ func TestRender(t *testing.T) {
 			{Pos: at("cell 3", 1, 1)}, // the text of cell 3 is not known
 		}},
 		"panic_goroutine": {Value: "<boom>", Frames: []Frame{{Func: "func1", Pos: at("cell 9", 2, 2)}}, Started: at("cell 9", 1, 1)},
-		"panic_struct":    {Value: fault{3, "disk <full>"}},
-		"panic_level":     {Value: level(3)},
-		"panic_int":       {Value: 42},
-		"panic_error":     {Value: &fs.PathError{Op: "open", Path: "/no/such", Err: errors.New("no such file\nor directory")}},
-		"panic_broken":    {Value: &broken{}},
-		"panic_rich":      {Value: rich{}, Frames: []Frame{matmul}},
+		"panic_recursion": {Value: "deep", More: 1234, Frames: []Frame{
+			{Func: "f", Pos: at("cell 2", 2, 9), End: at("cell 2", 2, 13), Repeated: 5678},
+			{Func: "T.M", Pos: at("cell 2", 7, 34), Repeated: 1},
+		}},
+		"panic_struct": {Value: fault{3, "disk <full>"}},
+		"panic_level":  {Value: level(3)},
+		"panic_int":    {Value: 42},
+		"panic_error":  {Value: &fs.PathError{Op: "open", Path: "/no/such", Err: errors.New("no such file\nor directory")}},
+		"panic_broken": {Value: &broken{}},
+		"panic_rich":   {Value: rich{}, Frames: []Frame{matmul}},
 		"panic_detail": {Value: rich{}, Frames: []Frame{matmul}, Detail: &Detail{
 			Title: "MatMul: inner dimensions differ: [8 32] @ [64 32]", Pos: matmul.Pos, End: matmul.End,
 			Notes: []Note{{at("cell 7", 2, 6), "x  f32[8 32]   lt.Zeros"}, {at("cell 7", 1, 6), "w  f32[64 32]  lt.Zeros"}},

@@ -157,6 +157,9 @@ func (e *StackOverflow) Error() string {
 	return fmt.Sprintf("stack overflow: %s recurses without end (%d nested calls)", e.Func, e.Calls)
 }
 
+// RuntimeError makes it a [runtime.Error].
+func (e *StackOverflow) RuntimeError() {}
+
 // Invoke runs a frame whose parameters are set.
 func (f *Frame) Invoke() {
 	th := f.Thread

@@ -8,19 +8,52 @@ import (
 // Panicking is a panic on its way through interpreted frames.
 type Panicking struct {
 	Value     any
-	Trace     []TraceEntry
+	Trace     []TraceEntry // innermost first
+	Dropped   int          // frames left out before the last lastEntries of Trace
 	Goexit    bool
 	Started   int32 // where its goroutine was started; 0 for the cell itself
 	recovered bool
 }
 
-// TraceEntry is one interpreted frame at the time of a panic.
+// TraceEntry is an interpreted frame at the time of a panic, with those above it
+// that are the same: recursion makes one entry.
 type TraceEntry struct {
-	Func string
-	Pos  int32
+	Func   string
+	Pos    int32
+	Frames int // 1 or more
 }
 
-const maxTrace = 64
+const (
+	firstEntries = 48
+	lastEntries  = 16
+	// walkedFrames bounds what a panic costs far down the stack.
+	walkedFrames = 4096
+)
+
+// trace lists the frames of the thread. Only the end of a recursion, which
+// comes once, is worth a walk through millions.
+func (p *Panicking) trace(th *Thread) {
+	_, overflow := p.Value.(*StackOverflow)
+	walked := 0
+	for f := th.Top; f != nil; f = f.Caller {
+		if walked++; walked > walkedFrames && !overflow {
+			p.Dropped += max(th.Depth-walkedFrames, 1)
+			return
+		}
+		if f.Code.Hidden {
+			continue
+		}
+		if n := len(p.Trace); n > 0 && p.Trace[n-1].Func == f.Code.Name && p.Trace[n-1].Pos == f.Pos {
+			p.Trace[n-1].Frames++
+			continue
+		}
+		if len(p.Trace) == firstEntries+lastEntries {
+			p.Dropped += p.Trace[firstEntries].Frames
+			p.Trace = append(p.Trace[:firstEntries], p.Trace[firstEntries+1:]...)
+		}
+		p.Trace = append(p.Trace, TraceEntry{f.Code.Name, f.Pos, 1})
+	}
+}
 
 // newPanic describes what recover returned.
 func (th *Thread) newPanic(r any) *Panicking {
@@ -32,11 +65,7 @@ func (th *Thread) newPanic(r any) *Panicking {
 		return last // it came back through compiled code
 	}
 	p := &Panicking{Value: r, Started: th.Started}
-	for f := th.Top; f != nil && len(p.Trace) < maxTrace; f = f.Caller {
-		if !f.Code.Hidden {
-			p.Trace = append(p.Trace, TraceEntry{f.Code.Name, f.Pos})
-		}
-	}
+	p.trace(th)
 	return p
 }
 
