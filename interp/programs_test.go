@@ -11,12 +11,16 @@ import (
 // The programs of testdata print what they print when compiled. The command
 // conformance runs them too, each in a process of its own.
 func TestPrograms(t *testing.T) {
-	files, err := filepath.Glob("testdata/*/*.go")
+	files, err := filepath.Glob("testdata/programs/*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no programs", err)
 	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".go"), func(t *testing.T) {
+	more, err := filepath.Glob("testdata/ordinary/*/main.go")
+	if err != nil || len(more) == 0 {
+		t.Fatal("no ordinary programs", err)
+	}
+	for _, file := range append(files, more...) {
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(file, "testdata/"), ".go"), func(t *testing.T) {
 			src, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)

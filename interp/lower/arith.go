@@ -24,21 +24,17 @@ func (c *compiler) binary(e *ast.BinaryExpr) value {
 	t := c.typeOf(e)
 	switch e.Op {
 	case token.LAND:
-		x, y := load[bool](c.expr(e.X)), load[bool](c.expr(e.Y))
+		x, y := c.condition(e.X), c.condition(e.Y)
 		return c.result(t, func(f *frame) bool { return x(f) && y(f) })
 	case token.LOR:
-		x, y := load[bool](c.expr(e.X)), load[bool](c.expr(e.Y))
+		x, y := c.condition(e.X), c.condition(e.Y)
 		return c.result(t, func(f *frame) bool { return x(f) || y(f) })
 	case token.SHL, token.SHR:
 		return c.arith(e.Op, c.exprTo(e.X, t), c.expr(e.Y), t)
 	case token.EQL, token.NEQ, token.LSS, token.LEQ, token.GTR, token.GEQ:
 		return c.comparison(e, t)
 	}
-	x, y := c.exprTo(e.X, t), c.exprTo(e.Y, t)
-	if c.calls(e.Y) && c.late(e.X) {
-		x, y = c.lateOperand(x, y)
-	}
-	return c.arith(e.Op, x, y, t)
+	return c.arith(e.Op, c.exprTo(e.X, t), c.exprTo(e.Y, t), t)
 }
 
 // arith makes the value of an arithmetic operation on values of type t.

@@ -5,6 +5,7 @@ import (
 	"go/constant"
 	"go/token"
 	"go/types"
+	"slices"
 	"unsafe"
 
 	"loris/interp/native"
@@ -260,11 +261,17 @@ func (c *compiler) assignAll(lhs, rhs []ast.Expr) step {
 		targets[i] = c.target(e, v.many[i].typ)
 		puts[i] = c.convert(v.many[i], targets[i].typ).store()
 	}
+	late := !slices.ContainsFunc(lhs, c.calls)
 	return func(f *frame) ctl {
+		if late {
+			v.run(f)
+		}
 		for _, t := range targets {
 			t.prepare(f)
 		}
-		v.run(f)
+		if !late {
+			v.run(f)
+		}
 		for i, t := range targets {
 			t.set(f, puts[i])
 		}
@@ -423,11 +430,17 @@ func (c *compiler) assignCommaOK(lhs []ast.Expr, r okValue) step {
 	t0, t1 := c.target(lhs[0], r.typ), c.target(lhs[1], types.Typ[types.Bool])
 	put0 := c.convert(c.slotValue(r.typ, s), t0.typ).store()
 	put1 := c.convert(value{typ: types.Typ[types.Bool], rt: c.rtype(types.Typ[types.Bool]), local: true, off: okSlot}, t1.typ).store()
+	late := !slices.ContainsFunc(lhs, c.calls)
 	return func(f *frame) ctl {
+		prep(f)
+		if late {
+			*(*bool)(f.At(okSlot)) = r.eval(f, addr(f))
+		}
 		t0.prepare(f)
 		t1.prepare(f)
-		prep(f)
-		*(*bool)(f.At(okSlot)) = r.eval(f, addr(f))
+		if !late {
+			*(*bool)(f.At(okSlot)) = r.eval(f, addr(f))
+		}
 		t0.set(f, put0)
 		t1.set(f, put1)
 		return next

@@ -44,7 +44,8 @@ type callee struct {
 	enter func(f *frame) *frame
 	word  bool // enter has set the first parameter
 	plain *run.Func
-	pos   int32 // of the call, if it stands in a cell
+	pos   int32        // of the call, if it stands in a cell
+	first func(*frame) // evaluates what comes before the operands
 }
 
 // callExpr is a conversion, a builtin or a call.
@@ -56,13 +57,23 @@ func (c *compiler) callExpr(e *ast.CallExpr) value {
 	if c.info.Types[fun].IsBuiltin() {
 		return c.builtin(e, builtinName(fun))
 	}
+	first := c.evaluateAhead(operands(e)...)
 	cl := c.callee(fun)
-	cl.pos = int32(c.pos)
-	args := c.arguments(e, cl.sig)
-	if len(args) == len(e.Args) {
-		return c.callInOrder(cl, args, c.argumentOrder(e.Args))
+	cl.pos, cl.first = int32(c.pos), first
+	return c.call(cl, c.arguments(e, cl.sig))
+}
+
+// operands are what a call evaluates before it calls: the receiver or function
+// value and the arguments.
+func operands(e *ast.CallExpr) []ast.Expr {
+	var list []ast.Expr
+	switch fun := ast.Unparen(e.Fun).(type) {
+	case *ast.SelectorExpr:
+		list = append(list, fun.X)
+	case *ast.CallExpr, *ast.IndexExpr, *ast.StarExpr, *ast.TypeAssertExpr:
+		list = append(list, fun)
 	}
-	return c.call(cl, args)
+	return append(list, e.Args...)
 }
 
 func builtinName(e ast.Expr) string {
@@ -188,7 +199,7 @@ func (c *compiler) arguments(e *ast.CallExpr, sig *types.Signature) []value {
 		for _, a := range e.Args[fixed:] {
 			rest = append(rest, c.exprTo(a, elem))
 		}
-		args = append(args, c.packedInOrder(rest, elem, c.argumentOrder(e.Args[fixed:])))
+		args = append(args, c.packed(rest, elem))
 	}
 	return args
 }
@@ -234,22 +245,14 @@ func before(first func(*frame), v value) value {
 
 // packed makes the slice of a variadic parameter.
 func (c *compiler) packed(vals []value, elem types.Type) value {
-	order := make([]int, len(vals))
-	for i := range order {
-		order[i] = i
-	}
-	return c.packedInOrder(vals, elem, order)
-}
-
-func (c *compiler) packedInOrder(vals []value, elem types.Type, order []int) value {
 	t := types.NewSlice(elem)
 	if len(vals) == 0 {
 		return c.zero(t)
 	}
 	rt := c.rtype(elem)
 	puts := make([]func(*frame, unsafe.Pointer), len(vals))
-	for i, k := range order {
-		put, off := vals[k].store(), uintptr(k)*rt.Size
+	for i, v := range vals {
+		put, off := v.store(), uintptr(i)*rt.Size
 		puts[i] = func(f *frame, p unsafe.Pointer) { put(f, unsafe.Add(p, off)) }
 	}
 	n := len(puts)
@@ -264,14 +267,6 @@ func (c *compiler) packedInOrder(vals []value, elem types.Type, order []int) val
 
 // call makes the value of a call.
 func (c *compiler) call(cl callee, args []value) value {
-	order := make([]int, len(args))
-	for i := range order {
-		order[i] = i
-	}
-	return c.callInOrder(cl, args, order)
-}
-
-func (c *compiler) callInOrder(cl callee, args []value, order []int) value {
 	var recvType types.Type
 	if cl.recv != nil {
 		recvType = cl.recv.typ
@@ -286,8 +281,8 @@ func (c *compiler) callInOrder(cl callee, args []value, order []int) value {
 		puts = append(puts, c.putArgument(args[0], cv.params[0].Off))
 		args, skip = args[1:], 1
 	}
-	for _, i := range order {
-		puts = append(puts, c.putArgument(args[i], cv.params[i+skip].Off))
+	for i, a := range args {
+		puts = append(puts, c.putArgument(a, cv.params[i+skip].Off))
 	}
 	return c.callResult(cl.sig, cv, invoker(cl, puts))
 }
@@ -309,6 +304,14 @@ func (c *compiler) putArgument(a value, off uintptr) argument {
 // results are then read.
 func invoker(cl callee, puts []argument) func(*frame) *frame {
 	enter, pos := cl.enter, cl.pos
+	if first := cl.first; first != nil {
+		cl.first = nil
+		call := invoker(cl, puts)
+		return func(f *frame) *frame {
+			first(f)
+			return call(f)
+		}
+	}
 	if pos == 0 {
 		return unplaced(enter, puts)
 	}

@@ -28,6 +28,7 @@ type compiler struct {
 	results  []slot
 	sig      *types.Signature
 	boxed    map[*types.Var]bool
+	ahead    map[ast.Expr]value // evaluated before the rest of their statements, see order.go
 	defers   bool
 	labels   map[*types.Label]int32
 	nlabels  *int32

@@ -6,6 +6,19 @@ import (
 	"loris/interp/run"
 )
 
+// deferredInOrder is deferredCall with what its operands call evaluated ahead.
+func (c *compiler) deferredInOrder(e *ast.CallExpr) func(*frame) func(*run.Thread, *run.Panicking) {
+	first := c.evaluateAhead(operands(e)...)
+	prepare := c.deferredCall(e)
+	if first == nil {
+		return prepare
+	}
+	return func(f *frame) func(*run.Thread, *run.Panicking) {
+		first(f)
+		return prepare(f)
+	}
+}
+
 // deferredCall compiles the call of a defer or go statement: the function value
 // and the arguments are evaluated when prepare runs, the call is made when what
 // it returns does.

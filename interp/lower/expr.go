@@ -17,6 +17,9 @@ func (c *compiler) expr(e ast.Expr) value {
 	if tv, ok := c.info.Types[e]; ok && tv.Value != nil {
 		return c.constant(c.subst(tv.Type), tv.Value)
 	}
+	if v, ok := c.ahead[e]; ok {
+		return v
+	}
 	defer c.from(e)()
 	switch e := e.(type) {
 	case *ast.ParenExpr:

@@ -130,11 +130,18 @@ func (c *compiler) mapLit(e *ast.CompositeLit, t types.Type, u *types.Map) value
 	entries := make([]entry, len(e.Elts))
 	for i, el := range e.Elts {
 		kv := el.(*ast.KeyValueExpr)
+		first := c.evaluateAhead(kv.Key, kv.Value)
 		saveK, k := c.saved(c.element(kv.Key, u.Key()))
 		km := c.keyMemory(k)
 		v := c.element(kv.Value, u.Elem())
 		vm := c.keyMemory(v)
-		entries[i] = entry{func(f *frame) unsafe.Pointer { saveK(f); return km(f) }, vm}
+		entries[i] = entry{func(f *frame) unsafe.Pointer {
+			if first != nil {
+				first(f)
+			}
+			saveK(f)
+			return km(f)
+		}, vm}
 	}
 	return c.result(t, func(f *frame) unsafe.Pointer {
 		m := native.MakeMap(mt, len(entries))

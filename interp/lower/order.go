@@ -4,66 +4,328 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
-	"unsafe"
-
-	"loris/interp/native"
 )
 
-// The language leaves open whether x or f() is evaluated first in x + f() or
-// g(x, f()); compiled Go calls first and reads variables last. That shows when
-// the call changes the variable.
+// The language orders the calls of a statement and leaves open when variables
+// are read between them. Compiled Go makes all calls first and reads variables,
+// fields and elements last, which shows when a call changes them:
+//
+//	fmt.Println(c.n, c.inc()) // prints the new c.n twice
+//	nodes[i].left = build()   // build may append to nodes
+//
+// So where a read comes before a call, the calls are evaluated ahead into
+// temporaries, in order, and the rest of the statement finds them in c.ahead.
 
-// late reports whether an expression only reads variables that a call may
-// change: those of packages and those that closures or pointers reach.
-func (c *compiler) late(e ast.Expr) bool {
-	reads, pure := false, true
-	ast.Inspect(e, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.Ident:
-			if v, ok := c.info.Uses[n].(*types.Var); ok && !v.IsField() {
-				s, local := c.vars[v]
-				reads = reads || !local || s.boxed
-			}
-		case *ast.SelectorExpr:
-			if sel, ok := c.info.Selections[n]; ok && (sel.Kind() != types.FieldVal || sel.Indirect()) {
-				pure = false
-			}
-		case *ast.ParenExpr, *ast.BasicLit:
-		case *ast.CallExpr: // string(bytes) reads the bytes late
-			if !c.textOf(n) {
-				pure = false
-			}
-			reads = true
-		case *ast.BinaryExpr:
-			if n.Op == token.QUO || n.Op == token.REM || n.Op == token.LAND || n.Op == token.LOR {
-				pure = false
-			}
-		case nil:
-		default:
-			pure = false
-		}
-		return pure
-	})
-	return pure && reads
+// ordering is what one statement, or the arguments of one call, evaluate.
+type ordering struct {
+	c     *compiler
+	reads bool       // something was read that a call may change
+	early []ast.Expr // what compiled Go evaluates ahead
+	last  int        // len(early) up to the last call after a read
 }
 
-// textOf reports whether a call is a conversion of a variable of bytes or runes
-// to a string.
-func (c *compiler) textOf(call *ast.CallExpr) bool {
-	if !c.info.Types[call.Fun].IsType() {
+// evaluateAhead compiles what must be evaluated before the rest of exprs; it
+// returns nil if their order makes no difference.
+func (c *compiler) evaluateAhead(exprs ...ast.Expr) func(*frame) {
+	o := ordering{c: c}
+	for _, e := range exprs {
+		o.visit(e)
+	}
+	return o.compile()
+}
+
+func (o *ordering) compile() func(*frame) {
+	c := o.c
+	if o.last == 0 {
+		return nil
+	}
+	saves := make([]func(*frame), 0, o.last)
+	for _, e := range o.early[:o.last] {
+		v := c.expr(e)
+		if v.many != nil {
+			saves = append(saves, v.run)
+			v.run = func(*frame) {}
+		} else {
+			var save func(*frame)
+			save, v = c.saved(v)
+			saves = append(saves, save)
+		}
+		if c.ahead == nil {
+			c.ahead = map[ast.Expr]value{}
+		}
+		c.ahead[e] = v
+	}
+	if len(saves) == 1 {
+		return saves[0]
+	}
+	return func(f *frame) {
+		for _, save := range saves {
+			save(f)
+		}
+	}
+}
+
+// inOrder compiles a statement that evaluates exprs.
+func (c *compiler) inOrder(exprs []ast.Expr, compile func() step) step {
+	return after(c.evaluateAhead(exprs...), compile)
+}
+
+// assignInOrder compiles an assignment. A right side with several values is not
+// one operand.
+func (c *compiler) assignInOrder(tok token.Token, lhs, rhs []ast.Expr, compile func() step) step {
+	o := ordering{c: c}
+	for _, e := range lhs {
+		if tok == token.ASSIGN || tok == token.DEFINE {
+			o.target(e)
+		} else {
+			o.visit(e)
+		}
+	}
+	if len(lhs) == len(rhs) {
+		for _, e := range rhs {
+			o.visit(e)
+		}
+	}
+	return after(o.compile(), compile)
+}
+
+func after(first func(*frame), compile func() step) step {
+	s := compile()
+	if first == nil {
+		return s
+	}
+	return func(f *frame) ctl {
+		first(f)
+		return s(f)
+	}
+}
+
+// condition compiles a boolean that is evaluated on its own.
+func (c *compiler) condition(e ast.Expr) func(*frame) bool {
+	first := c.evaluateAhead(e)
+	g := load[bool](c.expr(e))
+	if first == nil {
+		return g
+	}
+	return func(f *frame) bool {
+		first(f)
+		return g(f)
+	}
+}
+
+// call notes an expression that calls.
+func (o *ordering) call(e ast.Expr) {
+	o.early = append(o.early, e)
+	if o.reads {
+		o.last = len(o.early)
+	}
+}
+
+// copied notes an expression that has no effects but is evaluated ahead, after
+// the calls among its operands.
+func (o *ordering) copied(e ast.Expr, operands ...ast.Expr) {
+	reads := o.reads
+	for _, x := range operands {
+		if x != nil {
+			o.visit(x)
+		}
+	}
+	o.reads = reads // the operands are read when e is evaluated
+	o.early = append(o.early, e)
+}
+
+// target visits the left side of an assignment, which is not read itself.
+func (o *ordering) target(e ast.Expr) {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.SelectorExpr:
+		if _, ok := o.c.info.Selections[e]; !ok {
+			return // a variable of a package
+		}
+		if isPointer(o.c.typeOf(e.X)) {
+			o.visit(e.X)
+		} else {
+			o.target(e.X)
+		}
+	case *ast.IndexExpr:
+		if _, ok := o.c.typeOf(e.X).Underlying().(*types.Array); ok {
+			o.target(e.X)
+		} else {
+			o.visit(e.X)
+		}
+		o.visit(e.Index)
+	case *ast.StarExpr:
+		o.visit(e.X)
+	}
+}
+
+func (o *ordering) visit(e ast.Expr) {
+	c := o.c
+	if tv := c.info.Types[e]; tv.Value != nil || tv.IsType() {
+		return
+	}
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		o.visit(e.X)
+	case *ast.Ident:
+		if v, ok := c.info.Uses[e].(*types.Var); ok {
+			s, local := c.vars[v]
+			o.reads = o.reads || !local || s.boxed
+		}
+	case *ast.SelectorExpr:
+		sel, ok := c.info.Selections[e]
+		if !ok {
+			_, variable := c.info.Uses[e.Sel].(*types.Var)
+			o.reads = o.reads || variable
+			return
+		}
+		o.visit(e.X)
+		o.reads = o.reads || sel.Indirect() || isPointer(c.typeOf(e.X))
+	case *ast.StarExpr:
+		o.visit(e.X)
+		o.reads = true
+	case *ast.IndexExpr:
+		o.index(e)
+	case *ast.SliceExpr:
+		o.copied(e, e.X, e.Low, e.High, e.Max)
+	case *ast.TypeAssertExpr:
+		o.copied(e, e.X)
+	case *ast.CompositeLit:
+		o.literal(e)
+	case *ast.CallExpr:
+		o.callExpr(e)
+	case *ast.UnaryExpr:
+		reads := o.reads
+		o.visit(e.X)
+		switch e.Op {
+		case token.ARROW:
+			o.call(e)
+		case token.AND: // reads nothing
+			o.reads = reads
+		}
+	case *ast.BinaryExpr:
+		if e.Op == token.LAND || e.Op == token.LOR { // calls only if it comes to that
+			if c.calls(e) {
+				o.call(e)
+				return
+			}
+		}
+		o.visit(e.X)
+		o.visit(e.Y)
+	}
+}
+
+func (o *ordering) index(e *ast.IndexExpr) {
+	c := o.c
+	if c.info.Types[e.Index].IsType() {
+		return
+	}
+	t := c.typeOf(e.X).Underlying()
+	if m, ok := t.(*types.Map); ok && !quickKey(c.rtype(m.Key()).Size, m.Key()) {
+		o.copied(e, e.X, e.Index)
+		return
+	}
+	o.visit(e.X)
+	o.visit(e.Index)
+	switch t.(type) {
+	case *types.Map, *types.Slice, *types.Pointer:
+		o.reads = true
+	}
+}
+
+// quickKey reports whether compiled Go looks a key up by its value: 4 or 8
+// bytes, or a string.
+func quickKey(size uintptr, key types.Type) bool {
+	b, ok := key.Underlying().(*types.Basic)
+	return ok && b.Info()&types.IsFloat == 0 && (size == 4 || size == 8 || b.Info()&types.IsString != 0)
+}
+
+func (o *ordering) literal(e *ast.CompositeLit) {
+	if _, ok := o.c.typeOf(e).Underlying().(*types.Map); ok { // filled entry by entry
+		if o.c.calls(e) {
+			o.call(e)
+		} else {
+			o.copied(e)
+		}
+		return
+	}
+	for _, el := range e.Elts {
+		if kv, ok := el.(*ast.KeyValueExpr); ok {
+			el = kv.Value
+		}
+		if lit, ok := el.(*ast.CompositeLit); ok && lit.Type == nil {
+			o.elided(lit)
+			continue
+		}
+		o.visit(el)
+	}
+}
+
+// elided is a literal within another that leaves out its type.
+func (o *ordering) elided(lit *ast.CompositeLit) {
+	if t, ok := o.c.info.Types[lit]; ok {
+		u := t.Type.Underlying()
+		if p, ok := u.(*types.Pointer); ok {
+			u = p.Elem().Underlying()
+		}
+		if _, ok := u.(*types.Map); ok {
+			return // evaluated where it stands
+		}
+	}
+	o.literal(lit)
+}
+
+func (o *ordering) callExpr(e *ast.CallExpr) {
+	c := o.c
+	fun := ast.Unparen(e.Fun)
+	switch tv := c.info.Types[fun]; {
+	case tv.IsType():
+		if _, ok := c.typeOf(e).Underlying().(*types.Slice); ok && isText(c.typeOf(e.Args[0])) {
+			o.copied(e, e.Args[0])
+			return
+		}
+		o.visit(e.Args[0])
+		o.reads = o.reads || isText(c.typeOf(e)) // string(bytes)
+	case tv.IsBuiltin():
+		o.copied(e, e.Args...)
+		if o.reads && changing[builtinName(fun)] {
+			o.last = len(o.early)
+		}
+	case c.harmless(fun):
+		o.copied(e)
+	default:
+		o.call(e)
+	}
+}
+
+// changing are the builtins that may change what others read.
+var changing = map[string]bool{"append": true, "clear": true, "close": true, "copy": true, "delete": true, "recover": true}
+
+func isText(t types.Type) bool {
+	b, ok := t.Underlying().(*types.Basic)
+	return ok && b.Info()&types.IsString != 0
+}
+
+// harmless reports whether fun is a compiled function that is given only
+// numbers and strings, so that it cannot change a variable of a cell.
+func (c *compiler) harmless(fun ast.Expr) bool {
+	sel, ok := fun.(*ast.SelectorExpr)
+	if !ok || c.info.Selections[sel] != nil {
 		return false
 	}
-	b, text := c.typeOf(call).Underlying().(*types.Basic)
-	id, name := ast.Unparen(call.Args[0]).(*ast.Ident)
-	if !text || !name || b.Info()&types.IsString == 0 {
+	f, ok := c.info.Uses[sel.Sel].(*types.Func)
+	if !ok || f.Signature().Results().Len() != 1 {
 		return false
 	}
-	_, slice := c.typeOf(id).Underlying().(*types.Slice)
-	return slice
+	for v := range f.Signature().Params().Variables() {
+		if _, basic := v.Type().Underlying().(*types.Basic); !basic {
+			return false
+		}
+	}
+	return true
 }
 
 // calls reports whether evaluating an expression calls a function, receives or
-// copies elements.
+// changes elements.
 func (c *compiler) calls(e ast.Expr) bool {
 	found := false
 	ast.Inspect(e, func(n ast.Node) bool {
@@ -72,13 +334,8 @@ func (c *compiler) calls(e ast.Expr) bool {
 			return false
 		case *ast.CallExpr:
 			fun := ast.Unparen(n.Fun)
-			switch tv := c.info.Types[fun]; {
-			case tv.IsType() || c.info.Types[n].Value != nil:
-			case !tv.IsBuiltin():
-				found = true
-			default:
-				id, ok := fun.(*ast.Ident)
-				found = found || ok && (id.Name == "copy" || id.Name == "append")
+			if tv := c.info.Types[fun]; !tv.IsType() && c.info.Types[n].Value == nil {
+				found = found || !tv.IsBuiltin() || changing[builtinName(fun)]
 			}
 		case *ast.UnaryExpr:
 			found = found || n.Op == token.ARROW
@@ -86,38 +343,4 @@ func (c *compiler) calls(e ast.Expr) bool {
 		return !found
 	})
 	return found
-}
-
-// lateOperand makes the right operand be evaluated before the left one.
-func (c *compiler) lateOperand(x, y value) (value, value) {
-	save, y := c.saved(y)
-	rt, m := x.rt, x.memory()
-	return value{typ: x.typ, rt: rt, place: func(f *frame) unsafe.Pointer {
-		save(f)
-		if rt.Size == 0 {
-			return m(f)
-		}
-		p := native.New(rt)
-		native.Move(rt, p, m(f))
-		return p
-	}}, y
-}
-
-// argumentOrder returns the order in which to evaluate arguments: those that
-// only read variables last, if others call.
-func (c *compiler) argumentOrder(args []ast.Expr) []int {
-	order := make([]int, 0, len(args))
-	calling := false
-	for _, a := range args {
-		calling = calling || c.calls(a)
-	}
-	var last []int
-	for i, a := range args {
-		if calling && c.late(a) {
-			last = append(last, i)
-		} else {
-			order = append(order, i)
-		}
-	}
-	return append(order, last...)
 }

@@ -141,7 +141,7 @@ func (c *compiler) stmt(s ast.Stmt) step {
 	case *ast.ExprStmt:
 		return simply(c.discarded(s.X))
 	case *ast.AssignStmt:
-		return c.assign(s)
+		return c.assignInOrder(s.Tok, s.Lhs, s.Rhs, func() step { return c.assign(s) })
 	case *ast.IncDecStmt:
 		return c.incDec(s)
 	case *ast.DeclStmt:
@@ -165,21 +165,21 @@ func (c *compiler) stmt(s ast.Stmt) step {
 	case *ast.BranchStmt:
 		return c.branch(s)
 	case *ast.ReturnStmt:
-		return c.returnStmt(s)
+		return c.inOrder(s.Results, func() step { return c.returnStmt(s) })
 	case *ast.DeferStmt:
 		return c.deferStmt(s.Call)
 	case *ast.GoStmt:
 		return c.goStmt(s.Call)
 	case *ast.SendStmt:
-		return c.send(s)
+		return c.inOrder([]ast.Expr{s.Chan, s.Value}, func() step { return c.send(s) })
 	case *ast.EmptyStmt:
 		return nothing
 	case *plainStatement:
 		return s.step
 	case *definition:
-		return c.defineGlobals(s)
+		return c.assignInOrder(token.ASSIGN, s.lhs, s.rhs, func() step { return c.defineGlobals(s) })
 	case *shownValue:
-		return c.showValue(s.X, s.out)
+		return c.inOrder([]ast.Expr{s.X}, func() step { return c.showValue(s.X, s.out) })
 	}
 	c.fail(s.Pos(), "unexpected statement")
 	panic(0)
@@ -248,7 +248,7 @@ func (c *compiler) declStmt(d *ast.GenDecl) step {
 			}
 			continue
 		}
-		steps = append(steps, c.define(lhs, vs.Values))
+		steps = append(steps, c.assignInOrder(token.ASSIGN, lhs, vs.Values, func() step { return c.define(lhs, vs.Values) }))
 		positions = append(positions, int32(vs.Pos()))
 	}
 	return sequence(steps, positions)
@@ -259,7 +259,7 @@ func (c *compiler) ifStmt(s *ast.IfStmt) step {
 	if s.Init != nil {
 		init = c.stmt(s.Init)
 	}
-	cond := load[bool](c.expr(s.Cond))
+	cond := c.condition(s.Cond)
 	then := c.block(s.Body.List)
 	var other step = nothing
 	if s.Else != nil {
@@ -301,7 +301,7 @@ func (c *compiler) forStmt(s *ast.ForStmt, l int32) step {
 	}
 	var cond func(*frame) bool
 	if s.Cond != nil {
-		cond = load[bool](c.expr(s.Cond))
+		cond = c.condition(s.Cond)
 	}
 	post := nothing
 	if s.Post != nil {
@@ -416,7 +416,7 @@ func (c *compiler) returnStmt(s *ast.ReturnStmt) step {
 // goStmt evaluates the function and its arguments now and calls it on a new
 // goroutine.
 func (c *compiler) goStmt(e *ast.CallExpr) step {
-	prepare := c.deferredCall(e)
+	prepare := c.deferredInOrder(e)
 	return func(f *frame) ctl {
 		call := prepare(f)
 		f.Thread.Go(func(th *run.Thread) { call(th, nil) })
@@ -425,7 +425,7 @@ func (c *compiler) goStmt(e *ast.CallExpr) step {
 }
 
 func (c *compiler) deferStmt(e *ast.CallExpr) step {
-	prepare := c.deferredCall(e)
+	prepare := c.deferredInOrder(e)
 	return func(f *frame) ctl {
 		f.Defer(prepare(f))
 		return next

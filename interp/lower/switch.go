@@ -18,6 +18,7 @@ func (c *compiler) switchStmt(s *ast.SwitchStmt, l int32) step {
 	save := func(*frame) {}
 	var tag value
 	if s.Tag != nil {
+		first := c.evaluateAhead(s.Tag)
 		v := c.expr(s.Tag)
 		if v.con != nil {
 			v = c.constant(types.Default(v.typ), v.con)
@@ -25,6 +26,10 @@ func (c *compiler) switchStmt(s *ast.SwitchStmt, l int32) step {
 		t := v
 		t.con = nil // so that it is kept like any value
 		save, tag = c.saved(t)
+		if first != nil {
+			keep := save
+			save = func(f *frame) { first(f); keep(f) }
+		}
 	}
 	var bodies []step
 	var fall []bool
@@ -36,12 +41,11 @@ func (c *compiler) switchStmt(s *ast.SwitchStmt, l int32) step {
 		for _, e := range cc.List {
 			var test func(*frame) bool
 			if s.Tag == nil {
-				v := c.expr(e)
-				if isInterface(v.typ) {
-					t := c.constant(types.Typ[types.Bool], constant.MakeBool(true))
-					test = c.compare(token.EQL, c.convert(t, v.typ), v)
+				if t := c.typeOf(e); isInterface(t) {
+					yes := c.constant(types.Typ[types.Bool], constant.MakeBool(true))
+					test = c.compare(token.EQL, c.convert(yes, t), c.expr(e))
 				} else {
-					test = load[bool](v)
+					test = c.condition(e)
 				}
 			} else {
 				test = c.caseTest(tag, e)
