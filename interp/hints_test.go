@@ -28,6 +28,10 @@ func TestCompileErrorsOfCells(t *testing.T) {
 		{"keyword", "func g() int { retrun 1 }", []string{"line 1: "}},
 		{"all at once", "a := nope1\nb := \"s\" + 1\nfunc h() int { return \"x\" }\nc := nope2", []string{"line 1: undefined: nope1", "line 2: ", "line 3: cannot use \"x\"", "line 4: undefined: nope2", "and 3 more errors"}},
 		{"syntax", "x := 1\nfor i := 0; i < 3; i++ {\n\tfmt.Println(i\n}\n", []string{"line 3: syntax error"}},
+		{"operand missing at the end", "x := 1\ny := 5 +\n\n", []string{"line 2: syntax error: expected operand, found the end of the cell", "  2 │ y := 5 +\n    │         ^"}},
+		{"brace missing", "for {\n\tx := f(", []string{"line 2: syntax error", "found the end of the cell"}},
+		{"two braces missing", "func f() {\n\tif true {\n", []string{"line 2: syntax error: ", "found the end of the cell"}},
+		{"brace too many", "x := 1\n}", []string{"line 2: syntax error: there is a } too many", "  2 │ }\n    │ ^"}},
 	} {
 		_, o := cell(t, s, r, c.code)
 		if o.Err == nil || !o.Err.Refused {

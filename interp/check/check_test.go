@@ -21,7 +21,7 @@ func TestErrors(t *testing.T) {
 		{"x := 1\nx := 2", "cell:2:3: no new variables on left side of :="},
 		{"x := nope\ny := 1 + \"a\"", "cell:1:6: undefined: nope\ncell:2:6: "},
 		{"func f( {", "cell:1:9: "},
-		{"}", "expected declaration"},
+		{"}", "there is a } too many"},
 		{"f := func() { f() }", "cell:1:15: undefined: f"},
 		{"type T struct{}\nT{}.m()", "cell:2:5: T{}.m undefined"},
 		{"for {", "expected '}'"},

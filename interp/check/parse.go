@@ -8,6 +8,7 @@ import (
 	"go/scanner"
 	"go/token"
 	"sort"
+	"strings"
 )
 
 // parsed is a cell after parsing: its declarations, and the statements in the
@@ -49,13 +50,13 @@ func parse(fset *token.FileSet, name string, src []byte) (*parsed, scanner.Error
 	if len(errs) > 0 {
 		sort.Sort(errs)
 		errs.RemoveMultiples()
-		return nil, errs
+		return nil, atEnd(name, src, errs)
 	}
 	p.decls = file.Decls
 	for _, d := range body.Decls {
 		fd, ok := d.(*ast.FuncDecl)
 		if !ok || fd.Name.Name != "_" || p.body != nil {
-			return nil, scanner.ErrorList{{Pos: fset.Position(d.Pos()), Msg: "unexpected declaration; is there a } too many?"}}
+			return nil, scanner.ErrorList{{Pos: fset.Position(d.Pos()), Msg: "unexpected declaration; is there a } too many before it?"}}
 		}
 		p.body = fd
 		p.stmts = fd.Body.List
@@ -71,6 +72,29 @@ func listed(name string, src, text []byte, start int) []byte {
 	out := append([]byte{}, text[:start]...)
 	out = append(out, fmt.Sprintf("_ = []any{/*line %s:%d:%d*/", name, line, col)...)
 	return append(append(out, text[start:]...), '}')
+}
+
+// atEnd rewords what the parser says of the end of the source, or of the brace
+// that ends the function around the statements and is not the cell's own.
+func atEnd(name string, src []byte, errs scanner.ErrorList) scanner.ErrorList {
+	text := bytes.TrimRight(src, " \t\r\n")
+	last := 1 + bytes.Count(src, []byte("\n"))
+	at := func(offset int) token.Position {
+		return token.Position{Filename: name, Offset: offset, Line: 1 + bytes.Count(text[:offset], []byte("\n")), Column: offset - bytes.LastIndexByte(text[:offset], '\n')}
+	}
+	for _, e := range errs {
+		outside := e.Pos.Filename != name || e.Pos.Line > last
+		if brace := bytes.LastIndexByte(text, '}'); outside && brace >= 0 && strings.HasPrefix(e.Msg, "expected declaration") {
+			e.Pos, e.Msg = at(brace), "there is a } too many"
+			continue
+		}
+		if outside {
+			e.Pos = at(len(text))
+			e.Msg = strings.Replace(e.Msg, "found '}'", "found the end of the cell", 1)
+		}
+		e.Msg = strings.Replace(e.Msg, "found 'EOF'", "found the end of the cell", 1)
+	}
+	return errs
 }
 
 func errorList(err error) scanner.ErrorList {
