@@ -17,6 +17,7 @@ import (
 // Device runs plans on the GPU. The GPU is opened when it is first needed.
 type Device struct {
 	options mtl.Options
+	ahead   bool // see CompileAhead
 	once    sync.Once
 	gpu     *mtl.Device
 	err     error
@@ -30,6 +31,8 @@ func (d *Device) open() (*mtl.Device, error) {
 	d.once.Do(func() {
 		if d.gpu, d.err = mtl.Open(d.options); d.err != nil {
 			d.err = &ir.Error{Code: ir.CodeDevice, Op: "Use", Msg: d.err.Error(), Hint: "use cpu", Err: d.err}
+		} else if d.ahead {
+			compileAhead(d.gpu)
 		}
 	})
 	return d.gpu, d.err

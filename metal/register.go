@@ -16,7 +16,7 @@ func init() {
 	if runtime.GOOS != "darwin" && os.Getenv("LORIS_METAL_LIBRARY") == "" {
 		return
 	}
-	plan.Register(New(mtl.Options{CacheDir: cacheDir()}))
+	plan.Register(New(mtl.Options{CacheDir: cacheDir()}).CompileAhead())
 }
 
 // cacheDir is where machine code of compiled kernels is kept between runs.

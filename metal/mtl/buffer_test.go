@@ -118,19 +118,3 @@ func TestBorrowedMemoryIsReleasedOnce(t *testing.T) {
 		t.Error("memory that does not start at a page was accepted")
 	}
 }
-
-func TestTheSecondRunFindsItsPipelinesOnDisk(t *testing.T) {
-	dir := t.TempDir()
-	for range 2 {
-		d, err := Open(Options{CacheDir: dir})
-		if err != nil {
-			t.Skip(err)
-		}
-		if _, err := d.Pipeline(addSource, "add", Constant{0, true}); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}

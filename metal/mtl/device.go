@@ -53,7 +53,7 @@ type Device struct {
 	id        objc.ID
 	options   Options
 	memory    memory
-	pipelines pipelineCache
+	pipelines *pipelineCache
 	closed    sync.Once
 }
 

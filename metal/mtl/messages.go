@@ -26,6 +26,7 @@ var (
 	setLabel                = objc.Declare("MTLBuffer", "setLabel:", "v@")
 	setFastMathEnabled      = objc.Declare("MTLCompileOptions", "setFastMathEnabled:", "vB")
 	setMathMode             = objc.Declare("MTLCompileOptions", "setMathMode:", "vq")
+	setMathFunctions        = objc.Declare("MTLCompileOptions", "setMathFloatingPointFunctions:", "vq")
 	setLanguageVersion      = objc.Declare("MTLCompileOptions", "setLanguageVersion:", "vQ")
 	newFunction             = objc.Declare("MTLLibrary", "newFunctionWithName:", "@@")
 	newFunctionConstants    = objc.Declare("MTLLibrary", "newFunctionWithName:constantValues:error:", "@@@^@")
@@ -63,6 +64,8 @@ const (
 	barrierScopeBuffers     = 1
 	languageVersion31       = 3<<16 | 1
 	mathModeSafe            = 0
+	mathFunctionsPrecise    = 1
+	failOnArchiveMiss       = 1 << 2 // of MTLPipelineOption
 	statusCompleted         = 4
 	statusError             = 5
 	dataTypeFloat           = 3

@@ -2,14 +2,12 @@ package mtl
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"loris/metal/objc"
@@ -72,10 +70,12 @@ func newCompileError(entry, text string) *CompileError {
 // pipelineCache keeps libraries by the hash of their source and pipelines by source, entry and constants.
 type pipelineCache struct {
 	device    *Device
-	mu        *sync.Mutex
+	mu        sync.Mutex
 	libraries map[[32]byte]*once[objc.ID]
 	pipelines map[string]*once[*Pipeline]
 	archive   *archive
+	preparing sync.WaitGroup // what compiles in the background
+	closing   atomic.Bool
 }
 
 // once is a result that the first caller makes and others wait for.
@@ -85,15 +85,15 @@ type once[T any] struct {
 	err   error
 }
 
-func newPipelineCache(d *Device) pipelineCache {
-	return pipelineCache{device: d, mu: new(sync.Mutex), libraries: map[[32]byte]*once[objc.ID]{}, pipelines: map[string]*once[*Pipeline]{}, archive: openArchive(d)}
+func newPipelineCache(d *Device) *pipelineCache {
+	return &pipelineCache{device: d, libraries: map[[32]byte]*once[objc.ID]{}, pipelines: map[string]*once[*Pipeline]{}, archive: openArchive(d)}
 }
 
 // Pipeline compiles an entry function of a source, or returns the one compiled before. Failures are *CompileError.
 func (d *Device) Pipeline(source, entry string, constants ...Constant) (*Pipeline, error) {
 	hash := sha256.Sum256([]byte(source))
 	key := string(hash[:]) + entry + fmt.Sprint(constants)
-	c := &d.pipelines
+	c := d.pipelines
 	c.mu.Lock()
 	p, ok := c.pipelines[key]
 	if !ok {
@@ -113,12 +113,19 @@ type Request struct {
 
 // Prepare compiles pipelines in the background. Errors come up when the pipeline is asked for.
 func (d *Device) Prepare(requests []Request) {
-	go func() {
+	c := d.pipelines
+	c.preparing.Go(func() {
 		for _, r := range requests {
+			if c.closing.Load() {
+				return
+			}
 			_, _ = d.Pipeline(r.Source, r.Entry, r.Constants...)
 		}
-	}()
+	})
 }
+
+// Prepared waits for what Prepare compiles.
+func (d *Device) Prepared() { d.pipelines.preparing.Wait() }
 
 func (c *pipelineCache) library(hash [32]byte, source, entry string) (objc.ID, error) {
 	c.mu.Lock()
@@ -132,13 +139,15 @@ func (c *pipelineCache) library(hash [32]byte, source, entry string) (objc.ID, e
 	return l.value, l.err
 }
 
-// compileLibrary uses safe math: results then do not depend on the compiler's rewrites.
+// compileLibrary uses safe math and precise functions: results then do not depend on the compiler's rewrites. Since macOS 15
+// the two are apart, and plain exp is fast::exp unless precise functions are asked for.
 func (c *pipelineCache) compileLibrary(source, entry string) (id objc.ID, err error) {
 	objc.Pool(func() {
 		options := objc.NewObject("MTLCompileOptions")
 		defer options.Release()
 		if options.RespondsTo(setMathMode) { // macOS 15
 			setMathMode.Send(options, mathModeSafe)
+			setMathFunctions.Send(options, mathFunctionsPrecise)
 		} else {
 			setFastMathEnabled.Send(options, 0)
 		}
@@ -216,7 +225,8 @@ func specialised(library objc.ID, entry string, constants []Constant) (objc.ID, 
 }
 
 func (c *pipelineCache) close() {
-	c.archive.save()
+	c.closing.Store(true)
+	c.preparing.Wait()
 	for _, p := range c.pipelines {
 		p.Do(func() {})
 		if p.value != nil {
@@ -228,80 +238,4 @@ func (c *pipelineCache) close() {
 		l.value.Release()
 	}
 	c.archive.close()
-}
-
-// archive is the optional binary archive on disk: machine code of pipelines compiled in earlier runs. Whatever goes
-// wrong with it, pipelines are compiled without.
-type archive struct {
-	id    objc.ID
-	path  string
-	mu    sync.Mutex
-	added bool
-}
-
-func openArchive(d *Device) *archive {
-	if d.options.CacheDir == "" {
-		return nil
-	}
-	identity := sha256.Sum256([]byte(d.Name + d.Architecture))
-	a := &archive{path: filepath.Join(d.options.CacheDir, "metal-"+hex.EncodeToString(identity[:8])+".archive")}
-	objc.Pool(func() {
-		descriptor := objc.NewObject("MTLBinaryArchiveDescriptor")
-		defer descriptor.Release()
-		var failure objc.ID
-		if _, err := os.Stat(a.path); err == nil {
-			archiveSetURL.Send(descriptor, uintptr(objc.FileURL(a.path)))
-		}
-		a.id = objc.ID(newBinaryArchive.Send(d.id, uintptr(descriptor), uintptr(unsafe.Pointer(&failure))))
-		if a.id == 0 { // damaged, or from another version of macOS: start afresh
-			os.Remove(a.path)
-			archiveSetURL.Send(descriptor, 0)
-			a.id = objc.ID(newBinaryArchive.Send(d.id, uintptr(descriptor), uintptr(unsafe.Pointer(&failure))))
-		}
-	})
-	if a.id == 0 {
-		return nil
-	}
-	return a
-}
-
-// pipeline makes a pipeline with the archive's help and adds it there; 0 if that fails.
-func (a *archive) pipeline(device, function objc.ID) objc.ID {
-	if a == nil {
-		return 0
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	descriptor := objc.NewObject("MTLComputePipelineDescriptor")
-	defer descriptor.Release()
-	setComputeFunction.Send(descriptor, uintptr(function))
-	setBinaryArchives.Send(descriptor, uintptr(objc.Array(a.id)))
-	var failure objc.ID
-	id := objc.ID(newPipelineDescriptor.Send(device, uintptr(descriptor), 0, 0, uintptr(unsafe.Pointer(&failure))))
-	if id != 0 && archiveAdd.Send(a.id, uintptr(descriptor), uintptr(unsafe.Pointer(&failure)))&0xff != 0 {
-		a.added = true
-	}
-	return id
-}
-
-func (a *archive) save() {
-	if a == nil || !a.added {
-		return
-	}
-	objc.Pool(func() {
-		if err := os.MkdirAll(filepath.Dir(a.path), 0o755); err != nil {
-			return
-		}
-		temporary := a.path + ".new"
-		var failure objc.ID
-		if archiveSerialize.Send(a.id, uintptr(objc.FileURL(temporary)), uintptr(unsafe.Pointer(&failure)))&0xff != 0 {
-			os.Rename(temporary, a.path)
-		}
-	})
-}
-
-func (a *archive) close() {
-	if a != nil {
-		a.id.Release()
-	}
 }

@@ -246,7 +246,9 @@ func (s *Stream) open() {
 	s.sender.Send(computeEncoder, s.commandBuffer, dispatchTypeConcurrent, 0, 0)
 	s.encoder = objc.ID(s.sender.Value())
 	s.sender.Retain(s.encoder)
-	s.sender.Send(waitForFence, s.encoder, uintptr(s.fence), 0, 0)
+	if s.sequence > 1 { // nothing has updated the fence before
+		s.sender.Send(waitForFence, s.encoder, uintptr(s.fence), 0, 0)
+	}
 	s.pipeline = 0
 	s.tracker.reset()
 }

@@ -214,21 +214,6 @@ func TestReplayDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestCompileErrorsHavePositions(t *testing.T) {
-	d := open(t, Options{})
-	_, err := d.Pipeline("#include <metal_stdlib>\nkernel void f(device float* x [[buffer(0)]]) {\n  x[0] = nosuch(1);\n}", "f")
-	var failure *CompileError
-	if !errors.As(err, &failure) || len(failure.Diagnostics) == 0 {
-		t.Fatalf("got %v", err)
-	}
-	if p := failure.Diagnostics[0]; p.Line != 3 || !strings.Contains(p.Message, "nosuch") {
-		t.Errorf("diagnostic %+v, want line 3 about nosuch", p)
-	}
-	if _, err := d.Pipeline(addSource, "subtract", Constant{0, true}); err == nil || !strings.Contains(err.Error(), "subtract") {
-		t.Errorf("missing function: %v", err)
-	}
-}
-
 // BenchmarkHost measures the host's time for a cached evaluation of ten steps, submission included, on the software
 // Metal's no-op mode.
 func BenchmarkHost(b *testing.B) {

@@ -31,15 +31,17 @@ func (t *Toolchain) BuildLibrary(arch string) (string, error) {
 	return path, os.Rename(temporary, path)
 }
 
-// BuildCompiler builds the program mslc into dir.
-func BuildCompiler(dir string) (string, error) {
-	path := filepath.Join(dir, "mslc")
-	cmd := exec.Command("go", "build", "-o", path, "loris/metal/softmetal/mslc")
+// BuildCompiler builds the program mslc and returns its path. Other versions of the sources, and other processes that
+// build it at the same time, are not disturbed.
+func (t *Toolchain) BuildCompiler() (string, error) {
+	path := filepath.Join(t.Dir, "mslc-"+t.digest)
+	temporary := fmt.Sprintf("%s.%d", path, os.Getpid())
+	cmd := exec.Command("go", "build", "-o", temporary, "loris/metal/softmetal/mslc")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=", "GOARCH=", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building mslc: %w\n%s", err, out)
 	}
-	return path, nil
+	return path, os.Rename(temporary, path)
 }
 
 // Setup builds all that a test needs and names it in the environment: LORIS_METAL_LIBRARY, which the host code
@@ -56,7 +58,7 @@ func Setup() error {
 	if err != nil {
 		return err
 	}
-	compiler, err := BuildCompiler(t.Dir)
+	compiler, err := t.BuildCompiler()
 	if err != nil {
 		return err
 	}

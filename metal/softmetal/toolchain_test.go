@@ -58,6 +58,8 @@ func TestTypeCheckFindsWhatAppleRefuses(t *testing.T) {
 		"matrix of int":                  "simdgroup_matrix<int, 8, 8> m;",
 		"matrix store to const":          "simdgroup_float8x8 m; simdgroup_store(m, x, 8);",
 		"atomic on plain float":          "atomic_fetch_add_explicit(y, 1.0f, memory_order_relaxed);",
+		"if with a declaration":          "if (float v = x[0]; v > 0) y[0] = v;",
+		"structured binding":             "struct { float a, b; } s = {1, 2}; auto [a, b] = s; y[0] = a;",
 		"threadgroup pointer as atomic*": "atomic_store_explicit((device atomic_uint*)tile, 1u, memory_order_relaxed);",
 	} {
 		err := tools.TypeCheck(body(statement))

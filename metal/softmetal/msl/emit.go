@@ -280,7 +280,11 @@ func (p *Program) CUDASource(constants map[int]string) (string, error) {
 		for _, a := range k.Params {
 			call = append(call, a.argument())
 		}
-		fmt.Fprintf(&b, "extern \"C\" __attribute__((global)) void metal_%s(::softmetal::Arguments arguments) {\n  ::softmetal::Arguments* context = &arguments;\n  if (::softmetal::outside(arguments)) return;\n  ::%s(%s);\n}\n", k.Name, k.Name, strings.Join(call, ", "))
+		bound := ""
+		if k.MaxThreads > 0 {
+			bound = fmt.Sprintf(", launch_bounds(%d)", k.MaxThreads)
+		}
+		fmt.Fprintf(&b, "extern \"C\" __attribute__((global%s)) void metal_%s(::softmetal::Arguments arguments) {\n  ::softmetal::Arguments* context = &arguments;\n  if (::softmetal::outside(arguments)) return;\n  ::%s(%s);\n}\n", bound, k.Name, k.Name, strings.Join(call, ", "))
 	}
 	return b.String(), nil
 }

@@ -43,6 +43,7 @@ func StrictHeader() string {
 	p("namespace metal {")
 	p("template<class T, int N> using vec = T __attribute__((ext_vector_type(N)));")
 	p("template<class T> struct vector_of { static constexpr int size = 1; }; template<class T, int N> struct vector_of<T __attribute__((ext_vector_type(N)))> { static constexpr int size = N; };")
+	p("template<class T> struct packed4 { T element[4]; }; template<class T> struct vector_of<packed4<T>> { static constexpr int size = 4; };")
 	p(`template<class T, int N, class... A> vec<T,N> make_vector(A... a) { static_assert((sizeof...(A) == 1 && (vector_of<A>::size + ...) == 1) || (vector_of<A>::size + ...) == N, "wrong number of components for a vector constructor"); return vec<T,N>{}; }`)
 	for _, space := range []string{"", "fast", "precise"} {
 		if space != "" {
@@ -101,7 +102,7 @@ func StrictHeader() string {
 		}
 	}
 	p("template<class D, class S> D as_type(S s) { static_assert(sizeof(D) == sizeof(S)); return __builtin_bit_cast(D, s); }")
-	p("}\nusing metal::as_type;")
+	p("}\nusing metal::as_type; typedef metal::packed4<float> packed_float4; typedef metal::packed4<half> packed_half4; typedef metal::packed4<bfloat> packed_bfloat4;")
 	return b.String()
 }
 

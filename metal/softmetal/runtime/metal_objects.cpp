@@ -35,7 +35,7 @@ static struct Settings {
   std::mutex lock;
   std::string failing;  // the kernel whose next dispatch fails, to test error paths
 } settings;
-static std::atomic<long> command_buffers{0}, dispatches{0}, barriers{0};
+static std::atomic<long> command_buffers{0}, dispatches{0}, barriers{0}, compiled{0};
 static std::atomic<size_t> allocated{0};
 
 // --- objects
@@ -43,7 +43,7 @@ struct Device : Object { struct {} members; };
 struct Architecture : Object { struct {} members; };
 struct Queue : Object { struct {} members; };
 struct Fence : Object { struct {} members; };
-struct CompileOptions : Object { struct { bool fast_math = true; NSInteger math_mode = 2; NSUInteger language = 0; } members; };
+struct CompileOptions : Object { struct { NSInteger math_mode = 2, functions = 0; NSUInteger language = 0; } members; };
 struct BufferMembers {
   char* contents = nullptr;
   size_t length = 0;
@@ -61,7 +61,7 @@ struct BufferMembers {
   }
 };
 struct Buffer : Object { BufferMembers members; };
-struct Library : Object { struct { const SoftmetalLibrary* code = nullptr; } members; };
+struct Library : Object { struct { const SoftmetalLibrary* code = nullptr; std::string path; } members; };
 struct ConstantValues : Object { struct { std::map<NSUInteger, std::string> values; } members; };
 struct Held { id object = nullptr; ~Held() { objc_release(object); } };
 struct FunctionMembers { Held library; const SoftmetalKernel* kernel = nullptr; std::map<NSUInteger, std::string> constants; };
@@ -69,7 +69,7 @@ struct Function : Object { FunctionMembers members; };
 struct Pipeline : Object { struct { Held function; } members; };
 struct PipelineDescriptor : Object { struct { Held function, archives; bool multiple = false; NSUInteger max_threads = 0; } members; };
 struct ArchiveDescriptor : Object { struct { std::string path; } members; };
-struct Archive : Object { struct { std::vector<std::string> functions; } members; };
+struct Archive : Object { struct { std::set<std::string> functions; } members; };
 struct SharedEvent : Object { struct { uint64_t value = 0; } members; };
 
 struct Binding { id buffer = nullptr; NSUInteger offset = 0; std::string bytes; bool inlined = false; };
@@ -339,7 +339,8 @@ static void b_label(id self, SEL, id label) { of<Buffer>(self).unused = text_of(
 static void set_label(id, SEL, id) {}
 
 // --- libraries
-static void o_fast(id self, SEL, ObjCBool v) { of<CompileOptions>(self).fast_math = v; }
+static void o_fast(id self, SEL, ObjCBool v) { of<CompileOptions>(self).math_mode = v ? 2 : 0, of<CompileOptions>(self).functions = v ? 0 : 1; }
+static void o_functions(id self, SEL, NSInteger v) { of<CompileOptions>(self).functions = v; }
 static void o_mode(id self, SEL, NSInteger v) { of<CompileOptions>(self).math_mode = v; }
 static void o_language(id self, SEL, NSUInteger v) { of<CompileOptions>(self).language = v; }
 
@@ -391,12 +392,15 @@ static id d_library(id, SEL, id source, id options, id* error) {
     set_error(error, "the language version is below 3.1");
     return nullptr;
   }
+  if (options && of<CompileOptions>(options).math_mode == 0 && of<CompileOptions>(options).functions == 0)
+    problem(false, "newLibraryWithSource: math mode safe, yet exp and its like are the fast ones: mathFloatingPointFunctions is not set");
   if (!compile_msl(text_of(source), result)) { set_error(error, "Compilation failed: \n\n" + result); return nullptr; }
   void* handle = dlopen(result.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) { set_error(error, dlerror()); return nullptr; }
   auto get = (const SoftmetalLibrary* (*)())dlsym(handle, "softmetal_library");
   Library* l = make<Library>("MTLLibrary");
   l->members.code = get();
+  l->members.path = result;
   return l;
 }
 static id l_function(id self, SEL, id name) {
@@ -433,12 +437,30 @@ static id d_pipeline(id, SEL, id function, id* error) {
   if (!function) { set_error(error, "computeFunction must not be nil"); return nullptr; }
   Pipeline* p = make<Pipeline>("MTLComputePipelineState");
   p->members.function.object = objc_retain(function);
+  compiled++;
   return p;
 }
 static void pd_function(id self, SEL, id f) { of<PipelineDescriptor>(self).function.object = objc_retain(f); }
 static void pd_archives(id self, SEL, id a) { of<PipelineDescriptor>(self).archives.object = objc_retain(a); }
 static void pd_multiple(id self, SEL, ObjCBool b) { of<PipelineDescriptor>(self).multiple = b; }
-static id d_pipeline_descriptor(id self, SEL s, id descriptor, NSUInteger, id*, id* error) { return d_pipeline(self, s, of<PipelineDescriptor>(descriptor).function.object, error); }
+static std::string key_of(id function) {
+  auto& f = of<Function>(function);
+  std::string key = of<Library>(f.library.object).path + " " + f.kernel->name;
+  for (auto& [index, value] : f.constants) {
+    key += " " + std::to_string(index) + "=";
+    for (unsigned char c : value) key += std::to_string(c) + ".";
+  }
+  return key + "\n";
+}
+static id d_pipeline_descriptor(id self, SEL s, id descriptor, NSUInteger options, id*, id* error) {
+  auto& d = of<PipelineDescriptor>(descriptor);
+  bool found = false;
+  if (d.archives.object)
+    for (id a : items_of(d.archives.object)) found |= of<Archive>(a).functions.count(key_of(d.function.object)) != 0;
+  if (!found && options & 4) { set_error(error, "the binary archives lack the function"); return nullptr; }
+  if (found) compiled--;
+  return d_pipeline(self, s, d.function.object, error);
+}
 static NSUInteger p_max_threads(id self, SEL) {
   int declared = of<Function>(of<Pipeline>(self).function.object).kernel->max_threads;
   return declared ? declared : 1024;
@@ -446,26 +468,27 @@ static NSUInteger p_max_threads(id self, SEL) {
 static NSUInteger p_width(id, SEL) { return 32; }
 static NSUInteger p_static_memory(id, SEL) { return 0; }
 
-// --- binary archives: a list of names, enough for the host code's paths
+// --- binary archives: the functions that are in them; their machine code stands in mslc's cache anyway
 static void ad_url(id self, SEL, id url) { of<ArchiveDescriptor>(self).path = text_of(url); }
 static id d_archive(id, SEL, id descriptor, id* error) {
   Archive* a = make<Archive>("MTLBinaryArchive");
   const std::string& path = of<ArchiveDescriptor>(descriptor).path;
   if (path.empty()) return a;
   FILE* f = fopen(path.c_str(), "r");
-  char line[512];
+  char line[4096];
   if (!f || !fgets(line, sizeof line, f) || strcmp(line, "softmetal archive\n")) {
     if (f) fclose(f);
     set_error(error, "cannot read archive " + path);
     objc_release(a);
     return nullptr;
   }
-  while (fgets(line, sizeof line, f)) a->members.functions.push_back(line);
+  while (fgets(line, sizeof line, f)) a->members.functions.insert(line);
   fclose(f);
   return a;
 }
 static ObjCBool ar_add(id self, SEL, id descriptor, id*) {
-  of<Archive>(self).functions.push_back(std::string(of<Function>(of<PipelineDescriptor>(descriptor).function.object).kernel->name) + "\n");
+  compiled++;
+  of<Archive>(self).functions.insert(key_of(of<PipelineDescriptor>(descriptor).function.object));
   return 1;
 }
 static ObjCBool ar_save(id self, SEL, id url, id* error) {
@@ -638,6 +661,7 @@ OBJC_EXPORT void softmetal_fail_next(const char* kernel) {
 OBJC_EXPORT long softmetal_command_buffers() { return command_buffers; }
 OBJC_EXPORT long softmetal_dispatches() { return dispatches; }
 OBJC_EXPORT long softmetal_barriers() { return barriers; }
+OBJC_EXPORT long softmetal_compiled() { return compiled; }  // pipelines that no archive had
 
 // An echo of mixed arguments, by which the host's calling convention is tested.
 struct ABIProbe : Object { struct {} members; };
@@ -690,6 +714,7 @@ static int initialise() {
   method("MTLBuffer", "setLabel:", b_label);
   method("MTLCompileOptions", "setFastMathEnabled:", o_fast);
   method("MTLCompileOptions", "setMathMode:", o_mode);
+  method("MTLCompileOptions", "setMathFloatingPointFunctions:", o_functions);
   method("MTLCompileOptions", "setLanguageVersion:", o_language);
   method("MTLLibrary", "newFunctionWithName:", l_function);
   method("MTLLibrary", "newFunctionWithName:constantValues:error:", l_function_constants);

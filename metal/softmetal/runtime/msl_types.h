@@ -51,6 +51,16 @@ template <class T, int N> struct vector_of<T __attribute__((ext_vector_type(N)))
 };
 template <class T, int N> using vec = T __attribute__((ext_vector_type(N)));
 
+// Packed vectors are aligned as their elements are.
+template <class T> struct packed4 {
+  T element[4];
+  MSL_FN T operator[](int i) const { return element[i]; }
+};
+template <class T> struct vector_of<packed4<T>> {
+  typedef T element;
+  static constexpr int size = 4;
+};
+
 // make_vector<T, N>(a, b, …) is what the front end turns `float4(a, b, …)` into.
 template <class V, class E, class A> MSL_FN void put_components(V& out, int& at, const A& a) {
   if constexpr (vector_of<A>::size == 1) {
@@ -153,3 +163,6 @@ MSL_FN int mulhi(int a, int b) { return (int)(((long)a * b) >> 32); }
 
 }  // namespace metal
 using metal::as_type;
+typedef metal::packed4<float> packed_float4;
+typedef metal::packed4<half> packed_half4;
+typedef metal::packed4<bfloat> packed_bfloat4;

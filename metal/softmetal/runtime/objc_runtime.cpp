@@ -300,6 +300,7 @@ static id a_with(Class*, SEL, const id* objects, NSUInteger count) {
   for (NSUInteger i = 0; i < count; i++) a->members.items.push_back(objc_retain(objects[i]));
   return objc_autorelease(a);
 }
+const std::vector<id>& items_of(id array) { return static_cast<Array*>(array)->members.items; }
 static NSUInteger a_count(id self, SEL) { return static_cast<Array*>(self)->members.items.size(); }
 
 void define_foundation() {

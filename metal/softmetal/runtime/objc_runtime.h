@@ -83,6 +83,7 @@ struct String : Object { struct { std::string text; } members; };
 struct Error : Object { struct { std::string text; long code = 1; } members; };
 id new_string(const std::string&);
 const std::string& text_of(id string);
+const std::vector<id>& items_of(id array);
 void set_error(id* error, const std::string& text);
 
 struct BlockDescriptor { unsigned long reserved, size; void (*copy)(void*, void*); void (*dispose)(void*); const char* signature; };
