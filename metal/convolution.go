@@ -84,7 +84,7 @@ func (l *lowering) convolution() error {
 		}
 	}
 	if s.Op == op.Conv2dWeightGrad {
-		l.add(kernels.Reduce(t, 1, c.images, c.outputs*c.rows, kernels.Sum), partial, out)
+		l.addReduction(t, 1, c.images, c.outputs*c.rows, kernels.Sum, partial, out)
 	}
 	if t != given {
 		l.add(kernels.Cast(t, given, s.Out[0].Shape.Size(), false), out, at(&s.Out[0]))

@@ -120,7 +120,7 @@ func (l *lowering) gemm(t kernels.Type, a, b *plan.Operand, alpha plan.Ref, adde
 	}
 	n := len(a.Shape)
 	inner, cols := a.Shape[n-1], b.Shape[n-1]
-	if v := (kernels.GEMV{Type: t, M: rows, N: cols, K: inner, TransposeW: y.transposed, RowW: y.row}); rows <= 4 && batches == 1 && !x.transposed && x.row == inner && addend == nil && alpha.Kind == plan.NoRef {
+	if v := (kernels.GEMV{Type: t, M: rows, N: cols, K: inner, TransposeW: y.transposed, RowW: y.row}); rows <= kernels.MaxVectors && batches == 1 && !x.transposed && x.row == inner && addend == nil && alpha.Kind == plan.NoRef {
 		l.add(v.Launch(), y.at, x.at, place{}, c)
 		return nil
 	}

@@ -78,7 +78,7 @@ func (l *lowering) program(acc *place) error {
 			return err
 		}
 		y := l.temp(t, p.Rows)
-		l.add(kernels.Reduce(t, p.Rows, p.Cols, 1, kind), x, y)
+		l.addReduction(t, p.Rows, p.Cols, 1, kind, x, y)
 		done[int32(i)] = made{y, true}
 	}
 	var outs []wanted

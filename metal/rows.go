@@ -169,8 +169,20 @@ func (l *lowering) reduce() error {
 	if err != nil {
 		return err
 	}
-	l.add(kernels.Reduce(t, outer, length, inner, reductionOf[s.Op]), x, at(&s.Out[0]))
+	l.addReduction(t, outer, length, inner, reductionOf[s.Op], x, at(&s.Out[0]))
 	return nil
+}
+
+// addReduction reduces x [outer, length, inner] over length.
+func (l *lowering) addReduction(t kernels.Type, outer, length, inner int, kind kernels.Reduction, x, y place) {
+	launches := kernels.Reduce(t, outer, length, inner, kind)
+	if len(launches) > 1 {
+		parts := launches[1].Arguments[0]
+		between := l.temp(parts.Type, parts.Size)
+		l.add(launches[0], x, between)
+		x = between
+	}
+	l.add(launches[len(launches)-1], x, y)
 }
 
 // reduced returns the operand as [outer, length, inner], where the axes are length.

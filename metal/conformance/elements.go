@@ -16,14 +16,15 @@ func reduceCases() []*Case {
 				if t.Float() && t != kernels.F32 && r > kernels.Mean && s[1] != 17 || !t.Float() && (r == kernels.Mean || s[1] == 1000) || t == kernels.Bool && r != kernels.Max && r != kernels.Min {
 					continue
 				}
-				all = append(all, reduceCase(t, s[0], s[1], s[2], r))
+				all = append(all, reduction(t, s[0], s[1], s[2], r)...)
 			}
 		}
+		all = append(all, longReductions(t)...)
 		if t == kernels.I64 || t == kernels.Bool {
 			continue
 		}
 		for _, r := range []kernels.Reduction{kernels.Max, kernels.Min} {
-			for _, s := range [][3]int{{3, 70, 1}, {2, 5, 4}} {
+			for _, s := range [][3]int{{3, 70, 1}, {2, 5, 4}, {1, 1500, 1}} {
 				l := kernels.ArgReduce(t, s[0], s[1], s[2], r)
 				b := build(l, true, "%dx%dx%d", s[0], s[1], s[2])
 				b.fill("x", func(i int) float64 { return math.Abs(math.Round(3 * b.random.NormFloat64())) }) // with ties
@@ -66,14 +67,40 @@ func lines(x []float64, s [3]int, f func([]float64) float64) []float64 {
 	})
 }
 
-func reduceCase(t kernels.Type, outer, length, inner int, r kernels.Reduction) *Case {
-	b := build(kernels.Reduce(t, outer, length, inner, r), length < 500, "%dx%dx%d", outer, length, inner)
+// longReductions are those that are made in two launches.
+func longReductions(t kernels.Type) (all []*Case) {
+	kind := kernels.Sum
+	if t == kernels.Bool {
+		kind = kernels.Max
+	}
+	for _, s := range [][3]int{{1, 40000, 1}, {2, 1000, 3}} {
+		if t != kernels.F32 && s[1] == 40000 {
+			continue
+		}
+		all = append(all, reduction(t, s[0], s[1], s[2], kind)...)
+	}
+	return all
+}
+
+// reduction has a case for each launch that reduces x [outer, length, inner].
+func reduction(t kernels.Type, outer, length, inner int, r kernels.Reduction) (all []*Case) {
+	launches := kernels.Reduce(t, outer, length, inner, r)
+	if len(launches) > 1 {
+		parts := launches[1].Arguments[0].Size / (outer * inner)
+		return []*Case{reduceCase(launches[0], t, outer, length, inner, parts, r), reduceCase(launches[1], t, outer*inner, parts, 1, 1, r)}
+	}
+	return []*Case{reduceCase(launches[0], t, outer, length, inner, 1, r)}
+}
+
+// reduceCase reduces `parts` parts of each line, which come to lie side by side.
+func reduceCase(l *kernels.Launch, t kernels.Type, outer, length, inner, parts int, r kernels.Reduction) *Case {
+	b := build(l, length < 2000, "%dx%dx%d in %d", outer, length, inner, parts)
 	b.fill("x", func(i int) float64 {
 		switch {
 		case t == kernels.Bool:
 			return float64(b.random.IntN(2))
 		case t == kernels.I32 && r == kernels.Sum || t == kernels.I64 && r != kernels.Product:
-			return float64(b.random.IntN(1<<24) - 1<<23) // exact only in integers
+			return float64(b.random.IntN(1<<20) - 1<<19) // exact only in integers
 		case !t.Float():
 			return float64(1 + i%3*(i%37/36)) // small, so that products fit
 		case r >= kernels.Max && r <= kernels.Min && i == 1 && outer > 2:
@@ -81,26 +108,35 @@ func reduceCase(t kernels.Type, outer, length, inner int, r kernels.Reduction) *
 		}
 		return 1 + 0.1*b.random.NormFloat64()
 	})
-	y := lines(b.values["x"], [3]int{outer, length, inner}, func(x []float64) float64 {
-		v := x[0]
-		for _, w := range x[1:] {
-			switch r {
-			case kernels.Max:
-				v = math.Max(v, w)
-			case kernels.Min:
-				v = math.Min(v, w)
-			case kernels.Product:
-				v *= w
-			default:
-				v += w
-			}
+	part := (length + parts - 1) / parts
+	var y []float64
+	lines(b.values["x"], [3]int{outer, length, inner}, func(x []float64) float64 {
+		for begin := 0; begin < length; begin += part {
+			y = append(y, combined(x[begin:min(length, begin+part)], r))
 		}
-		if r == kernels.Mean {
-			v /= float64(len(x))
-		}
-		return v
+		return 0
 	})
 	return b.want("y", 0, y).c
+}
+
+func combined(x []float64, r kernels.Reduction) float64 {
+	v := x[0]
+	for _, w := range x[1:] {
+		switch r {
+		case kernels.Max:
+			v = math.Max(v, w)
+		case kernels.Min:
+			v = math.Min(v, w)
+		case kernels.Product:
+			v *= w
+		default:
+			v += w
+		}
+	}
+	if r == kernels.Mean {
+		v /= float64(len(x))
+	}
+	return v
 }
 
 func indexCases() []*Case {

@@ -26,7 +26,7 @@ func (a Attention) launch(kernel, file string, arguments ...Argument) *Launch {
 		Constants: constants(a.Causal, a.Mask), Arguments: append(inputs, arguments...),
 		Params:  params(a.Heads, a.KeyHeads, a.Queries, a.Keys, a.Size, a.ValueSize, a.MaskBatch, a.MaskHead, a.Scale),
 		Groups:  [3]int{ceil(a.Queries, 32), a.Batches * a.Heads, 1},
-		Threads: [3]int{128, 1, 1},
+		Threads: [3]int{tileThreads, 1, 1},
 		Flops:   2 * int64(a.queries()) * int64(a.Keys) * int64(a.Size+a.ValueSize)}
 	return l.account()
 }

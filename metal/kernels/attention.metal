@@ -5,6 +5,8 @@
 //
 // Four SIMD groups take 8 queries each; blocks are of 32 keys.
 
+#include "tile.metal"
+
 constant bool causal [[function_constant(0)]];    // query i sees keys up to i + keys − queries
 constant bool has_mask [[function_constant(1)]];  // mask[queries, keys] is added, with strides for batch and head
 
@@ -16,6 +18,7 @@ struct AttentionParams {
 
 constant constexpr uint QUERIES = 32, KEYS = 32, FRAGMENTS = HEAD / 8;
 
+[[max_total_threads_per_threadgroup(THREADS)]]
 kernel void attention(device const T* Q [[buffer(0)]],
                       device const T* K [[buffer(1)]],
                       device const T* V [[buffer(2)]],
@@ -26,7 +29,7 @@ kernel void attention(device const T* Q [[buffer(0)]],
                       uint thread_index [[thread_index_in_threadgroup]],
                       uint lane [[thread_index_in_simdgroup]],
                       uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float block[KEYS * HEAD];       // of K, then of V; at the end a SIMD group's part holds its result
+  threadgroup float4 block[KEYS * (HEAD + PAD) / 4];  // of K, then of V; at the end a SIMD group's part holds its result
   threadgroup float scores[QUERIES * KEYS];   // 8 rows per SIMD group
   threadgroup float rescale[4 * 64];          // a diagonal 8×8 matrix per SIMD group
 
@@ -42,13 +45,10 @@ kernel void attention(device const T* Q [[buffer(0)]],
 
   // Queries: staged through `block`, kept in registers.
   simdgroup_float8x8 q[FRAGMENTS], result[FRAGMENTS];
-  for (uint i = thread_index; i < QUERIES * HEAD; i += 128) {
-    uint r = i / HEAD, c = i % HEAD, query = group.x * QUERIES + r;
-    block[i] = query < p.queries && c < p.size ? float(q_rows[query * p.size + c]) * p.scale : 0.0f;
-  }
+  stage(block, q_rows + group.x * QUERIES * p.size, p.size, QUERIES, HEAD, p.queries - group.x * QUERIES, p.size, p.scale, thread_index);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (uint f = 0; f < FRAGMENTS; f++) {
-    simdgroup_load(q[f], block + simd * 8 * HEAD + 8 * f, HEAD);
+    q[f] = fragment(block, simd * 8, 8 * f, false, HEAD);
     result[f] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   }
   for (uint e = lane; e < 64; e += 32) my_diagonal[e] = 0.0f;
@@ -66,17 +66,11 @@ kernel void attention(device const T* Q [[buffer(0)]],
   }
   for (uint key0 = 0; key0 < end; key0 += KEYS) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = thread_index; i < KEYS * HEAD; i += 128) {
-      uint r = i / HEAD, c = i % HEAD;
-      block[i] = key0 + r < p.keys && c < p.size ? float(k_rows[(key0 + r) * p.size + c]) : 0.0f;
-    }
+    stage(block, k_rows + key0 * p.size, p.size, KEYS, HEAD, p.keys - key0, p.size, 1.0f, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint j = 0; j < KEYS / 8; j++) {
-      simdgroup_float8x8 s = make_filled_simdgroup_matrix<float, 8, 8>(0.0f), k;
-      for (uint f = 0; f < FRAGMENTS; f++) {
-        simdgroup_load(k, block + 8 * j * HEAD + 8 * f, HEAD, ulong2(0, 0), true);
-        simdgroup_multiply_accumulate(s, q[f], k, s);
-      }
+      simdgroup_float8x8 s = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+      for (uint f = 0; f < FRAGMENTS; f++) simdgroup_multiply_accumulate(s, q[f], fragment(block, 8 * f, 8 * j, true, HEAD), s);
       simdgroup_store(s, my_scores + 8 * j, KEYS);
     }
     simdgroup_barrier(mem_flags::mem_threadgroup);
@@ -106,20 +100,16 @@ kernel void attention(device const T* Q [[buffer(0)]],
     if (lane % 4 == 0) my_diagonal[row * 9] = factor;
 
     threadgroup_barrier(mem_flags::mem_threadgroup);  // all have read K
-    for (uint i = thread_index; i < KEYS * HEAD; i += 128) {
-      uint r = i / HEAD, c = i % HEAD;
-      block[i] = key0 + r < p.keys && c < p.value_size ? float(v_rows[(key0 + r) * p.value_size + c]) : 0.0f;
-    }
+    stage(block, v_rows + key0 * p.value_size, p.value_size, KEYS, HEAD, p.keys - key0, p.value_size, 1.0f, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    simdgroup_float8x8 diagonal, weights, v;
+    simdgroup_float8x8 diagonal, weights;
     simdgroup_load(diagonal, my_diagonal, 8);
     for (uint f = 0; f < FRAGMENTS; f++) {
       simdgroup_float8x8 scaled;
       simdgroup_multiply(scaled, diagonal, result[f]);
       for (uint j = 0; j < KEYS / 8; j++) {
         simdgroup_load(weights, my_scores + 8 * j, KEYS);
-        simdgroup_load(v, block + 8 * j * HEAD + 8 * f, HEAD);
-        simdgroup_multiply_accumulate(scaled, weights, v, scaled);
+        simdgroup_multiply_accumulate(scaled, weights, fragment(block, 8 * j, 8 * f, false, HEAD), scaled);
       }
       result[f] = scaled;
     }
@@ -131,16 +121,16 @@ kernel void attention(device const T* Q [[buffer(0)]],
   simdgroup_barrier(mem_flags::mem_threadgroup);
   simdgroup_float8x8 inverse;
   simdgroup_load(inverse, my_diagonal, 8);
-  threadgroup float* my_rows = block + simd * 8 * HEAD;
+  threadgroup float* my_rows = (threadgroup float*)block + simd * 8 * (HEAD + PAD);
   for (uint f = 0; f < FRAGMENTS; f++) {
     simdgroup_float8x8 scaled;
     simdgroup_multiply(scaled, inverse, result[f]);
-    simdgroup_store(scaled, my_rows + 8 * f, HEAD);
+    simdgroup_store(scaled, my_rows + 8 * f, HEAD + PAD);
   }
   simdgroup_barrier(mem_flags::mem_threadgroup);
   device T* out_rows = out + group.y * p.queries * p.value_size;
   for (uint i = lane; i < 8 * HEAD; i += 32) {
     uint r = i / HEAD, c = i % HEAD;
-    if (query0 + r < p.queries && c < p.value_size) out_rows[(query0 + r) * p.value_size + c] = T(my_rows[i]);
+    if (query0 + r < p.queries && c < p.value_size) out_rows[(query0 + r) * p.value_size + c] = T(my_rows[r * (HEAD + PAD) + c]);
   }
 }

@@ -6,6 +6,8 @@
 // Shapes as in attention: Q and dO of `heads` heads, K and V of `key_heads`; statistics [batches·heads, queries, 2].
 // Four SIMD groups take 8 rows each; blocks are of 32. HEAD is the larger of both sizes rounded up to 8.
 
+#include "tile.metal"
+
 constant bool causal [[function_constant(0)]];
 constant bool has_mask [[function_constant(1)]];
 
@@ -17,48 +19,35 @@ struct AttentionParams {
 
 constant constexpr uint ROWS = 32, FRAGMENTS = HEAD / 8;
 
-// load_rows brings 32 rows from `first` on into threadgroup memory, zeros behind the end of rows and columns.
-inline void load_rows(threadgroup float* block, device const T* from, uint first, uint rows, uint size, float factor, uint thread_index) {
-  for (uint i = thread_index; i < ROWS * HEAD; i += 128) {
-    const uint r = first + i / HEAD, c = i % HEAD;
-    block[i] = r < rows && c < size ? float(from[r * size + c]) * factor : 0.0f;
-  }
-}
-
 // products writes this SIMD group's 8 rows times the block's 32, 8×32 numbers.
-inline void products(threadgroup float* out, thread const simdgroup_float8x8* left, threadgroup const float* block) {
+inline void products(threadgroup float* out, thread const simdgroup_float8x8* left, threadgroup const float4* block) {
   for (uint j = 0; j < ROWS / 8; j++) {
-    simdgroup_float8x8 sum = make_filled_simdgroup_matrix<float, 8, 8>(0.0f), right;
-    for (uint f = 0; f < FRAGMENTS; f++) {
-      simdgroup_load(right, block + 8 * j * HEAD + 8 * f, HEAD, ulong2(0, 0), true);
-      simdgroup_multiply_accumulate(sum, left[f], right, sum);
-    }
+    simdgroup_float8x8 sum = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    for (uint f = 0; f < FRAGMENTS; f++) simdgroup_multiply_accumulate(sum, left[f], fragment(block, 8 * f, 8 * j, true, HEAD), sum);
     simdgroup_store(sum, out + 8 * j, ROWS);
   }
 }
 
 // accumulate adds 8×32 weights times the block's rows.
-inline void accumulate(thread simdgroup_float8x8* sum, threadgroup const float* weights, threadgroup const float* block) {
+inline void accumulate(thread simdgroup_float8x8* sum, threadgroup const float* weights, threadgroup const float4* block) {
   for (uint j = 0; j < ROWS / 8; j++) {
-    simdgroup_float8x8 w, rows;
+    simdgroup_float8x8 w;
     simdgroup_load(w, weights + 8 * j, ROWS);
-    for (uint f = 0; f < FRAGMENTS; f++) {
-      simdgroup_load(rows, block + 8 * j * HEAD + 8 * f, HEAD);
-      simdgroup_multiply_accumulate(sum[f], w, rows, sum[f]);
-    }
+    for (uint f = 0; f < FRAGMENTS; f++) simdgroup_multiply_accumulate(sum[f], w, fragment(block, 8 * j, 8 * f, false, HEAD), sum[f]);
   }
 }
 
 // write_rows writes this SIMD group's 8 rows through its part of the block.
 inline void write_rows(device T* out, thread const simdgroup_float8x8* sum, threadgroup float* mine, uint first, uint rows, uint size, uint lane) {
-  for (uint f = 0; f < FRAGMENTS; f++) simdgroup_store(sum[f], mine + 8 * f, HEAD);
+  for (uint f = 0; f < FRAGMENTS; f++) simdgroup_store(sum[f], mine + 8 * f, HEAD + PAD);
   simdgroup_barrier(mem_flags::mem_threadgroup);
   for (uint i = lane; i < 8 * HEAD; i += 32) {
-    const uint r = first + i / HEAD, c = i % HEAD;
-    if (r < rows && c < size) out[r * size + c] = T(mine[i]);
+    const uint r = i / HEAD, c = i % HEAD;
+    if (first + r < rows && c < size) out[(first + r) * size + c] = T(mine[r * (HEAD + PAD) + c]);
   }
 }
 
+[[max_total_threads_per_threadgroup(THREADS)]]
 kernel void attention_gradient_queries(device const T* Q [[buffer(0)]],
                                        device const T* K [[buffer(1)]],
                                        device const T* V [[buffer(2)]],
@@ -71,7 +60,7 @@ kernel void attention_gradient_queries(device const T* Q [[buffer(0)]],
                                        uint thread_index [[thread_index_in_threadgroup]],
                                        uint lane [[thread_index_in_simdgroup]],
                                        uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float block[ROWS * HEAD];
+  threadgroup float4 block[ROWS * (HEAD + PAD) / 4];
   threadgroup float scores[ROWS * ROWS];
   threadgroup float slopes[ROWS * ROWS];  // dP
 
@@ -81,17 +70,17 @@ kernel void attention_gradient_queries(device const T* Q [[buffer(0)]],
   device const T* mask_rows = mask + batch * p.mask_batch + head * p.mask_head;
   threadgroup float* my_scores = scores + simd * 8 * ROWS;
   threadgroup float* my_slopes = slopes + simd * 8 * ROWS;
-  threadgroup float* my_rows = block + simd * 8 * HEAD;
+  threadgroup float* my_rows = (threadgroup float*)block + simd * 8 * (HEAD + PAD);
 
   simdgroup_float8x8 q[FRAGMENTS], g[FRAGMENTS], sum[FRAGMENTS];
-  load_rows(block, Q + group.y * p.queries * p.size, group.x * ROWS, p.queries, p.size, p.scale, thread_index);
+  stage(block, Q + (group.y * p.queries + group.x * ROWS) * p.size, p.size, ROWS, HEAD, p.queries - group.x * ROWS, p.size, p.scale, thread_index);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint f = 0; f < FRAGMENTS; f++) simdgroup_load(q[f], my_rows + 8 * f, HEAD);
+  for (uint f = 0; f < FRAGMENTS; f++) q[f] = fragment(block, simd * 8, 8 * f, false, HEAD);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  load_rows(block, gradient + group.y * p.queries * p.value_size, group.x * ROWS, p.queries, p.value_size, 1.0f, thread_index);
+  stage(block, gradient + (group.y * p.queries + group.x * ROWS) * p.value_size, p.value_size, ROWS, HEAD, p.queries - group.x * ROWS, p.value_size, 1.0f, thread_index);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (uint f = 0; f < FRAGMENTS; f++) {
-    simdgroup_load(g[f], my_rows + 8 * f, HEAD);
+    g[f] = fragment(block, simd * 8, 8 * f, false, HEAD);
     sum[f] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   }
 
@@ -107,11 +96,11 @@ kernel void attention_gradient_queries(device const T* Q [[buffer(0)]],
   for (uint pass = 0; pass < 2; pass++) {
     for (uint key0 = 0; key0 < end; key0 += ROWS) {
       threadgroup_barrier(mem_flags::mem_threadgroup);
-      load_rows(block, k_rows, key0, p.keys, p.size, 1.0f, thread_index);
+      stage(block, k_rows + key0 * p.size, p.size, ROWS, HEAD, p.keys - key0, p.size, 1.0f, thread_index);
       threadgroup_barrier(mem_flags::mem_threadgroup);
       products(my_scores, q, block);
       threadgroup_barrier(mem_flags::mem_threadgroup);
-      load_rows(block, v_rows, key0, p.keys, p.value_size, 1.0f, thread_index);
+      stage(block, v_rows + key0 * p.value_size, p.value_size, ROWS, HEAD, p.keys - key0, p.value_size, 1.0f, thread_index);
       threadgroup_barrier(mem_flags::mem_threadgroup);
       products(my_slopes, g, block);
       simdgroup_barrier(mem_flags::mem_threadgroup);
@@ -150,7 +139,7 @@ kernel void attention_gradient_queries(device const T* Q [[buffer(0)]],
         my_scores[at] = p.scale * weight * (my_slopes[at] - mean);
       }
       threadgroup_barrier(mem_flags::mem_threadgroup);  // all have read V
-      load_rows(block, k_rows, key0, p.keys, p.size, 1.0f, thread_index);
+      stage(block, k_rows + key0 * p.size, p.size, ROWS, HEAD, p.keys - key0, p.size, 1.0f, thread_index);
       threadgroup_barrier(mem_flags::mem_threadgroup);
       accumulate(sum, my_scores, block);
     }
@@ -168,6 +157,7 @@ kernel void attention_gradient_queries(device const T* Q [[buffer(0)]],
   write_rows(dQ + group.y * p.queries * p.size, sum, my_rows, group.x * ROWS + simd * 8, p.queries, p.size, lane);
 }
 
+[[max_total_threads_per_threadgroup(THREADS)]]
 kernel void attention_gradient_keys(device const T* Q [[buffer(0)]],
                                     device const T* K [[buffer(1)]],
                                     device const T* V [[buffer(2)]],
@@ -181,24 +171,24 @@ kernel void attention_gradient_keys(device const T* Q [[buffer(0)]],
                                     uint thread_index [[thread_index_in_threadgroup]],
                                     uint lane [[thread_index_in_simdgroup]],
                                     uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float block[ROWS * HEAD];
+  threadgroup float4 block[ROWS * (HEAD + PAD) / 4];
   threadgroup float weights[ROWS * ROWS];  // [key][query]
   threadgroup float slopes[ROWS * ROWS];
 
   const uint batch = group.y / p.key_heads, ratio = p.heads / p.key_heads, first = group.x * ROWS + simd * 8;
   threadgroup float* my_weights = weights + simd * 8 * ROWS;
   threadgroup float* my_slopes = slopes + simd * 8 * ROWS;
-  threadgroup float* my_rows = block + simd * 8 * HEAD;
+  threadgroup float* my_rows = (threadgroup float*)block + simd * 8 * (HEAD + PAD);
 
   simdgroup_float8x8 k[FRAGMENTS], v[FRAGMENTS], dk[FRAGMENTS], dv[FRAGMENTS];
-  load_rows(block, K + group.y * p.keys * p.size, group.x * ROWS, p.keys, p.size, p.scale, thread_index);
+  stage(block, K + (group.y * p.keys + group.x * ROWS) * p.size, p.size, ROWS, HEAD, p.keys - group.x * ROWS, p.size, p.scale, thread_index);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint f = 0; f < FRAGMENTS; f++) simdgroup_load(k[f], my_rows + 8 * f, HEAD);
+  for (uint f = 0; f < FRAGMENTS; f++) k[f] = fragment(block, simd * 8, 8 * f, false, HEAD);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  load_rows(block, V + group.y * p.keys * p.value_size, group.x * ROWS, p.keys, p.value_size, 1.0f, thread_index);
+  stage(block, V + (group.y * p.keys + group.x * ROWS) * p.value_size, p.value_size, ROWS, HEAD, p.keys - group.x * ROWS, p.value_size, 1.0f, thread_index);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (uint f = 0; f < FRAGMENTS; f++) {
-    simdgroup_load(v[f], my_rows + 8 * f, HEAD);
+    v[f] = fragment(block, simd * 8, 8 * f, false, HEAD);
     dk[f] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     dv[f] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   }
@@ -216,11 +206,11 @@ kernel void attention_gradient_keys(device const T* Q [[buffer(0)]],
     device const T* mask_rows = mask + batch * p.mask_batch + head * p.mask_head;
     for (uint query0 = begin; query0 < p.queries; query0 += ROWS) {
       threadgroup_barrier(mem_flags::mem_threadgroup);
-      load_rows(block, q_rows, query0, p.queries, p.size, 1.0f, thread_index);
+      stage(block, q_rows + query0 * p.size, p.size, ROWS, HEAD, p.queries - query0, p.size, 1.0f, thread_index);
       threadgroup_barrier(mem_flags::mem_threadgroup);
       products(my_weights, k, block);
       threadgroup_barrier(mem_flags::mem_threadgroup);
-      load_rows(block, g_rows, query0, p.queries, p.value_size, 1.0f, thread_index);
+      stage(block, g_rows + query0 * p.value_size, p.value_size, ROWS, HEAD, p.queries - query0, p.value_size, 1.0f, thread_index);
       threadgroup_barrier(mem_flags::mem_threadgroup);
       products(my_slopes, v, block);
       simdgroup_barrier(mem_flags::mem_threadgroup);
@@ -241,7 +231,7 @@ kernel void attention_gradient_keys(device const T* Q [[buffer(0)]],
       simdgroup_barrier(mem_flags::mem_threadgroup);
       accumulate(dv, my_weights, block);
       threadgroup_barrier(mem_flags::mem_threadgroup);  // all have read dO
-      load_rows(block, q_rows, query0, p.queries, p.size, 1.0f, thread_index);
+      stage(block, q_rows + query0 * p.size, p.size, ROWS, HEAD, p.queries - query0, p.size, 1.0f, thread_index);
       threadgroup_barrier(mem_flags::mem_threadgroup);
       accumulate(dk, my_slopes, block);
     }

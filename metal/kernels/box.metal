@@ -18,6 +18,7 @@ inline uint in_tensor(uint i, device const long* starts, constant BoxParams& p) 
   return at;
 }
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void box_read(device const T* x [[buffer(0)]],
                      device const long* starts [[buffer(1)]],
                      device T* box [[buffer(2)]],
@@ -26,6 +27,7 @@ kernel void box_read(device const T* x [[buffer(0)]],
   if (i < p.size) box[i] = x[in_tensor(i, starts, p)];
 }
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void box_write(device const T* box [[buffer(0)]],
                       device const long* starts [[buffer(1)]],
                       device T* x [[buffer(2)]],

@@ -7,6 +7,7 @@ struct ConvolutionParams {
   uint stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
 };
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void unfold(device const T* x [[buffer(0)]],
                    device T* columns [[buffer(1)]],
                    constant ConvolutionParams& p [[buffer(2)]],
@@ -25,6 +26,7 @@ kernel void unfold(device const T* x [[buffer(0)]],
   columns[at] = inside ? x[(plane * p.height + uint(row)) * p.width + uint(column)] : T(0.0f);
 }
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void fold(device const T* columns [[buffer(0)]],
                  device T* x [[buffer(1)]],
                  constant ConvolutionParams& p [[buffer(2)]],

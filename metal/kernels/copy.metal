@@ -8,6 +8,7 @@ struct CopyParams {
 };
 
 // to[…] = from[…] for every index of shape. One thread per element, the last axis fastest.
+[[max_total_threads_per_threadgroup(256)]]
 kernel void copy_strided(device const FROM* from [[buffer(0)]],
                          device TO* to [[buffer(1)]],
                          constant CopyParams& p [[buffer(2)]],
@@ -27,6 +28,7 @@ kernel void copy_strided(device const FROM* from [[buffer(0)]],
 // to[i] = from[i]; from[0] alone where `fill` is set.
 constant bool fill [[function_constant(0)]];
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void copy_contiguous(device const FROM* from [[buffer(0)]],
                             device TO* to [[buffer(1)]],
                             constant CopyParams& p [[buffer(2)]],

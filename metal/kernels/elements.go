@@ -18,42 +18,82 @@ const (
 
 func (r Reduction) String() string { return [...]string{"sum", "mean", "max", "min", "product"}[r] }
 
-func reduceLaunch(kernel string, t Type, outer, length, inner int, r Reduction, y Argument) *Launch {
-	var definitions []string
-	if wide(t) {
-		definitions = []string{"WIDE"}
+// reducing is a reduction of x [outer, length, inner] over length, or of `splits` parts of it.
+type reducing struct {
+	t                            Type // whose accumulator is reduced in
+	in, out                      Type
+	outer, length, inner, splits int
+	kind                         Reduction
+}
+
+func (r reducing) launch(kernel string, outputs int) *Launch {
+	definitions := []string{"IN " + r.in.MSL(), "OUT " + r.out.MSL()}
+	if wide(r.t) {
+		definitions = append(definitions, "WIDE")
 	}
-	return (&Launch{Kernel: kernel, Variant: fmt.Sprintf("%v %v", t, r), Source: source("reduce.metal", t, definitions...), Constants: constants(uint32(r)),
-		Arguments: []Argument{in("x", t, outer*length*inner), y}, Params: params(outer, length, inner), Flops: int64(outer) * int64(length) * int64(inner)}).account()
+	l := &Launch{Kernel: kernel, Variant: fmt.Sprintf("%v %v", r.t, r.kind), Source: source("reduce.metal", r.t, definitions...), Constants: constants(uint32(r.kind)),
+		Arguments: []Argument{in("x", r.in, r.outer*r.length*r.inner), out("y", r.out, outputs)},
+		Params:    params(r.outer, r.length, r.inner, r.splits, ceil(r.length, r.splits)), Flops: int64(r.outer) * int64(r.length) * int64(r.inner)}
+	return l.account()
+}
+
+// reduce takes a threadgroup per part of a row, or else a thread per part of an output.
+func (r reducing) reduce() *Launch {
+	parts := r.outer * r.inner * r.splits
+	if r.inner == 1 && !wide(r.t) {
+		l := r.launch("reduce_rows", parts)
+		l.perRow(parts, ceil(r.length, r.splits))
+		return l
+	}
+	l := r.launch("reduce_columns", parts)
+	l.flat(parts)
+	return l
 }
 
 // wide types accumulate in 64 bits, which SIMD functions do not take.
 func wide(t Type) bool { return t.Accumulator() == I64 }
 
-// Reduce returns the dispatch that reduces x [outer, length, inner] over length, in the type's accumulator. Arguments:
-// x, y, of one type. For Bool, Max is any and Min is all.
-func Reduce(t Type, outer, length, inner int, r Reduction) *Launch {
-	y := out("y", t, outer*inner)
-	if inner == 1 && !wide(t) {
-		l := reduceLaunch("reduce_rows", t, outer, length, inner, r, y)
-		l.perRow(outer, length)
-		return l
+// reductionSplits is how many parts a reduction is made in, so that few long sums occupy the whole GPU.
+func reductionSplits(outputs, length, inner int) int {
+	const threads, rowPart, columnPart = 16384, 8192, 32 // wanted at once; the least elements of a part
+	if inner == 1 {
+		if outputs >= 16 || length < 4*rowPart {
+			return 1
+		}
+		return min(ceil(256, outputs), length/rowPart)
 	}
-	l := reduceLaunch("reduce_columns", t, outer, length, inner, r, y)
-	l.flat(outer * inner)
-	return l
+	if outputs >= threads/4 || length < 8*columnPart {
+		return 1
+	}
+	return min(threads/outputs, length/columnPart)
+}
+
+// Reduce returns the dispatches that reduce x [outer, length, inner] over length, in the type's accumulator. One has
+// the arguments x and y, of one type; of two, the first writes and the second reads scratch memory of the accumulator's
+// type. For Bool, Max is any and Min is all.
+func Reduce(t Type, outer, length, inner int, r Reduction) []*Launch {
+	whole := reducing{t, t, t, outer, length, inner, 1, r}
+	splits := reductionSplits(outer*inner, length, inner)
+	if splits <= 1 || r == Mean || length == 0 {
+		return []*Launch{whole.reduce()}
+	}
+	splits = ceil(length, ceil(length, splits)) // without empty parts
+	first, second := whole, whole
+	first.splits, first.out = splits, t.Accumulator()
+	second.in, second.outer, second.inner, second.length = t.Accumulator(), outer*inner, 1, splits
+	return []*Launch{first.reduce(), second.reduce()}
 }
 
 // ArgReduce returns the dispatch of arg max (r = Max) or arg min; y is int32. Not for 64-bit accumulators.
 func ArgReduce(t Type, outer, length, inner int, r Reduction) *Launch {
-	l := reduceLaunch("arg_reduce", t, outer, length, inner, r, out("y", I32, outer*inner))
-	l.Groups, l.Threads = [3]int{outer * inner, 1, 1}, [3]int{32, 1, 1}
+	l := reducing{t, t, I32, outer, length, inner, 1, r}.launch("arg_reduce", outer*inner)
+	l.perRow(outer*inner, length)
 	return l
 }
 
 // CumulativeSum returns the dispatch of running sums along length. Not for 64-bit accumulators.
 func CumulativeSum(t Type, outer, length, inner int) *Launch {
-	l := reduceLaunch("cumulative_sum", t, outer, length, inner, Sum, out("y", t, outer*length*inner))
+	l := reducing{t, t, t, outer, length, inner, 1, Sum}.launch("cumulative_sum", outer*length*inner)
 	l.Groups, l.Threads = [3]int{outer * inner, 1, 1}, [3]int{32, 1, 1}
 	return l
 }

@@ -1,5 +1,7 @@
 // Matrix products: C = epilogue(alpha · prologue(A)·B). Threadgroups of SM×SN SIMD groups make tiles of BM×BN.
 
+#include "tile.metal"
+
 constant bool a_transposed [[function_constant(0)]];   // A is [K,M]
 constant bool b_transposed [[function_constant(1)]];   // B is [N,K]
 constant bool has_bias [[function_constant(2)]];       // + bias[N]
@@ -20,8 +22,22 @@ struct GemmParams {
 
 // epilogue: function
 
-constant constexpr uint PAD = 4, THREADS = SM * SN * 32;
 constant constexpr uint FM = BM / SM / 8, FN = BN / SN / 8;  // 8×8 fragments of a SIMD group
+
+// prepare is stage for A where its elements are activated or gated on their way.
+inline void prepare(threadgroup float4* tile, device const T* from, device const T* gate, uint stride, uint rows, uint columns,
+                    uint there_rows, uint there_columns, uint thread_index) {
+  threadgroup float* elements = (threadgroup float*)tile;
+  for (uint i = thread_index; i < rows * columns; i += THREADS) {
+    const uint r = i / columns, c = i % columns;
+    float v = 0.0f;
+    if (r < there_rows && c < there_columns) {
+      v = activate(prologue, float(from[r * stride + c]));
+      if (has_gate) v *= float(gate[r * stride + c]);
+    }
+    elements[r * (columns + PAD) + c] = v;
+  }
+}
 
 // One element of the result on its way out.
 inline void write_result(device T* C, device float* partial, device const T* bias, device const T* addend,
@@ -37,6 +53,7 @@ inline void write_result(device T* C, device float* partial, device const T* bia
   C[at] = T(activate(activation, v));
 }
 
+[[max_total_threads_per_threadgroup(THREADS)]]
 kernel void gemm(device const T* A [[buffer(0)]],
                  device const T* B [[buffer(1)]],
                  device const T* bias [[buffer(2)]],
@@ -49,14 +66,17 @@ kernel void gemm(device const T* A [[buffer(0)]],
                  uint3 group [[threadgroup_position_in_grid]],
                  uint thread_index [[thread_index_in_threadgroup]],
                  uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float a_tile[BM * (BK + PAD)];
-  threadgroup float b_tile[BK * (BN + PAD)];
+  threadgroup float4 a_tile[BM * (BK + PAD) / 4];
+  threadgroup float4 b_tile[BN * (BK + PAD) / 4];
   threadgroup float c_tile[SM * SN * 8 * 8];  // one fragment per SIMD group
 
   const uint batch = group.z % p.batches, split = group.z / p.batches;
   const uint row0 = group.y * BM, column0 = group.x * BN;
   const uint k_begin = split * p.k_per_split, k_end = min(p.K, k_begin + p.k_per_split);
   const uint row = simd / SN * (BM / SM), column = simd % SN * (BN / SN);
+  // Tiles hold their matrices as these are stored, so that neighbouring threads read neighbours.
+  const uint a_rows = a_transposed ? BK : BM, a_columns = a_transposed ? BM : BK;
+  const uint b_rows = b_transposed ? BN : BK, b_columns = b_transposed ? BK : BN;
   device const T* a_matrix = A + batch * p.a_batch;
   device const T* gate_matrix = gate + batch * p.a_batch;
   device const T* b_matrix = B + batch * p.b_batch;
@@ -66,27 +86,19 @@ kernel void gemm(device const T* A [[buffer(0)]],
     for (uint j = 0; j < FN; j++) sum[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
 
   for (uint k0 = k_begin; k0 < k_end; k0 += BK) {
-    for (uint i = thread_index; i < BM * BK; i += THREADS) {
-      uint r = a_transposed ? i % BM : i / BK, c = a_transposed ? i / BM : i % BK;
-      float v = 0.0f;
-      if (row0 + r < p.M && k0 + c < k_end) {
-        uint at = a_transposed ? (k0 + c) * p.a_row + row0 + r : (row0 + r) * p.a_row + k0 + c;
-        v = activate(prologue, float(a_matrix[at]));
-        if (has_gate) v *= float(gate_matrix[at]);
-      }
-      a_tile[r * (BK + PAD) + c] = v;
-    }
-    for (uint i = thread_index; i < BK * BN; i += THREADS) {
-      uint r = b_transposed ? i % BK : i / BN, c = b_transposed ? i / BK : i % BN;
-      bool inside = k0 + r < k_end && column0 + c < p.N;
-      uint at = b_transposed ? (column0 + c) * p.b_row + k0 + r : (k0 + r) * p.b_row + column0 + c;
-      b_tile[r * (BN + PAD) + c] = inside ? float(b_matrix[at]) : 0.0f;
-    }
+    const uint rows_left = p.M - row0, columns_left = p.N - column0, k_left = k_end - k0;
+    const uint a_at = a_transposed ? k0 * p.a_row + row0 : row0 * p.a_row + k0;
+    const uint b_at = b_transposed ? column0 * p.b_row + k0 : k0 * p.b_row + column0;
+    if (prologue == kIdentity && !has_gate)
+      stage(a_tile, a_matrix + a_at, p.a_row, a_rows, a_columns, a_transposed ? k_left : rows_left, a_transposed ? rows_left : k_left, 1.0f, thread_index);
+    else
+      prepare(a_tile, a_matrix + a_at, gate_matrix + a_at, p.a_row, a_rows, a_columns, a_transposed ? k_left : rows_left, a_transposed ? rows_left : k_left, thread_index);
+    stage(b_tile, b_matrix + b_at, p.b_row, b_rows, b_columns, b_transposed ? columns_left : k_left, b_transposed ? k_left : columns_left, 1.0f, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint k = 0; k < BK; k += 8) {
       simdgroup_float8x8 left[FM], right[FN];
-      for (uint i = 0; i < FM; i++) simdgroup_load(left[i], a_tile + (row + 8 * i) * (BK + PAD) + k, BK + PAD);
-      for (uint j = 0; j < FN; j++) simdgroup_load(right[j], b_tile + k * (BN + PAD) + column + 8 * j, BN + PAD);
+      for (uint i = 0; i < FM; i++) left[i] = fragment(a_tile, row + 8 * i, k, a_transposed, a_columns);
+      for (uint j = 0; j < FN; j++) right[j] = fragment(b_tile, k, column + 8 * j, b_transposed, b_columns);
       for (uint i = 0; i < FM; i++)
         for (uint j = 0; j < FN; j++) simdgroup_multiply_accumulate(sum[i][j], left[i], right[j], sum[i][j]);
     }
@@ -114,6 +126,7 @@ struct SplitParams {
   uint M, N, splits, batches, c_row, c_batch;
   float alpha;
 };
+[[max_total_threads_per_threadgroup(256)]]
 kernel void gemm_sum_splits(device const float* partial [[buffer(0)]],
                             device const T* bias [[buffer(1)]],
                             device const T* addend [[buffer(2)]],

@@ -153,14 +153,17 @@ func (g *Group) Launch() (*Launch, error) {
 		l.Arguments = append(l.Arguments, Argument{Name: fmt.Sprintf("out%d", i), Type: o.Type, Size: n, Writes: true})
 	}
 	l.Variant = fmt.Sprintf("%d ops of %s", len(g.Ops), strings.Join(names, ","))
-	l.Source = p.source()
 	l.Params = p.params(size, columns)
+	bound := flatThreads
 	if p.rows {
-		l.perRow(size/columns, columns)
+		if l.perRow(size/columns, columns); l.Threads[0] > bound {
+			bound = maxRowThreads // another source: registers for so many threads are few
+		}
 	} else {
 		// Up to four elements per thread: fewer threads to start, more loads in flight.
 		l.flat(ceil(size, min(4, max(1, size/4096))))
 	}
+	l.Source = p.source(bound)
 	return l.account(), nil
 }
 
@@ -188,7 +191,8 @@ func (p *plan) params(size, columns int) []byte {
 	return params(fields...)
 }
 
-func (p *plan) source() string {
+// source is a kernel for threadgroups of up to `threads`.
+func (p *plan) source(threads int) string {
 	var b strings.Builder
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	b.WriteString(Prelude())
@@ -207,7 +211,7 @@ func (p *plan) source() string {
 	if p.rows {
 		kernel = "row_group"
 	}
-	b.WriteString("kernel void " + kernel + "(")
+	b.WriteString(threadBound(threads) + "kernel void " + kernel + "(")
 	for i, in := range p.Inputs {
 		w("device const %s* in%d [[buffer(%d)]],", in.Type.MSL(), i, i)
 	}

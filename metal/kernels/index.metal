@@ -15,6 +15,7 @@ inline bool resolve(int index, uint axis, uint where, device atomic_uint* status
 }
 
 // y[o,j,i] = x[o, index[j], i]
+[[max_total_threads_per_threadgroup(256)]]
 kernel void gather(device const T* x [[buffer(0)]],
                    device const int* index [[buffer(1)]],
                    device T* y [[buffer(2)]],
@@ -28,6 +29,7 @@ kernel void gather(device const T* x [[buffer(0)]],
 }
 
 // y[o,j,i] = x[o, index[o,j,i], i]
+[[max_total_threads_per_threadgroup(256)]]
 kernel void gather_along(device const T* x [[buffer(0)]],
                          device const int* index [[buffer(1)]],
                          device T* y [[buffer(2)]],
@@ -44,6 +46,7 @@ kernel void gather_along(device const T* x [[buffer(0)]],
 // in every run, and of equal indices the last one is kept when setting. x must hold the old values already.
 constant bool adds [[function_constant(0)]];
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void scatter(device const T* source [[buffer(0)]],
                     device const int* index [[buffer(1)]],
                     device T* x [[buffer(2)]],
@@ -61,6 +64,7 @@ kernel void scatter(device const T* source [[buffer(0)]],
 }
 
 // The same with an index per element: x[o, index[o,j,i], i] (+)= source[o,j,i].
+[[max_total_threads_per_threadgroup(256)]]
 kernel void scatter_along(device const T* source [[buffer(0)]],
                           device const int* index [[buffer(1)]],
                           device T* x [[buffer(2)]],

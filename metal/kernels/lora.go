@@ -39,7 +39,7 @@ func (l LoRA) Forward() *Launch {
 		Constants: constants(l.TransposeW, l.TransposeA, l.TransposeB, l.Bias, l.SaveH, l.Z),
 		Arguments: []Argument{in("x", l.Type, l.M*l.K), in("W", l.Type, l.K*l.N), in("A", l.Type, l.K*l.R), in("B", l.Type, l.R*l.N),
 			in("bias", l.Type, sizeIf(l.Bias, l.N)), in("z", l.Type, sizeIf(l.Z, l.M*l.K)), out("y", l.Type, l.M*l.N), out("h", l.Type, sizeIf(l.SaveH, l.M*l.R))},
-		Params: params(l.M, l.N, l.K, l.R, l.Scale), Factor: 16, Groups: [3]int{ceil(l.N, 32), ceil(l.M, 32), 1}, Threads: [3]int{128, 1, 1},
+		Params: params(l.M, l.N, l.K, l.R, l.Scale), Factor: 16, Groups: [3]int{ceil(l.N, 32), ceil(l.M, 32), 1}, Threads: [3]int{tileThreads, 1, 1},
 		Flops: 2 * int64(l.M) * (int64(l.N)*int64(l.K) + int64(l.R)*int64(l.K+l.N))}
 	return f.account()
 }
@@ -62,7 +62,7 @@ func (l LoRA) WeightGradients() *Launch {
 		Constants: constants(l.TransposeW, l.TransposeA, l.TransposeB, false, false, false),
 		Arguments: []Argument{in("x", l.Type, l.M*l.K), in("dy", l.Type, l.M*l.N), in("h", l.Type, l.M*l.R), in("dh", l.Type, l.M*l.R),
 			out("dA", l.Type, l.K*l.R), out("dB", l.Type, l.R*l.N)},
-		Params: params(l.M, l.N, l.K, l.R, l.Scale), Groups: [3]int{ceil(max(l.N, l.K), 32), 1, 2}, Threads: [3]int{128, 1, 1},
+		Params: params(l.M, l.N, l.K, l.R, l.Scale), Groups: [3]int{ceil(max(l.N, l.K), 32), 1, 2}, Threads: [3]int{tileThreads, 1, 1},
 		Flops: 2 * int64(l.M) * int64(l.R) * int64(l.K+l.N)}
 	return f.account()
 }

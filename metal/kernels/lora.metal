@@ -4,6 +4,8 @@
 // from the tiles of x that it stages anyway, and adds h·(scale·B) as a last step of the product. With dropout, h is
 // of another input, z[M,K], staged beside x. The same kernel gives dx = dy·Wᵀ + scale·(dy·Bᵀ)·Aᵀ with the flags turned, and then its h is dh = dy·Bᵀ.
 
+#include "tile.metal"
+
 constant bool w_transposed [[function_constant(0)]];  // W is [N,K]
 constant bool a_transposed [[function_constant(1)]];  // A is [R,K]
 constant bool b_transposed [[function_constant(2)]];  // B is [N,R]
@@ -19,8 +21,9 @@ struct LoraParams {
 
 // epilogue: function
 
-constant constexpr uint BM = 32, BN = 32, BK = 16, PAD = 4, FRAGMENTS = RANK / 8;
+constant constexpr uint BM = 32, BN = 32, BK = 16, FRAGMENTS = RANK / 8;
 
+[[max_total_threads_per_threadgroup(THREADS)]]
 kernel void lora_forward(device const T* x [[buffer(0)]],
                          device const T* W [[buffer(1)]],
                          device const T* A [[buffer(2)]],
@@ -34,11 +37,11 @@ kernel void lora_forward(device const T* x [[buffer(0)]],
                          uint2 group [[threadgroup_position_in_grid]],
                          uint thread_index [[thread_index_in_threadgroup]],
                          uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float x_tile[BM * (BK + PAD)];
-  threadgroup float z_tile[BM * (BK + PAD)];
-  threadgroup float w_tile[RANK > BK ? RANK * (BN + PAD) : BK * (BN + PAD)];  // later scale·B
-  threadgroup float a_tile[BK * RANK];
-  threadgroup float h_tile[BM * RANK];
+  threadgroup float4 x_tile[BM * (BK + PAD) / 4];
+  threadgroup float4 z_tile[BM * (BK + PAD) / 4];
+  threadgroup float4 w_tile[(RANK > BK ? RANK * (BN + PAD) : BN * (BK + PAD)) / 4];  // then scale·B, then the result
+  threadgroup float4 a_tile[(RANK > BK ? RANK * (BK + PAD) : BK * (RANK + PAD)) / 4];
+  threadgroup float4 h_tile[BM * (RANK + PAD) / 4];
 
   const uint row0 = group.y * BM, column0 = group.x * BN;
   const uint row = simd / 2 * 16, column = simd % 2 * 16;  // this SIMD group's corner
@@ -48,73 +51,59 @@ kernel void lora_forward(device const T* x [[buffer(0)]],
   for (uint f = 0; f < FRAGMENTS; f++) h_sum[f] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
 
   for (uint k0 = 0; k0 < p.K; k0 += BK) {
-    for (uint i = thread_index; i < BM * BK; i += 128) {
-      uint r = i / BK, c = i % BK;
-      bool inside = row0 + r < p.M && k0 + c < p.K;
-      uint at = (row0 + r) * p.K + k0 + c;
-      x_tile[r * (BK + PAD) + c] = inside ? float(x[at]) : 0.0f;
-      if (has_z) z_tile[r * (BK + PAD) + c] = inside ? float(z[at]) : 0.0f;
-    }
-    for (uint i = thread_index; i < BK * BN; i += 128) {
-      uint r = w_transposed ? i % BK : i / BN, c = w_transposed ? i / BK : i % BN;
-      bool inside = k0 + r < p.K && column0 + c < p.N;
-      uint at = w_transposed ? (column0 + c) * p.K + k0 + r : (k0 + r) * p.N + column0 + c;
-      w_tile[r * (BN + PAD) + c] = inside ? float(W[at]) : 0.0f;
-    }
-    for (uint i = thread_index; i < BK * RANK; i += 128) {
-      uint r = a_transposed ? i % BK : i / RANK, c = a_transposed ? i / BK : i % RANK;
-      bool inside = k0 + r < p.K && c < p.R;
-      uint at = a_transposed ? c * p.K + k0 + r : (k0 + r) * p.R + c;
-      a_tile[r * RANK + c] = inside ? float(A[at]) : 0.0f;
-    }
+    const uint k_left = p.K - k0, rows_left = p.M - row0, columns_left = p.N - column0;
+    stage(x_tile, x + row0 * p.K + k0, p.K, BM, BK, rows_left, k_left, 1.0f, thread_index);
+    if (has_z) stage(z_tile, z + row0 * p.K + k0, p.K, BM, BK, rows_left, k_left, 1.0f, thread_index);
+    if (w_transposed) stage(w_tile, W + column0 * p.K + k0, p.K, BN, BK, columns_left, k_left, 1.0f, thread_index);
+    else stage(w_tile, W + k0 * p.N + column0, p.N, BK, BN, k_left, columns_left, 1.0f, thread_index);
+    if (a_transposed) stage(a_tile, A + k0, p.K, RANK, BK, p.R, k_left, 1.0f, thread_index);
+    else stage(a_tile, A + k0 * p.R, p.R, BK, RANK, k_left, p.R, 1.0f, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint k = 0; k < BK; k += 8) {
       simdgroup_float8x8 left[2], right[2], rows, a_part;
-      for (uint i = 0; i < 2; i++) simdgroup_load(left[i], x_tile + (row + 8 * i) * (BK + PAD) + k, BK + PAD);
-      for (uint j = 0; j < 2; j++) simdgroup_load(right[j], w_tile + k * (BN + PAD) + column + 8 * j, BN + PAD);
+      for (uint i = 0; i < 2; i++) left[i] = fragment(x_tile, row + 8 * i, k, false, BK);
+      for (uint j = 0; j < 2; j++) right[j] = fragment(w_tile, k, column + 8 * j, w_transposed, w_transposed ? BK : BN);
       for (uint i = 0; i < 2; i++)
         for (uint j = 0; j < 2; j++) simdgroup_multiply_accumulate(sum[i][j], left[i], right[j], sum[i][j]);
-      simdgroup_load(rows, (has_z ? z_tile : x_tile) + 8 * simd * (BK + PAD) + k, BK + PAD);  // 8·simd…, for h
+      rows = fragment(has_z ? z_tile : x_tile, 8 * simd, k, false, BK);  // of h
       for (uint f = 0; f < FRAGMENTS; f++) {
-        simdgroup_load(a_part, a_tile + k * RANK + 8 * f, RANK);
+        a_part = fragment(a_tile, k, 8 * f, a_transposed, a_transposed ? BK : RANK);
         simdgroup_multiply_accumulate(h_sum[f], rows, a_part, h_sum[f]);
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
 
-  for (uint f = 0; f < FRAGMENTS; f++) simdgroup_store(h_sum[f], h_tile + 8 * simd * RANK + 8 * f, RANK);
-  for (uint i = thread_index; i < RANK * BN; i += 128) {
-    uint r = b_transposed ? i % RANK : i / BN, c = b_transposed ? i / RANK : i % BN;
-    bool inside = r < p.R && column0 + c < p.N;
-    uint at = b_transposed ? (column0 + c) * p.R + r : r * p.N + column0 + c;
-    w_tile[r * (BN + PAD) + c] = inside ? p.scale * float(B[at]) : 0.0f;
-  }
+  threadgroup float* h_elements = (threadgroup float*)h_tile;
+  for (uint f = 0; f < FRAGMENTS; f++) simdgroup_store(h_sum[f], h_elements + 8 * simd * (RANK + PAD) + 8 * f, RANK + PAD);
+  if (b_transposed) stage(w_tile, B + column0 * p.R, p.R, BN, RANK, p.N - column0, p.R, p.scale, thread_index);
+  else stage(w_tile, B + column0, p.N, RANK, BN, p.R, p.N - column0, p.scale, thread_index);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (save_h && group.x == 0)
-    for (uint i = thread_index; i < BM * RANK; i += 128) {
+    for (uint i = thread_index; i < BM * RANK; i += THREADS) {
       uint r = i / RANK, c = i % RANK;
-      if (row0 + r < p.M && c < p.R) h[(row0 + r) * p.R + c] = T(h_tile[i]);
+      if (row0 + r < p.M && c < p.R) h[(row0 + r) * p.R + c] = T(h_elements[r * (RANK + PAD) + c]);
     }
   for (uint f = 0; f < FRAGMENTS; f++) {
     simdgroup_float8x8 left[2], right[2];
-    for (uint i = 0; i < 2; i++) simdgroup_load(left[i], h_tile + (row + 8 * i) * RANK + 8 * f, RANK);
-    for (uint j = 0; j < 2; j++) simdgroup_load(right[j], w_tile + 8 * f * (BN + PAD) + column + 8 * j, BN + PAD);
+    for (uint i = 0; i < 2; i++) left[i] = fragment(h_tile, row + 8 * i, 8 * f, false, RANK);
+    for (uint j = 0; j < 2; j++) right[j] = fragment(w_tile, 8 * f, column + 8 * j, b_transposed, b_transposed ? RANK : BN);
     for (uint i = 0; i < 2; i++)
       for (uint j = 0; j < 2; j++) simdgroup_multiply_accumulate(sum[i][j], left[i], right[j], sum[i][j]);
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);  // w_tile's part of B has been read: reuse it for the result
 
   // The result goes out in two halves of 16 rows, through 16×(BN+PAD) floats of w_tile.
+  threadgroup float* out_tile = (threadgroup float*)w_tile;
   for (uint half_tile = 0; half_tile < 2; half_tile++) {
     if (row == half_tile * 16)
       for (uint i = 0; i < 2; i++)
-        for (uint j = 0; j < 2; j++) simdgroup_store(sum[i][j], w_tile + 8 * i * (BN + PAD) + column + 8 * j, BN + PAD);
+        for (uint j = 0; j < 2; j++) simdgroup_store(sum[i][j], out_tile + 8 * i * (BN + PAD) + column + 8 * j, BN + PAD);
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = thread_index; i < 16 * BN; i += 128) {
+    for (uint i = thread_index; i < 16 * BN; i += THREADS) {
       uint r = half_tile * 16 + i / BN, c = i % BN;
       if (row0 + r >= p.M || column0 + c >= p.N) continue;
-      float v = w_tile[i / BN * (BN + PAD) + c];
+      float v = out_tile[i / BN * (BN + PAD) + c];
       if (has_bias) v += float(bias[column0 + c]);
       // epilogue: store
       y[(row0 + r) * p.N + column0 + c] = T(v);
@@ -131,6 +120,7 @@ struct LoraGradientParams {
   float scale;
 };
 
+[[max_total_threads_per_threadgroup(THREADS)]]
 kernel void lora_weight_gradients(device const T* x [[buffer(0)]],
                                   device const T* dy [[buffer(1)]],
                                   device const T* h [[buffer(2)]],
@@ -141,8 +131,8 @@ kernel void lora_weight_gradients(device const T* x [[buffer(0)]],
                                   uint3 group [[threadgroup_position_in_grid]],
                                   uint thread_index [[thread_index_in_threadgroup]],
                                   uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float left_tile[BK * RANK];
-  threadgroup float right_tile[BK * (BN + PAD)];
+  threadgroup float4 left_tile[BK * (RANK + PAD) / 4];
+  threadgroup float4 right_tile[BK * (BN + PAD) / 4];
   threadgroup float out_tile[RANK * (BN + PAD)];
   const bool is_b = group.z == 1;
   device const T* left = is_b ? h : dh;
@@ -153,29 +143,19 @@ kernel void lora_weight_gradients(device const T* x [[buffer(0)]],
   simdgroup_float8x8 sum[FRAGMENTS];
   for (uint f = 0; f < FRAGMENTS; f++) sum[f] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   for (uint m0 = 0; m0 < p.M; m0 += BK) {
-    for (uint i = thread_index; i < BK * RANK; i += 128) {
-      uint m = i / RANK, r = i % RANK;
-      left_tile[i] = m0 + m < p.M && r < p.R ? float(left[(m0 + m) * p.R + r]) : 0.0f;
-    }
-    for (uint i = thread_index; i < BK * BN; i += 128) {
-      uint m = i / BN, c = i % BN;
-      bool inside = m0 + m < p.M && column0 + c < columns;
-      right_tile[m * (BN + PAD) + c] = inside ? float(right[(m0 + m) * columns + column0 + c]) : 0.0f;
-    }
+    stage(left_tile, left + m0 * p.R, p.R, BK, RANK, p.M - m0, p.R, 1.0f, thread_index);
+    stage(right_tile, right + m0 * columns + column0, columns, BK, BN, p.M - m0, columns - column0, 1.0f, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint m = 0; m < BK; m += 8) {
-      simdgroup_float8x8 l, r;
-      simdgroup_load(r, right_tile + m * (BN + PAD) + 8 * simd, BN + PAD);
-      for (uint f = 0; f < FRAGMENTS; f++) {
-        simdgroup_load(l, left_tile + m * RANK + 8 * f, RANK, ulong2(0, 0), true);
-        simdgroup_multiply_accumulate(sum[f], l, r, sum[f]);
-      }
+      const simdgroup_float8x8 part = fragment(right_tile, m, 8 * simd, false, BN);
+      for (uint f = 0; f < FRAGMENTS; f++)
+        simdgroup_multiply_accumulate(sum[f], fragment(left_tile, 8 * f, m, true, RANK), part, sum[f]);
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
   for (uint f = 0; f < FRAGMENTS; f++) simdgroup_store(sum[f], out_tile + 8 * f * (BN + PAD) + 8 * simd, BN + PAD);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint i = thread_index; i < RANK * BN; i += 128) {
+  for (uint i = thread_index; i < RANK * BN; i += THREADS) {
     // Threads walk along the output's rows, whichever way it lies.
     bool rows_are_ranks = is_b ? !b_transposed : a_transposed;
     uint r = rows_are_ranks ? i / BN : i % RANK, c = rows_are_ranks ? i % BN : i / RANK;

@@ -26,7 +26,8 @@ type Chip struct {
 	Class byte // 'p' phone, 'g' base, 's' Pro and Max, 'd' Ultra
 }
 
-// Tile is the block of the result that a threadgroup makes, BK of the inner dimension at a time, by SM×SN SIMD groups.
+// Tile is the block of the result that a threadgroup makes, BK of the inner dimension at a time, by SM×SN SIMD groups:
+// 32·SM·SN is tileThreads.
 type Tile struct{ BM, BN, BK, SM, SN int }
 
 func (t Tile) String() string { return fmt.Sprintf("%dx%dx%d", t.BM, t.BN, t.BK) }
@@ -148,7 +149,7 @@ func (g GEMM) Launches(chip Chip) []*Launch {
 		Params:  params(g.M, g.N, g.K, g.RowA, g.RowB, g.RowC, g.BatchA, g.BatchB, g.BatchC, g.Batches, perSplit, g.Alpha),
 		Factor:  44,
 		Groups:  [3]int{ceil(g.N, t.BN), ceil(g.M, t.BM), g.Batches * splits},
-		Threads: [3]int{t.SM * t.SN * 32, 1, 1},
+		Threads: [3]int{tileThreads, 1, 1},
 		Flops:   2 * int64(g.M) * int64(g.N) * int64(g.K) * int64(g.Batches),
 	}
 	if !split {
@@ -165,7 +166,8 @@ func (g GEMM) Launches(chip Chip) []*Launch {
 	return []*Launch{first.account(), second.account()}
 }
 
-// GEMV describes y[M,N] = activate(x[M,K]·Wᵀ + bias) with W [N,K], or x·W with W [K,N] if not TransposeW; M is small.
+// GEMV describes y[M,N] = activate(x[M,K]·Wᵀ + bias) with W [N,K], or x·W with W [K,N] if not TransposeW; M is at most
+// MaxVectors.
 type GEMV struct {
 	Type       Type
 	M, N, K    int
@@ -175,18 +177,21 @@ type GEMV struct {
 	Activation Activation
 }
 
+// MaxVectors is how many vectors GEMV multiplies at once: VECTORS in gemv.metal.
+const MaxVectors = 4
+
 // Launch returns the product's dispatch.
 func (g GEMV) Launch() *Launch {
-	rows, columns, kernel, groups := g.K, g.N, "gemv_transposed", ceil(g.N, 32)
+	rows, columns, kernel, groups, threads := g.K, g.N, "gemv_transposed", ceil(g.N, 32), 256
 	if g.TransposeW {
-		rows, columns, kernel, groups = g.N, g.K, "gemv", ceil(g.N, 4)
+		rows, columns, kernel, groups, threads = g.N, g.K, "gemv", ceil(g.N, 16), tileThreads
 	}
 	if g.RowW == 0 {
 		g.RowW = columns
 	}
-	l := &Launch{Kernel: kernel, Variant: g.Type.String(), Source: source("gemv.metal", g.Type), Constants: constants(g.Bias, uint32(g.Activation)),
+	l := &Launch{Kernel: kernel, Variant: g.Type.String(), Source: source("gemv.metal", g.Type), Constants: constants(g.Bias, uint32(g.Activation), uint32(g.M)),
 		Arguments: []Argument{in("W", g.Type, (rows-1)*g.RowW+columns), in("x", g.Type, g.M*g.K), in("bias", g.Type, sizeIf(g.Bias, g.N)), out("y", g.Type, g.M*g.N)},
-		Params:    params(g.M, g.N, g.K, g.RowW), Groups: [3]int{groups, g.M, 1}, Threads: [3]int{128, 1, 1}, Flops: 2 * int64(g.M) * int64(g.N) * int64(g.K)}
+		Params:    params(g.N, g.K, g.RowW), Groups: [3]int{groups, 1, 1}, Threads: [3]int{threads, 1, 1}, Flops: 2 * int64(g.M) * int64(g.N) * int64(g.K)}
 	return l.account()
 }
 
@@ -209,7 +214,7 @@ func (q Quantised) Words() int { return q.Groups() * q.Bits }
 func (q Quantised) launch(kernel string, arguments ...Argument) *Launch {
 	l := &Launch{Kernel: kernel, Variant: fmt.Sprintf("%v q%d", q.Type, q.Bits), Source: source("quantised.metal", q.Type, fmt.Sprintf("BITS %d", q.Bits)),
 		Arguments: append([]Argument{in("W", U32, q.Words()), in("scales", F32, q.Groups()), in("lows", F32, q.Groups())}, arguments...),
-		Params:    params(q.M, q.N, q.K), Threads: [3]int{128, 1, 1}, Flops: 2 * int64(q.M) * int64(q.N) * int64(q.K)}
+		Params:    params(q.M, q.N, q.K), Threads: [3]int{tileThreads, 1, 1}, Flops: 2 * int64(q.M) * int64(q.N) * int64(q.K)}
 	return l.account()
 }
 

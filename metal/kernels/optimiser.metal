@@ -20,6 +20,7 @@ inline void update(device const T* p, device const T* g, device const float* m, 
   p_out[i] = T(parameter - h[0] * (first * h[1]) / (precise::sqrt(second * h[2]) + k.eps));
 }
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void adamw(device const T* p [[buffer(0)]],
                   device const T* g [[buffer(1)]],
                   device const float* m [[buffer(2)]],

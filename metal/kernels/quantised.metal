@@ -2,11 +2,14 @@
 // share a scale and a low: weight = low + scale·q. Of 8 bits, q is an int8 and a word holds four in a row; of 4 bits,
 // byte i of a group's 16 has q+8 of weight i in its low and of weight 16+i in its high half.
 
+#include "tile.metal"
+
 struct QuantisedParams {
   uint M, N, K;
 };
 
 constant constexpr uint GROUP = 32, WORDS = BITS;  // words of a group
+constant constexpr uint TILE = 32;  // as long as a group
 #if BITS == 8
 constant constexpr uint CODES = 4;  // of a word
 #else
@@ -31,7 +34,48 @@ inline uint place(uint w, uint i) {
 #endif
 }
 
+// unpack writes a group of each of TILE rows of W, from row0 on, into a tile of rows of GROUP.
+inline void unpack(threadgroup float4* tile, device const uint* W, device const float* scales, device const float* lows, uint row0, uint rows,
+                   uint group, uint groups, uint thread_index) {
+  threadgroup float* elements = (threadgroup float*)tile;
+  for (uint i = thread_index; i < TILE * WORDS; i += THREADS) {
+    const uint r = i / WORDS, w = i % WORDS, g = (row0 + r) * groups + group;
+    const bool inside = row0 + r < rows;
+    const uint word = inside ? W[g * WORDS + w] : 0;
+    const float scale = inside ? scales[g] : 0.0f, low = inside ? lows[g] : 0.0f;
+    for (uint c = 0; c < CODES; c++) elements[r * (GROUP + PAD) + place(w, c)] = fma(scale, code(word, c), low);
+  }
+}
+
+// A SIMD group's part of a tile of TILE×TILE results is 16×16: four fragments.
+inline void clear(thread simdgroup_float8x8* sum) {
+  for (uint i = 0; i < 4; i++) sum[i] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+}
+
+// multiply adds to the part at (row, column) the product of x's tile and w's, which holds W or, if `transposed`, Wᵀ.
+inline void multiply(thread simdgroup_float8x8* sum, threadgroup const float4* x, threadgroup const float4* w, uint row, uint column, bool transposed) {
+  for (uint k = 0; k < TILE; k += 8) {
+    simdgroup_float8x8 left[2], right[2];
+    for (uint i = 0; i < 2; i++) left[i] = fragment(x, row + 8 * i, k, false, TILE);
+    for (uint j = 0; j < 2; j++) right[j] = fragment(w, k, column + 8 * j, transposed, GROUP);
+    for (uint i = 0; i < 4; i++) simdgroup_multiply_accumulate(sum[i], left[i / 2], right[i % 2], sum[i]);
+  }
+}
+
+// write brings the results of a threadgroup through a tile into y [M,columns].
+inline void write(device T* y, thread const simdgroup_float8x8* sum, threadgroup float4* tile, uint row, uint column, uint row0, uint column0,
+                  uint M, uint columns, uint thread_index) {
+  threadgroup float* elements = (threadgroup float*)tile;
+  for (uint i = 0; i < 4; i++) simdgroup_store(sum[i], elements + (row + i / 2 * 8) * (TILE + PAD) + column + i % 2 * 8, TILE + PAD);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  for (uint i = thread_index; i < TILE * TILE; i += THREADS) {
+    const uint r = row0 + i / TILE, c = column0 + i % TILE;
+    if (r < M && c < columns) y[r * columns + c] = T(elements[i / TILE * (TILE + PAD) + i % TILE]);
+  }
+}
+
 // y[M,N] = x[M,K]·Wᵀ for few rows: one SIMD group per output, a lane takes a word of weights at a time.
+[[max_total_threads_per_threadgroup(THREADS)]]
 kernel void quantised_gemv(device const uint* W [[buffer(0)]],
                            device const float* scales [[buffer(1)]],
                            device const float* lows [[buffer(2)]],
@@ -60,6 +104,7 @@ kernel void quantised_gemv(device const uint* W [[buffer(0)]],
 }
 
 // The same for many rows: tiles of 32×32, weights dequantised on their way into threadgroup memory.
+[[max_total_threads_per_threadgroup(THREADS)]]
 kernel void quantised_gemm(device const uint* W [[buffer(0)]],
                            device const float* scales [[buffer(1)]],
                            device const float* lows [[buffer(2)]],
@@ -69,46 +114,24 @@ kernel void quantised_gemm(device const uint* W [[buffer(0)]],
                            uint2 group [[threadgroup_position_in_grid]],
                            uint thread_index [[thread_index_in_threadgroup]],
                            uint simd [[simdgroup_index_in_threadgroup]]) {
-  const uint BM = 32, BN = 32, BK = 32, PAD = 4;
-  threadgroup float x_tile[32 * 36];
-  threadgroup float w_tile[32 * 36];  // [n][k]
+  threadgroup float4 x_tile[TILE * (GROUP + PAD) / 4];
+  threadgroup float4 w_tile[TILE * (GROUP + PAD) / 4];  // [n][k]
   const uint groups = (p.K + GROUP - 1) / GROUP;
-  const uint row0 = group.y * BM, column0 = group.x * BN, row = simd / 2 * 16, column = simd % 2 * 16;
-  simdgroup_float8x8 sum[2][2];
-  for (uint i = 0; i < 2; i++)
-    for (uint j = 0; j < 2; j++) sum[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-  for (uint k0 = 0; k0 < p.K; k0 += BK) {
-    for (uint i = thread_index; i < BM * BK; i += 128) {
-      uint r = i / BK, k = i % BK;
-      x_tile[r * (BK + PAD) + k] = row0 + r < p.M && k0 + k < p.K ? float(x[(row0 + r) * p.K + k0 + k]) : 0.0f;
-    }
-    for (uint i = thread_index; i < BN * WORDS; i += 128) {
-      const uint r = i / WORDS, w = i % WORDS, n = column0 + r, g = n * groups + k0 / GROUP;
-      const bool inside = n < p.N;
-      const uint word = inside ? W[g * WORDS + w] : 0;
-      const float scale = inside ? scales[g] : 0.0f, low = inside ? lows[g] : 0.0f;
-      for (uint c = 0; c < CODES; c++) w_tile[r * (BK + PAD) + place(w, c)] = fma(scale, code(word, c), low);
-    }
+  const uint row0 = group.y * TILE, column0 = group.x * TILE, row = simd / 2 * 16, column = simd % 2 * 16;
+  simdgroup_float8x8 sum[4];
+  clear(sum);
+  for (uint k0 = 0; k0 < p.K; k0 += GROUP) {
+    stage(x_tile, x + row0 * p.K + k0, p.K, TILE, GROUP, p.M - row0, p.K - k0, 1.0f, thread_index);
+    unpack(w_tile, W, scales, lows, column0, p.N, k0 / GROUP, groups, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint k = 0; k < BK; k += 8) {
-      simdgroup_float8x8 left[2], right[2];
-      for (uint i = 0; i < 2; i++) simdgroup_load(left[i], x_tile + (row + 8 * i) * (BK + PAD) + k, BK + PAD);
-      for (uint j = 0; j < 2; j++) simdgroup_load(right[j], w_tile + (column + 8 * j) * (BK + PAD) + k, BK + PAD, ulong2(0, 0), true);
-      for (uint i = 0; i < 2; i++)
-        for (uint j = 0; j < 2; j++) simdgroup_multiply_accumulate(sum[i][j], left[i], right[j], sum[i][j]);
-    }
+    multiply(sum, x_tile, w_tile, row, column, true);
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
-  for (uint i = 0; i < 2; i++)
-    for (uint j = 0; j < 2; j++) simdgroup_store(sum[i][j], x_tile + (row + 8 * i) * (BN + PAD) + column + 8 * j, BN + PAD);
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint i = thread_index; i < BM * BN; i += 128) {
-    uint r = i / BN, c = i % BN;
-    if (row0 + r < p.M && column0 + c < p.N) y[(row0 + r) * p.N + column0 + c] = T(x_tile[r * (BN + PAD) + c]);
-  }
+  write(y, sum, x_tile, row, column, row0, column0, p.M, p.N, thread_index);
 }
 
 // y[M,K] = x[M,N]·W, the product that gradients take: a threadgroup makes 32 columns, which are one group of every row of W.
+[[max_total_threads_per_threadgroup(THREADS)]]
 kernel void quantised_gemm_transposed(device const uint* W [[buffer(0)]],
                                       device const float* scales [[buffer(1)]],
                                       device const float* lows [[buffer(2)]],
@@ -118,45 +141,24 @@ kernel void quantised_gemm_transposed(device const uint* W [[buffer(0)]],
                                       uint2 group [[threadgroup_position_in_grid]],
                                       uint thread_index [[thread_index_in_threadgroup]],
                                       uint simd [[simdgroup_index_in_threadgroup]]) {
-  const uint BM = 32, BN = 32, PAD = 4, groups = (p.K + GROUP - 1) / GROUP;
-  threadgroup float x_tile[32 * 36];  // [m][n]
-  threadgroup float w_tile[32 * 36];  // [n][k]
-  const uint row0 = group.y * BM, column0 = group.x * GROUP, row = simd / 2 * 16, column = simd % 2 * 16;
-  simdgroup_float8x8 sum[2][2];
-  for (uint i = 0; i < 2; i++)
-    for (uint j = 0; j < 2; j++) sum[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-  for (uint n0 = 0; n0 < p.N; n0 += BN) {
-    for (uint i = thread_index; i < BM * BN; i += 128) {
-      const uint r = i / BN, n = i % BN;
-      x_tile[r * (BN + PAD) + n] = row0 + r < p.M && n0 + n < p.N ? float(x[(row0 + r) * p.N + n0 + n]) : 0.0f;
-    }
-    for (uint i = thread_index; i < BN * WORDS; i += 128) {
-      const uint r = i / WORDS, w = i % WORDS, g = (n0 + r) * groups + group.x;
-      const bool inside = n0 + r < p.N;
-      const uint word = inside ? W[g * WORDS + w] : 0;
-      const float scale = inside ? scales[g] : 0.0f, low = inside ? lows[g] : 0.0f;
-      for (uint c = 0; c < CODES; c++) w_tile[r * (GROUP + PAD) + place(w, c)] = fma(scale, code(word, c), low);
-    }
+  threadgroup float4 x_tile[TILE * (TILE + PAD) / 4];   // [m][n]
+  threadgroup float4 w_tile[TILE * (GROUP + PAD) / 4];  // [n][k]
+  const uint groups = (p.K + GROUP - 1) / GROUP;
+  const uint row0 = group.y * TILE, column0 = group.x * GROUP, row = simd / 2 * 16, column = simd % 2 * 16;
+  simdgroup_float8x8 sum[4];
+  clear(sum);
+  for (uint n0 = 0; n0 < p.N; n0 += TILE) {
+    stage(x_tile, x + row0 * p.N + n0, p.N, TILE, TILE, p.M - row0, p.N - n0, 1.0f, thread_index);
+    unpack(w_tile, W, scales, lows, n0, p.N, group.x, groups, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint n = 0; n < BN; n += 8) {
-      simdgroup_float8x8 left[2], right[2];
-      for (uint i = 0; i < 2; i++) simdgroup_load(left[i], x_tile + (row + 8 * i) * (BN + PAD) + n, BN + PAD);
-      for (uint j = 0; j < 2; j++) simdgroup_load(right[j], w_tile + n * (GROUP + PAD) + column + 8 * j, GROUP + PAD);
-      for (uint i = 0; i < 2; i++)
-        for (uint j = 0; j < 2; j++) simdgroup_multiply_accumulate(sum[i][j], left[i], right[j], sum[i][j]);
-    }
+    multiply(sum, x_tile, w_tile, row, column, false);
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
-  for (uint i = 0; i < 2; i++)
-    for (uint j = 0; j < 2; j++) simdgroup_store(sum[i][j], x_tile + (row + 8 * i) * (GROUP + PAD) + column + 8 * j, GROUP + PAD);
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint i = thread_index; i < BM * GROUP; i += 128) {
-    const uint r = i / GROUP, c = i % GROUP;
-    if (row0 + r < p.M && column0 + c < p.K) y[(row0 + r) * p.K + column0 + c] = T(x_tile[r * (GROUP + PAD) + c]);
-  }
+  write(y, sum, x_tile, row, column, row0, column0, p.M, p.K, thread_index);
 }
 
 // dequantise writes all of W[N,K] out as T, a word of weights a thread.
+[[max_total_threads_per_threadgroup(256)]]
 kernel void dequantise(device const uint* W [[buffer(0)]],
                        device const float* scales [[buffer(1)]],
                        device const float* lows [[buffer(2)]],

@@ -27,6 +27,7 @@ inline uint2 drawn(constant RandomParams& p, uint n) {
   return threefry(uint2(p.key0, p.key1), uint2(low, p.counter_high + (low < n ? 1u : 0u)));
 }
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void random_bits(device uint* out [[buffer(0)]],
                         constant RandomParams& p [[buffer(1)]],
                         uint n [[thread_position_in_grid]]) {
@@ -37,6 +38,7 @@ kernel void random_bits(device uint* out [[buffer(0)]],
 }
 
 // Uniform in [0, 1): the upper 24 bits.
+[[max_total_threads_per_threadgroup(256)]]
 kernel void random_uniform(device T* out [[buffer(0)]],
                            constant RandomParams& p [[buffer(1)]],
                            uint n [[thread_position_in_grid]]) {
@@ -81,6 +83,7 @@ inline float normal(uint bits) {
 }
 
 // Standard normal, by the inverse of the distribution function.
+[[max_total_threads_per_threadgroup(256)]]
 kernel void random_normal(device T* out [[buffer(0)]],
                           constant RandomParams& p [[buffer(1)]],
                           uint n [[thread_position_in_grid]]) {
@@ -96,6 +99,7 @@ struct RandintParams {
   uint span_low, span_high;
   int low_low, low_high;  // two's complement halves of low
 };
+[[max_total_threads_per_threadgroup(256)]]
 kernel void random_integers(device T* out [[buffer(0)]],
                             constant RandintParams& p [[buffer(1)]],
                             uint i [[thread_position_in_grid]]) {

@@ -12,6 +12,7 @@ struct RopeParams {
   float log2_base, factor, direction;
 };
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void rope(device const T* x [[buffer(0)]],
                  device const long* offset [[buffer(1)]],
                  device const float* frequencies [[buffer(2)]],

@@ -21,6 +21,7 @@ constant bool has_offset [[function_constant(2)]];    // layer_norm: + offset[co
 constant bool has_residual [[function_constant(3)]];  // norms: of x + residual, and the sum is written to `sum_out`
 
 // y = exp(x − max)/Σ, or x − max − log Σ.
+[[max_total_threads_per_threadgroup(1024)]]
 kernel void softmax(device const T* x [[buffer(0)]],
                     device T* y [[buffer(1)]],
                     constant RowParams& p [[buffer(2)]],
@@ -50,6 +51,7 @@ kernel void softmax(device const T* x [[buffer(0)]],
 }
 
 // y = x/√(mean x² + eps) · weight
+[[max_total_threads_per_threadgroup(1024)]]
 kernel void rms_norm(device const T* x [[buffer(0)]],
                      device const T* residual [[buffer(1)]],
                      device const T* weight [[buffer(2)]],
@@ -83,6 +85,7 @@ kernel void rms_norm(device const T* x [[buffer(0)]],
 
 // y = (x − mean)/√(variance + eps) · weight + offset; the variance in a second pass, so that it cannot cancel, with the
 // sum of the differences, by which the mean's rounding is made up for (Chan, Golub, LeVeque 1983).
+[[max_total_threads_per_threadgroup(1024)]]
 kernel void layer_norm(device const T* x [[buffer(0)]],
                        device const T* residual [[buffer(1)]],
                        device const T* weight [[buffer(2)]],
@@ -136,6 +139,7 @@ struct CrossEntropyParams {
 };
 constant bool wants_gradient [[function_constant(4)]];
 
+[[max_total_threads_per_threadgroup(1024)]]
 kernel void cross_entropy(device const T* x [[buffer(0)]],
                           device const int* targets [[buffer(1)]],
                           device const float* scale [[buffer(2)]],

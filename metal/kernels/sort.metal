@@ -24,6 +24,7 @@ inline bool in_order(Acc a, uint i, Acc b, uint j, uint columns) {
   return precedes(a, i, b, j);
 }
 
+[[max_total_threads_per_threadgroup(512)]]
 kernel void sort_rows(device const T* x [[buffer(0)]],
                       device T* values [[buffer(1)]],
                       device int* indices [[buffer(2)]],
@@ -59,6 +60,7 @@ kernel void sort_rows(device const T* x [[buffer(0)]],
   }
 }
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void sort_load(device const T* x [[buffer(0)]],
                       device Acc* keys [[buffer(1)]],
                       device uint* places [[buffer(2)]],
@@ -70,6 +72,7 @@ kernel void sort_load(device const T* x [[buffer(0)]],
   places[at] = i;
 }
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void sort_step(device Acc* keys [[buffer(0)]],
                       device uint* places [[buffer(1)]],
                       constant SortParams& p [[buffer(2)]],
@@ -87,6 +90,7 @@ kernel void sort_step(device Acc* keys [[buffer(0)]],
   places[b] = place;
 }
 
+[[max_total_threads_per_threadgroup(256)]]
 kernel void sort_store(device const Acc* keys [[buffer(0)]],
                        device const uint* places [[buffer(1)]],
                        device T* values [[buffer(2)]],

@@ -67,8 +67,8 @@ var (
 	sources   = map[string]string{}
 )
 
-// source puts a file together with its element type T, that type's accumulator, and definitions. Equal arguments give the same string, so that
-// its hash is a key of compiled pipelines.
+// source puts a file together with its element type T, that type's accumulator, and definitions. Equal arguments give the
+// same string, so that its hash is a key of compiled pipelines.
 func source(file string, t Type, definitions ...string) string {
 	key := fmt.Sprint(file, t, definitions)
 	sourcesMu.Lock()
@@ -81,7 +81,7 @@ func source(file string, t Type, definitions ...string) string {
 	fmt.Fprintf(&b, "typedef %s T;\ntypedef %s Acc;\n", t.MSL(), t.Accumulator().MSL())
 	b.WriteString(map[Type]string{F32: floatLimits, I32: "#define LOWEST INT_MIN\n#define HIGHEST INT_MAX\n", I64: "#define LOWEST LONG_MIN\n#define HIGHEST LONG_MAX\n"}[t.Accumulator()])
 	if t.Float() {
-		b.WriteString("#define FLOAT\n#define IS_NAN(x) isnan(x)\n")
+		fmt.Fprintf(&b, "#define FLOAT\n#define IS_NAN(x) isnan(x)\ntypedef packed_%s4 PackedT4;\n#define THREADS %d\n", t.MSL(), tileThreads)
 	} else {
 		b.WriteString("#define IS_NAN(x) false\n")
 	}
@@ -89,23 +89,36 @@ func source(file string, t Type, definitions ...string) string {
 		b.WriteString("#define " + d + "\n")
 	}
 	for _, name := range []string{"prelude.metal", file} {
-		text, err := files.ReadFile(name)
-		if err != nil {
-			panic(err)
-		}
-		fmt.Fprintf(&b, "#line 1 %q\n%s", name, text)
+		b.WriteString(text(name))
 	}
 	sources[key] = b.String()
 	return sources[key]
 }
 
-// Prelude is the text that stands before generated kernels and user kernels.
-func Prelude() string {
-	text, err := files.ReadFile("prelude.metal")
+// text is a file with the files that it includes in their places.
+func text(name string) string {
+	data, err := files.ReadFile(name)
 	if err != nil {
 		panic(err)
 	}
-	return header + "#line 1 \"prelude.metal\"\n" + string(text)
+	var b strings.Builder
+	fmt.Fprintf(&b, "#line 1 %q\n", name)
+	for n, line := range strings.SplitAfter(string(data), "\n") {
+		if included, ok := strings.CutPrefix(strings.TrimSpace(line), "#include "); ok {
+			fmt.Fprintf(&b, "%s#line %d %q\n", text(strings.Trim(included, `"`)), n+2, name)
+		} else {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// Prelude is the text that stands before generated kernels and user kernels.
+func Prelude() string { return header + text("prelude.metal") }
+
+// threadBound is the attribute that keeps a pipeline from allowing fewer threads per threadgroup than a launch has.
+func threadBound(threads int) string {
+	return fmt.Sprintf("[[max_total_threads_per_threadgroup(%d)]]\n", threads)
 }
 
 // Names lists the hand-written kernels, sorted.
@@ -192,23 +205,36 @@ func constants(values ...any) []Constant {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
+// flatThreads are the threads of a threadgroup where threads have nothing to do with each other.
+const flatThreads = 256
+
 // flat is a grid of one thread per element.
 func (l *Launch) flat(n int) {
-	l.Groups, l.Threads = [3]int{ceil(n, 256), 1, 1}, [3]int{256, 1, 1}
+	l.Groups, l.Threads = [3]int{ceil(n, flatThreads), 1, 1}, [3]int{flatThreads, 1, 1}
 }
 
 // perRow is a grid of one threadgroup per row, of as many SIMD groups as the row's length is worth.
 func (l *Launch) perRow(rows, columns int) {
-	l.Groups, l.Threads = [3]int{rows, 1, 1}, [3]int{rowThreads(columns), 1, 1}
+	l.Groups, l.Threads = [3]int{rows, 1, 1}, [3]int{rowThreads(rows, columns), 1, 1}
 }
 
-func rowThreads(columns int) int {
-	threads := 32
-	for threads < 256 && threads*4 < columns {
+// rowThreads are more where few rows leave the GPU to a few threadgroups.
+func rowThreads(rows, columns int) int {
+	threads, most := 32, flatThreads
+	if rows < 32 {
+		most = maxRowThreads
+	}
+	for threads < most && threads*4 < columns {
 		threads *= 2
 	}
 	return threads
 }
+
+// maxRowThreads is what the kernels of rows declare, so that no pipeline allows fewer.
+const maxRowThreads = 1024
+
+// tileThreads are the threads of threadgroups that multiply tiles: THREADS in tile.metal.
+const tileThreads = 128
 
 // account fills in the bytes moved, from the arguments.
 func (l *Launch) account() *Launch {

@@ -57,7 +57,7 @@ func adamWSetsSource(t Type, n int) string {
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	b.WriteString(source("optimiser.metal", t))
 	w("#line 1 \"generated.metal\"\nstruct AdamWSetsParams {\n  uint ends[%d];  // elements of the parameters up to and with each\n  uint columns[%[1]d];  // of a parameter whose gradient lies transposed, else 0\n  AdamWParams constants;\n};", n)
-	w("kernel void adamw_sets(device const float* h [[buffer(0)]],")
+	w("%skernel void adamw_sets(device const float* h [[buffer(0)]],", threadBound(flatThreads))
 	for i := range n {
 		for k, name := range []string{"const T* p", "const T* g", "const float* m", "const float* v", "T* p_out", "float* m_out", "float* v_out"} {
 			w("  device %s%d [[buffer(%d)]],", name, i, 1+7*i+k)

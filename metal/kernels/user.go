@@ -132,7 +132,7 @@ func (u User) source(scalars []string) string {
 	for _, s := range scalars {
 		w("  float %s;", s)
 	}
-	w("};\nkernel void user_%s(", u.Name)
+	w("};\n%skernel void user_%s(", threadBound(max(flatThreads, u.Group[0]*u.Group[1]*u.Group[2])), u.Name)
 	for n, t := range all {
 		qualifier := "const "
 		if n >= len(u.Inputs) {

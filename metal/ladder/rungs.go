@@ -243,13 +243,18 @@ func onARM64(r *results, cases []*conformance.Case) error {
 	if err != nil {
 		return err
 	}
-	compiler, err := softmetal.BuildCompiler(tools.Dir)
+	compiler, err := tools.BuildCompiler()
 	if err != nil {
 		return err
 	}
 	sources, _ := bySource(instrumented(cases))
 	parallel(sources, func(s string) { _, _ = tools.CompileHost(s, softmetal.HostOptions{Arch: "arm64"}) })
-	program := filepath.Join(tools.Dir, "ladder-arm64")
+	dir, err := os.MkdirTemp("", "arm64-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "ladder")
 	build := exec.Command("go", "build", "-tags", "softmetal", "-o", program, "loris/metal/ladder")
 	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
