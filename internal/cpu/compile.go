@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/op"
 	"loris/internal/plan"
@@ -20,7 +21,7 @@ type compiler struct {
 	value   []slot // slot of each instruction's result
 	spreads map[slot]slot
 	inputs  map[inputUse]slot
-	consts  map[int32]slot
+	consts  map[constUse]slot
 	last    []int  // last instruction that uses each instruction's result
 	lastIn  []int  // and each input
 	free    []slot // registers of elements
@@ -36,6 +37,11 @@ type inputUse struct {
 	row   bool
 }
 
+type constUse struct {
+	constant int32
+	row      bool
+}
+
 const noSlot = slot(0) // slot 0 is always nil
 
 // computed returns the dtype that registers hold for values of d.
@@ -48,7 +54,7 @@ func computed(d ir.DType) ir.DType {
 
 func compileProgram(p *plan.Plan, s *plan.Step) (*program, error) {
 	pr := &program{s: s, p: s.Program, acc: -1}
-	c := &compiler{pr: pr, p: s.Program, s: s, plan: p, spreads: map[slot]slot{}, inputs: map[inputUse]slot{}, consts: map[int32]slot{}}
+	c := &compiler{pr: pr, p: s.Program, s: s, plan: p, spreads: map[slot]slot{}, inputs: map[inputUse]slot{}, consts: map[constUse]slot{}}
 	c.newSlot(0, false)
 	c.shape()
 	c.lastUses()
@@ -85,6 +91,9 @@ func (c *compiler) shape() {
 	}
 	if p.Cols > 4*tileElements && !c.rowsFeedElements() {
 		pr.cut, pr.rowsTile = true, 1
+		if len(p.Instrs) <= 3 { // few registers: longer tiles stay in the first-level cache, too
+			pr.tile *= 4
+		}
 		return
 	}
 	pr.rowsTile = max(1, min(p.Rows, tileElements/p.Cols))
@@ -282,11 +291,16 @@ func (c *compiler) arg(r plan.Ref, row bool) slot {
 		}
 		return c.pr.acc
 	case plan.ConstRef:
-		s, ok := c.consts[r.Index]
+		use := constUse{r.Index, row}
+		s, ok := c.consts[use]
 		if !ok {
-			s = c.newSlot(c.pr.tile*c.wide, false)
-			c.consts[r.Index] = s
-			c.pr.splats = append(c.pr.splats, splat{s, -1, r.Index, computed(c.dtypeOf(r))})
+			n := c.pr.tile
+			if row {
+				n = max(1, c.pr.rowsTile)
+			}
+			s = c.newSlot(n*c.wide, row)
+			c.consts[use] = s
+			c.pr.splats = append(c.pr.splats, splat{s, n, -1, r.Index, computed(c.dtypeOf(r))})
 		}
 		return s
 	case plan.InputRef:
@@ -341,7 +355,7 @@ func (c *compiler) loadInput(i int, in plan.Input, row bool) slot {
 	}
 	if o.IsScalar() && in.Kind == plan.EachInput {
 		s := c.newSlot(c.pr.tile*c.wide, false)
-		c.pr.splats = append(c.pr.splats, splat{s, c.s.Own + i, 0, in.DType})
+		c.pr.splats = append(c.pr.splats, splat{s, c.pr.tile, c.s.Own + i, 0, in.DType})
 		return s
 	}
 	l := newLoader(o, c.s.Own+i)
@@ -376,8 +390,14 @@ func (c *compiler) instr(i int) error {
 	case isReduction(in.Op):
 		a.kind, a.row = doReduce, false
 		a.reduce = reducers(in.Op, from)
-		if c.pr.cut && in.Op == op.Sum && from == ir.F32 {
-			a.reduce = sumOfParts
+		if in.Op == op.Sum && from == ir.F32 {
+			a.reduce = c.sumOf(vec.Sum)
+		}
+		a.combine = a.reduce
+		if in.Op == op.Sum && c.takesSquare(i) {
+			n := len(c.pr.actions) - 1
+			args[0], a.reduce = c.pr.actions[n].a, c.sumOf(vec.SumSquares)
+			c.pr.actions = c.pr.actions[:n]
 		}
 		a.elem, a.dstE = from.Bytes(), computed(in.DType).Bytes()
 		if a.reduce == nil {
@@ -401,6 +421,25 @@ func (c *compiler) instr(i int) error {
 	c.value[i] = a.dst
 	c.add(a, late)
 	return nil
+}
+
+// takesSquare reports whether the last action squares what sum i, of float32, alone
+// reads: one kernel does both.
+func (c *compiler) takesSquare(i int) bool {
+	x := c.p.Instrs[i].Args[0]
+	if c.dtypeOf(x) != ir.F32 || x.Kind != plan.InstrRef || int(x.Index) != i-1 || c.last[x.Index] != i || c.stored(x.Index) {
+		return false
+	}
+	n := len(c.pr.actions)
+	return c.p.Instrs[x.Index].Op == op.Square && n > 0 && c.pr.actions[n-1].kind == doMicro && c.pr.actions[n-1].dst == c.value[x.Index]
+}
+
+// sumOf returns the reducer of float32 by a kernel that sums rows.
+func (c *compiler) sumOf(kernel rowSum) reducer {
+	if c.pr.cut {
+		return sumOfParts(kernel)
+	}
+	return vecReducer(kernel, func(a, b float32) float32 { return a + b })
 }
 
 // target returns where instruction i writes: straight to an output if nothing

@@ -113,10 +113,15 @@ func storeRange(dst, src unsafe.Pointer, d ir.DType, n int) {
 	}
 }
 
+// fill repeats v: a few times one by one, then by copies of what is there.
 func fill[T any](dst unsafe.Pointer, v T, n int) {
 	s := slice[T](dst, n)
-	for i := range s {
+	done := min(n, 32)
+	for i := range done {
 		s[i] = v
+	}
+	for ; done < n; done *= 2 {
+		copy(s[done:], s[:done])
 	}
 }
 

@@ -34,8 +34,9 @@ type action struct {
 	a, b, c    slot
 	load       int // operand, for loads and stores
 	rowOp      rowOp
-	reduce     func(dst, a unsafe.Pointer, rows, cols int, more bool)
-	elem, dstE int // bytes of an element of a and dst
+	reduce     reducer
+	combine    reducer // of results of reduce
+	elem, dstE int     // bytes of an element of a and dst
 }
 
 type actionKind uint8
@@ -61,6 +62,7 @@ type direct struct {
 // splat is a slot that holds a constant (or a one-element operand) in every element.
 type splat struct {
 	slot     slot
+	n        int
 	operand  int // -1: constant
 	constant int32
 	dtype    ir.DType
@@ -158,9 +160,9 @@ func (pr *program) start(r *run, scratch unsafe.Pointer) []unsafe.Pointer {
 	for i := range pr.splats {
 		s := &pr.splats[i]
 		if s.operand >= 0 {
-			loadScalar(pv[s.slot], r.at(&pr.s.In[s.operand]), s.dtype, pr.tile)
+			loadScalar(pv[s.slot], r.at(&pr.s.In[s.operand]), s.dtype, s.n)
 		} else {
-			fillConst(pv[s.slot], s.dtype, r.b.Consts[s.constant], pr.tile)
+			fillConst(pv[s.slot], s.dtype, r.b.Consts[s.constant], s.n)
 		}
 	}
 	return pv
@@ -260,7 +262,7 @@ func (pr *program) cutRows(r *run, parts int) kernel {
 		for row := range pr.p.Rows {
 			for i, a := range sums {
 				for part := range parts {
-					a.reduce(pv[a.dst], at(row, part, i), 1, 1, part > 0)
+					a.combine(pv[a.dst], at(row, part, i), 1, 1, part > 0)
 				}
 			}
 			pr.runTile(r, pv, row*pr.p.Cols, 0, row, 1, pr.finish, false)

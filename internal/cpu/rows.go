@@ -46,29 +46,34 @@ func reducers(o ir.Op, d ir.DType) reducer {
 	return reducerOf[uint8](o)
 }
 
+// rowSum is a kernel of package vec that gives one number for each row.
+type rowSum = func(out []float32, x vec.Rows, rows, cols int)
+
 // sumOfParts adds up one row of float32 part by part. The register has the
 // rounding error of the sum so far (Kahan 1965) behind the sum and a scratch
 // element: a row may be many millions of elements long.
-func sumOfParts(dst, a unsafe.Pointer, _, cols int, more bool) {
-	x, d := vec.Rows{Data: a, Stride: cols}, slice[float32](dst, 3)
-	if !more {
-		vec.Sum(d[:1], x, 1, cols)
-		d[2] = 0
-		return
+func sumOfParts(kernel rowSum) reducer {
+	return func(dst, a unsafe.Pointer, _, cols int, more bool) {
+		x, d := vec.Rows{Data: a, Stride: cols}, slice[float32](dst, 3)
+		if !more {
+			kernel(d[:1], x, 1, cols)
+			d[2] = 0
+			return
+		}
+		kernel(d[1:2], x, 1, cols)
+		y := d[1] - d[2]
+		t := d[0] + y
+		lost := (t - d[0]) - y
+		if lost != lost { // infinite, not lost
+			lost = 0
+		}
+		d[0], d[2] = t, lost
 	}
-	vec.Sum(d[1:2], x, 1, cols)
-	y := d[1] - d[2]
-	t := d[0] + y
-	lost := (t - d[0]) - y
-	if lost != lost { // infinite, not lost
-		lost = 0
-	}
-	d[0], d[2] = t, lost
 }
 
 // vecReducer is a reduction by package vec. A result that more is added to is
 // alone in its register, whose next elements serve as scratch.
-func vecReducer(all func(out []float32, x vec.Rows, rows, cols int), both func(a, b float32) float32) reducer {
+func vecReducer(all rowSum, both func(a, b float32) float32) reducer {
 	return func(dst, a unsafe.Pointer, rows, cols int, more bool) {
 		d, x := slice[float32](dst, rows), vec.Rows{Data: a, Stride: cols}
 		if !more {

@@ -5,6 +5,8 @@ package grad
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 
 	"loris/internal/ir"
 	"loris/internal/op"
@@ -14,8 +16,10 @@ import (
 // (vector-Jacobian product); nil where the outputs do not depend on the node.
 // freed is an evaluated node on the way whose recipe is gone, if one was met.
 func VJP(outputs, seeds, wrt []*ir.Node) (gradients []*ir.Node, freed *ir.Node) {
-	p := newPass(outputs, wrt)
+	p := passes.Get().(*pass)
+	defer p.forget()
 	defer p.explain()
+	p.prepare(outputs, wrt)
 	for i, y := range outputs {
 		p.accumulate(y, seeds[i])
 	}
@@ -63,20 +67,40 @@ type pass struct {
 	wrt        map[*ir.Node]bool
 	freed      *ir.Node
 	current    *ir.Node // the node whose derivative is being built, for errors
+	stack      []frame
 }
 
-// newPass orders the nodes that a gradient may flow through and finds out
+// passes keeps the memory of passes: a training loop differentiates the same graph
+// again and again.
+var passes = sync.Pool{New: func() any { return &pass{index: map[*ir.Node]int32{}, wrt: map[*ir.Node]bool{}} }}
+
+// forget gives the memory back, unless an unusually large graph needed it.
+func (p *pass) forget() {
+	if len(p.index) > 1<<12 {
+		return
+	}
+	clear(p.index)
+	clear(p.wrt)
+	clear(p.order)
+	clear(p.cotangents)
+	clear(p.stack[:cap(p.stack)])
+	*p = pass{index: p.index, wrt: p.wrt, order: p.order[:0], depends: p.depends[:0], cotangents: p.cotangents[:0], stack: p.stack[:0]}
+	passes.Put(p)
+}
+
+// frame is a node whose inputs from next on are still to be visited.
+type frame struct {
+	node *ir.Node
+	next int
+}
+
+// prepare orders the nodes that a gradient may flow through and finds out
 // which of them depend on wrt.
-func newPass(outputs, wrt []*ir.Node) *pass {
-	p := &pass{index: make(map[*ir.Node]int32, 64), wrt: make(map[*ir.Node]bool, len(wrt))}
+func (p *pass) prepare(outputs, wrt []*ir.Node) {
 	for _, x := range wrt {
 		p.wrt[x] = true
 	}
-	type frame struct {
-		node *ir.Node
-		next int
-	}
-	var stack []frame
+	stack := p.stack
 	for _, y := range outputs {
 		if _, seen := p.index[y]; seen {
 			continue
@@ -99,8 +123,8 @@ func newPass(outputs, wrt []*ir.Node) *pass {
 			stack = stack[:len(stack)-1]
 		}
 	}
-	p.cotangents = make([]*ir.Node, len(p.order))
-	return p
+	p.stack = stack
+	p.cotangents = slices.Grow(p.cotangents, len(p.order))[:len(p.order)]
 }
 
 // place appends n, whose inputs are placed, to the order.

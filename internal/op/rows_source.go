@@ -23,7 +23,11 @@ func init() {
 			Example: "lt.Arange(12).Reshape(3, -1)"},
 		Row{Op: Transpose, Name: "Transpose", API: "Transpose", Infer: inferTranspose, Cost: view,
 			VJP: func(n, g *ir.Node, _ int) *ir.Node {
-				return Apply(Transpose, Perm{inversePerm(n.Attrs.(Perm).Axes)}, g)
+				axes := n.Attrs.(Perm).Axes
+				if slices.Equal(axes, swaps[len(axes)].(Perm).Axes) {
+					return SwapLast(g)
+				}
+				return Apply(Transpose, Perm{inversePerm(axes)}, g)
 			},
 			Doc:     "Transpose reorders the axes; without arguments it reverses them.",
 			Example: "lt.Zeros(2, 3, 4).Transpose(0, 2, 1)"},

@@ -49,15 +49,22 @@ func ExpandTo(x *ir.Node, shape ir.Shape) *ir.Node {
 }
 
 // SwapLast exchanges the last two axes.
-func SwapLast(x *ir.Node) *ir.Node {
-	n := len(x.Shape)
-	perm := make([]int, n)
-	for i := range perm {
-		perm[i] = i
+func SwapLast(x *ir.Node) *ir.Node { return Apply(Transpose, swaps[len(x.Shape)], x) }
+
+// swaps are the attributes of SwapLast by rank: all nodes share them.
+var swaps = func() (list [MaxRank + 1]ir.Attrs) {
+	for n := range list {
+		perm := make([]int, n)
+		for i := range perm {
+			perm[i] = i
+		}
+		if n >= 2 {
+			perm[n-1], perm[n-2] = n-2, n-1
+		}
+		list[n] = Perm{perm}
 	}
-	perm[n-1], perm[n-2] = n-2, n-1
-	return Apply(Transpose, Perm{perm}, x)
-}
+	return list
+}()
 
 func reduce(id ir.Op, x *ir.Node, keep bool, axes ...int) *ir.Node {
 	return Apply(id, Reduce{Axes: axes, Keep: keep}, x)

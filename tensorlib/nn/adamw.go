@@ -57,7 +57,10 @@ func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) 
 		if o.Scale != nil {
 			r *= o.Scale(names[i])
 		}
-		s := o.of(p, o.layout(p))
+		s := o.moments[p]
+		if s == nil {
+			s = o.of(p, o.layout(p))
+		}
 		key := [2]any{r, s[0].DType()}
 		h := constants[key]
 		if h == nil {

@@ -61,7 +61,7 @@ func (c *Call) choosePath() path {
 func (pl *plan) splitThin(c *Call, threads int, flop float64) {
 	// Such products are bound by memory: four times the cost of their operations.
 	pl.cost = 4*flop/c.kern.flopPerNano() + float64(c.M*c.N)
-	want := max(1, int(min(pl.cost/3e3, max(pl.cost/1e6, float64(2*threads)))))
+	want := wholeRounds(int(min(pl.cost/3e3, max(pl.cost/1e6, float64(2*threads)))), threads)
 	pl.rowParts, pl.colParts, pl.depthParts = 1, 1, 1
 	longest, copied := 0, 0
 	for i := range c.Terms {
