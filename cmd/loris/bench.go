@@ -54,11 +54,11 @@ Suites:
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&suite, "suite", "seed", "which suite")
-	f.StringVar(&json, "json", "", "write provenance and rows to this file")
-	f.StringVar(&o.Device, "device", "", "device to run on: cpu or metal (default: the best there is)")
-	f.StringVar(&o.Only, "only", "", "only rows whose name contains this text")
-	f.IntVar(&o.Samples, "samples", 0, "samples of each contestant (default: the suite's choice)")
+	f.StringVar(&suite, "suite", "seed", "which `SUITE`")
+	f.StringVar(&json, "json", "", "write provenance and rows to this `FILE`")
+	f.StringVar(&o.Device, "device", "", "`DEVICE` to run on: cpu or metal (default: the best there is)")
+	f.StringVar(&o.Only, "only", "", "only rows whose name contains this `TEXT`")
+	f.IntVar(&o.Samples, "samples", 0, "`NUMBER` of samples of each contestant (default: the suite's choice)")
 	f.BoolVarP(&quiet, "quiet", "q", false, "print no progress")
 	return cmd
 }

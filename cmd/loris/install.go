@@ -13,10 +13,10 @@ import (
 func placeFlags(c *cobra.Command) *kernelspec.Place {
 	p := &kernelspec.Place{}
 	c.Flags().BoolVar(&p.User, "user", false, "for the current user (the default)")
-	c.Flags().StringVar(&p.Prefix, "prefix", "", "under DIR/share/jupyter, such as a virtual environment")
+	c.Flags().StringVar(&p.Prefix, "prefix", "", "under `DIR`/share/jupyter; DIR is, say, a virtual environment")
 	c.Flags().BoolVar(&p.SysPrefix, "sys-prefix", false, "in the Python environment that is active (VIRTUAL_ENV, CONDA_PREFIX, or python3's)")
 	c.MarkFlagsMutuallyExclusive("user", "prefix", "sys-prefix")
-	c.Flags().StringVar(&p.Name, "name", kernelspec.DefaultName, "name of the kernel's directory")
+	c.Flags().StringVar(&p.Name, "name", kernelspec.DefaultName, "`NAME` of the kernel's directory")
 	return p
 }
 
@@ -29,7 +29,7 @@ func installCommand() *cobra.Command {
 		Args:    noArguments,
 	}
 	place := placeFlags(c)
-	displayName := c.Flags().String("display-name", kernelspec.DisplayName, "name that Jupyter shows")
+	displayName := c.Flags().String("display-name", kernelspec.DisplayName, "`NAME` that Jupyter shows")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		self, err := os.Executable()
 		if err != nil {

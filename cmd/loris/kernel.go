@@ -37,8 +37,8 @@ Environment:
 			return serveKernel(cmd.Context(), file, logLevel)
 		},
 	}
-	c.Flags().StringVarP(&file, "connection-file", "f", "", "connection file of the Jupyter client")
-	c.Flags().StringVar(&logLevel, "log", envOr("LORIS_LOG", "warn"), "log level: debug, info, warn, error")
+	c.Flags().StringVarP(&file, "connection-file", "f", "", "connection `FILE` of the Jupyter client")
+	c.Flags().StringVar(&logLevel, "log", envOr("LORIS_LOG", "warn"), "log `LEVEL`: debug, info, warn or error")
 	return c
 }
 

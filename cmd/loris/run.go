@@ -35,10 +35,12 @@ func runCommand() *cobra.Command {
 		Long: `Run executes the cells of each notebook in a fresh kernel, in order.
 
 Without a flag it only reports whether every cell succeeded. --check compares the
-new outputs with those in the file: numbers within their tolerance, all other
-text exactly; measurements are not compared. The exit status is 1 when a cell
-failed or an output differs.`,
-		Example: `  loris run demo.ipynb -o executed.ipynb --html demo.html
+new outputs with those in the file: numbers within their tolerance (1e-4 relative
+unless the output names one), all other text exactly; measurements are not
+compared, and cells tagged loris:measured only run. A cell tagged raises-exception
+may fail. The exit status is 1 when another cell failed or an output differs.`,
+		Example: `  loris run demo.ipynb --print
+  loris run demo.ipynb -o executed.ipynb --html demo.html
   loris run --check notebooks/*.ipynb`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -56,12 +58,12 @@ failed or an output differs.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", "", "write the executed notebook to this file")
-	f.StringVar(&o.html, "html", "", "write the executed notebook as one HTML file")
+	f.StringVarP(&o.output, "output", "o", "", "write the executed notebook to this `FILE`")
+	f.StringVar(&o.html, "html", "", "write the executed notebook as one HTML `FILE`")
 	f.BoolVar(&o.check, "check", false, "compare the outputs with those stored in the notebook")
 	f.BoolVar(&o.allowErrors, "allow-errors", false, "go on after a cell that fails")
 	f.BoolVar(&o.print, "print", false, "print the text of every output")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "longest time for one cell, 0 for none")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "longest `TIME` for one cell, 0 for none")
 	return cmd
 }
 
