@@ -7,8 +7,9 @@ import (
 	"image"
 	_ "image/jpeg" // Image accepts JPEG
 	_ "image/png"
-	"regexp"
 	"strings"
+
+	"loris/internal/lazy"
 )
 
 // value is the Rich form of the functions below: a fixed bundle.
@@ -76,18 +77,18 @@ func Image(encoded []byte) any {
 }
 
 var (
-	htmlHidden = regexp.MustCompile(`(?is)<(style|script|title)\b.*?</(style|script|title)\s*>|<!--.*?-->`)
-	htmlBreak  = regexp.MustCompile(`(?i)<br\s*/?>|</(p|div|tr|li|h[1-6]|pre|table)\s*>`)
-	htmlCell   = regexp.MustCompile(`(?i)</t[dh]\s*>`)
-	htmlTag    = regexp.MustCompile(`(?s)<[^>]*>`)
+	htmlHidden = lazy.Regexp(`(?is)<(style|script|title)\b.*?</(style|script|title)\s*>|<!--.*?-->`)
+	htmlBreak  = lazy.Regexp(`(?i)<br\s*/?>|</(p|div|tr|li|h[1-6]|pre|table)\s*>`)
+	htmlCell   = lazy.Regexp(`(?i)</t[dh]\s*>`)
+	htmlTag    = lazy.Regexp(`(?s)<[^>]*>`)
 )
 
 // textOfHTML is a readable text of HTML for terminals and logs.
 func textOfHTML(s string) string {
-	s = htmlHidden.ReplaceAllString(s, "")
-	s = htmlBreak.ReplaceAllString(s, "\n")
-	s = htmlCell.ReplaceAllString(s, "  ")
-	s = html.UnescapeString(htmlTag.ReplaceAllString(s, ""))
+	s = htmlHidden().ReplaceAllString(s, "")
+	s = htmlBreak().ReplaceAllString(s, "\n")
+	s = htmlCell().ReplaceAllString(s, "  ")
+	s = html.UnescapeString(htmlTag().ReplaceAllString(s, ""))
 	var lines []string
 	for line := range strings.Lines(s) {
 		if line = strings.TrimSpace(line); line != "" {

@@ -10,9 +10,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
+
+	"loris/internal/lazy"
 )
 
 //go:generate go run ./logogen
@@ -153,10 +154,10 @@ func explain(what string, p Place, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-var validName = regexp.MustCompile(`^[a-z0-9._-]+$`)
+var validName = lazy.Regexp(`^[a-z0-9._-]+$`)
 
 func checkName(name string) error {
-	if !validName.MatchString(name) || strings.Trim(name, ".") == "" {
+	if !validName().MatchString(name) || strings.Trim(name, ".") == "" {
 		return fmt.Errorf("--name %q: use lower-case letters, digits, '.', '_' and '-' only", name)
 	}
 	return nil

@@ -3,13 +3,14 @@ package notebook
 import (
 	"fmt"
 	"html"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"loris/internal/lazy"
 )
 
 // escapeSequence matches CSI and OSC sequences and the short escapes.
-var escapeSequence = regexp.MustCompile("\x1b(?:\\[([0-9;:?<=>]*)[ -/]*([@-~])|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-Z\\\\^_])")
+var escapeSequence = lazy.Regexp("\x1b(?:\\[([0-9;:?<=>]*)[ -/]*([@-~])|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-Z\\\\^_])")
 
 // ansiStyle is the state that SGR sequences change.
 type ansiStyle struct {
@@ -33,7 +34,7 @@ func ansiToHTML(s string) string {
 		w.WriteString(text)
 	}
 	at := 0
-	for _, loc := range escapeSequence.FindAllStringSubmatchIndex(s, -1) {
+	for _, loc := range escapeSequence().FindAllStringSubmatchIndex(s, -1) {
 		emit(s[at:loc[0]])
 		at = loc[1]
 		if loc[4] >= 0 && s[loc[4]:loc[5]] == "m" {
@@ -45,7 +46,7 @@ func ansiToHTML(s string) string {
 }
 
 // stripANSI removes all sequences.
-func stripANSI(s string) string { return escapeSequence.ReplaceAllString(s, "") }
+func stripANSI(s string) string { return escapeSequence().ReplaceAllString(s, "") }
 
 func (st *ansiStyle) attributes() string {
 	fg, bg := st.fg, st.bg

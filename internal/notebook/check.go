@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"loris/internal/lazy"
 )
 
 // mimeResult is the MIME type of {values, measured, tolerance}; see package
@@ -379,7 +380,7 @@ func jsonText(v any) string {
 	return string(b)
 }
 
-var numberPattern = regexp.MustCompile(`[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?`)
+var numberPattern = lazy.Regexp(`[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?`)
 
 // text compares texts line by line: the words between numbers exactly, numbers
 // within the tolerance. Digits that belong to a word, such as in f32, are part
@@ -437,7 +438,7 @@ func compareLine(a, b string) string {
 func split(s string) (words, numbers []string) {
 	from := 0
 	for at := 0; at < len(s); {
-		loc := numberPattern.FindStringIndex(s[at:])
+		loc := numberPattern().FindStringIndex(s[at:])
 		if loc == nil {
 			break
 		}
@@ -458,11 +459,11 @@ func split(s string) (words, numbers []string) {
 }
 
 func spaces(s string) string {
-	return rule.ReplaceAllString(strings.Join(strings.Fields(s), " "), "─")
+	return rule().ReplaceAllString(strings.Join(strings.Fields(s), " "), "─")
 }
 
 // rule is a drawn line, whose length follows the width of numbers too.
-var rule = regexp.MustCompile(`─+`)
+var rule = lazy.Regexp(`─+`)
 
 func partOfWord(b byte) bool {
 	return b == '_' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= 0x80

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"html"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/yuin/goldmark"
@@ -15,6 +14,8 @@ import (
 	gmhtml "github.com/yuin/goldmark/renderer/html"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
+
+	"loris/internal/lazy"
 )
 
 // HTML inside Markdown is kept, as all notebook programs do; the page's
@@ -26,10 +27,10 @@ var markdownConverter = goldmark.New(
 )
 
 // mathBlock is a formula over several lines; the parser takes it as one.
-var mathBlock = regexp.MustCompile(`(?m)^\$\$[^$]*\n[^$]*\$\$[ \t]*$`)
+var mathBlock = lazy.Regexp(`(?m)^\$\$[^$]*\n[^$]*\$\$[ \t]*$`)
 
 func (x *exporter) markdown(source string, attachments map[string]any) (string, error) {
-	src := []byte(mathBlock.ReplaceAllStringFunc(source, func(s string) string { return strings.ReplaceAll(s, "\n", " ") }))
+	src := []byte(mathBlock().ReplaceAllStringFunc(source, func(s string) string { return strings.ReplaceAll(s, "\n", " ") }))
 	doc := markdownConverter.Parser().Parse(text.NewReader(src))
 	err := ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if img, ok := n.(*ast.Image); ok && entering {

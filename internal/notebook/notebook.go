@@ -7,8 +7,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
+
+	"loris/internal/lazy"
 )
 
 // Notebook is a Jupyter notebook of nbformat 4. Fields it does not know are
@@ -97,14 +98,14 @@ func (nb *Notebook) Language() string {
 	return ""
 }
 
-var validID = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+var validID = lazy.Regexp(`^[a-zA-Z0-9_-]{1,64}$`)
 
 // repairIDs gives cells without a valid id of their own a new one, made from
 // place and source so that reading a file twice gives the same.
 func (nb *Notebook) repairIDs() {
 	seen := map[string]bool{}
 	for i, c := range nb.Cells {
-		for n := 0; !validID.MatchString(c.ID) || seen[c.ID]; n++ {
+		for n := 0; !validID().MatchString(c.ID) || seen[c.ID]; n++ {
 			sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %s", i, n, c.Source))
 			c.ID = hex.EncodeToString(sum[:4])
 		}

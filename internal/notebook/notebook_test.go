@@ -137,7 +137,7 @@ func TestCellsGetIDs(t *testing.T) {
 	a, b := parse(t, old), parse(t, old)
 	seen := map[string]bool{}
 	for i, c := range a.Cells {
-		if !validID.MatchString(c.ID) || seen[c.ID] || c.ID != b.Cells[i].ID {
+		if !validID().MatchString(c.ID) || seen[c.ID] || c.ID != b.Cells[i].ID {
 			t.Errorf("cell %d: id %q, again %q", i, c.ID, b.Cells[i].ID)
 		}
 		seen[c.ID] = true

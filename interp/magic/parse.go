@@ -3,8 +3,9 @@ package magic
 import (
 	"go/scanner"
 	"go/token"
-	"regexp"
 	"strings"
+
+	"loris/internal/lazy"
 )
 
 // A Step is a part of a cell: Go code, or a call of a magic.
@@ -16,10 +17,10 @@ type Step struct {
 }
 
 var (
-	lineMagic = regexp.MustCompile(`^[ \t]*(%[A-Za-z_]\w*)(?:[ \t]+(.*?))?[ \t\r]*$`)
-	cellMagic = regexp.MustCompile(`^[ \t]*(%%[A-Za-z!_]\w*)(?:[ \t]+(.*?))?[ \t\r]*$`)
-	shellLine = regexp.MustCompile(`^[ \t]*!(.*?)[ \t\r]*$`)
-	question  = regexp.MustCompile(`^[ \t]*(\??)[ \t]*(%{0,2}[\pL_][\pL\p{Nd}_]*(?:\.[\pL_][\pL\p{Nd}_]*)*|!)(\?{0,2})[ \t\r]*$`)
+	lineMagic = lazy.Regexp(`^[ \t]*(%[A-Za-z_]\w*)(?:[ \t]+(.*?))?[ \t\r]*$`)
+	cellMagic = lazy.Regexp(`^[ \t]*(%%[A-Za-z!_]\w*)(?:[ \t]+(.*?))?[ \t\r]*$`)
+	shellLine = lazy.Regexp(`^[ \t]*!(.*?)[ \t\r]*$`)
+	question  = lazy.Regexp(`^[ \t]*(\??)[ \t]*(%{0,2}[\pL_][\pL\p{Nd}_]*(?:\.[\pL_][\pL\p{Nd}_]*)*|!)(\?{0,2})[ \t\r]*$`)
 )
 
 // Parse splits a cell into its steps. Unknown and misplaced magics are errors
@@ -67,7 +68,7 @@ func Code(cell string) string {
 	out := []byte(cell)
 	for _, l := range lines {
 		copy(out[l.start:l.end], blank(cell[l.start:l.end]))
-		if m := lineMagic.FindStringSubmatchIndex(cell[l.start:l.end]); m != nil && m[4] >= 0 {
+		if m := lineMagic().FindStringSubmatchIndex(cell[l.start:l.end]); m != nil && m[4] >= 0 {
 			if magic, ok := Find(cell[l.start+m[2] : l.start+m[3]]); ok && magic.Code {
 				at := l.start + codeStart(magic.Name, cell[l.start:l.end], m[4])
 				copy(out[at:l.end], cell[at:l.end])
@@ -116,7 +117,7 @@ func parseCellMagic(cell string) (steps []Step, ok bool, err error) {
 		return nil, false, nil
 	}
 	col := 1 + strings.Index(text, "%")
-	m := cellMagic.FindStringSubmatchIndex(text)
+	m := cellMagic().FindStringSubmatchIndex(text)
 	if m == nil {
 		return nil, false, &Error{Line: line, Col: col, Msg: "a cell magic is written %%name, without a space"}
 	}
@@ -180,7 +181,7 @@ func (f *finder) next() bool {
 				if statement && depth == 0 {
 					return f.take(start, end, strings.Count(rest[:start], "\n"))
 				}
-				if tok == token.REM && depth > 0 && lineMagic.MatchString(rest[start:end]) && line > lastLine {
+				if tok == token.REM && depth > 0 && lineMagic().MatchString(rest[start:end]) && line > lastLine {
 					number := f.number + strings.Count(rest[:start], "\n")
 					f.err = &Error{Line: number, Col: offset - start + 1, Msg: "a magic can only stand at the top level of a cell, not inside brackets"}
 					return false
@@ -233,7 +234,7 @@ func (f *finder) candidate(s string, offset int, firstOnLine bool) (start, end i
 }
 
 func isQuestion(line string) bool {
-	m := question.FindStringSubmatch(line)
+	m := question().FindStringSubmatch(line)
 	return m != nil && (m[1] != "" || m[3] != "")
 }
 
@@ -256,14 +257,14 @@ func parseLine(cell string, l magicLine) (*Call, error) {
 	col := 1 + len(text) - len(strings.TrimLeft(text, " \t"))
 	c := &Call{Line: l.number, Col: col}
 	if isQuestion(text) {
-		m := question.FindStringSubmatch(text)
+		m := question().FindStringSubmatch(text)
 		c.Name, c.Args = "?", m[2]
 		if m[3] == "??" {
 			c.Name = "??"
 		}
 		return c, nil
 	}
-	if m := shellLine.FindStringSubmatch(text); m != nil {
+	if m := shellLine().FindStringSubmatch(text); m != nil {
 		c.Name, c.Args = "!", strings.TrimSpace(m[1])
 		if c.Args == "" {
 			return nil, &Error{Line: l.number, Col: col, Msg: "a shell line needs a command: !ls"}
@@ -273,7 +274,7 @@ func parseLine(cell string, l magicLine) (*Call, error) {
 	if strings.HasPrefix(text[col-1:], "%%") {
 		return nil, &Error{Line: l.number, Col: col, Msg: "a cell magic must be on the first line of the cell"}
 	}
-	m := lineMagic.FindStringSubmatchIndex(text)
+	m := lineMagic().FindStringSubmatchIndex(text)
 	if m == nil {
 		return nil, &Error{Line: l.number, Col: col, Msg: "a magic is written %name, without a space", Hint: "a Go expression cannot start with %"}
 	}
@@ -299,7 +300,7 @@ func codeStart(name, text string, args int) int {
 	}
 	rest := text[args:]
 	for {
-		m := timeitOption.FindString(rest)
+		m := timeitOption().FindString(rest)
 		if m == "" {
 			return len(text) - len(rest)
 		}
@@ -307,4 +308,4 @@ func codeStart(name, text string, args int) int {
 	}
 }
 
-var timeitOption = regexp.MustCompile(`^-[nr][ \t]*\d+(?:[ \t]+|$)`)
+var timeitOption = lazy.Regexp(`^-[nr][ \t]*\d+(?:[ \t]+|$)`)

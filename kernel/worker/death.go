@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -19,19 +20,24 @@ type Death struct {
 
 func (d *Death) Error() string { return d.Name + ": " + d.Value }
 
-// causes is what the Go runtime's last words mean, first match first.
-var causes = []struct {
+// cause is what last words of the Go runtime mean.
+type cause struct {
 	pattern *regexp.Regexp
 	name    string
 	value   string // "" = the matched text
-}{
-	{regexp.MustCompile(`goroutine stack exceeds|fatal error: stack overflow`), "StackOverflow", "stack overflow: a function calls itself without end"},
-	{regexp.MustCompile(`fatal error: (runtime: )?(cannot allocate memory|out of memory)|runtime: out of memory`), "OutOfMemory", "out of memory: the system gives Go no more"},
-	{regexp.MustCompile(`fatal error: all goroutines are asleep - deadlock!`), "Deadlock", ""},
-	{regexp.MustCompile(`fatal error: [^\n]*`), "FatalError", ""},
-	{regexp.MustCompile(`(SIG[A-Z]+): [^\n]*`), "Crash", ""},
-	{regexp.MustCompile(`panic: [^\n]*`), "Panic", ""},
 }
+
+// causes are looked through from the first on. Most kernels never need them.
+var causes = sync.OnceValue(func() []cause {
+	return []cause{
+		{regexp.MustCompile(`goroutine stack exceeds|fatal error: stack overflow`), "StackOverflow", "stack overflow: a function calls itself without end"},
+		{regexp.MustCompile(`fatal error: (runtime: )?(cannot allocate memory|out of memory)|runtime: out of memory`), "OutOfMemory", "out of memory: the system gives Go no more"},
+		{regexp.MustCompile(`fatal error: all goroutines are asleep - deadlock!`), "Deadlock", ""},
+		{regexp.MustCompile(`fatal error: [^\n]*`), "FatalError", ""},
+		{regexp.MustCompile(`(SIG[A-Z]+): [^\n]*`), "Crash", ""},
+		{regexp.MustCompile(`panic: [^\n]*`), "Panic", ""},
+	}
+})
 
 // explain makes a Death from what is known about the end of a process.
 func explain(state *os.ProcessState, trace, killed string, oom bool, lost []Variable) *Death {
@@ -40,7 +46,7 @@ func explain(state *os.ProcessState, trace, killed string, oom bool, lost []Vari
 		d.Name, d.Value = "WorkerKilled", "the worker process was ended: "+killed
 		return d
 	}
-	for _, c := range causes {
+	for _, c := range causes() {
 		if m := c.pattern.FindString(trace); m != "" {
 			d.Name, d.Value = c.name, c.value
 			if d.Value == "" {

@@ -18,7 +18,9 @@ const (
 )
 
 // fatalLine matches how the Go runtime begins its last words.
-var fatalLine = regexp.MustCompile(`(?m)^(fatal error: |panic: |runtime: goroutine stack exceeds |runtime: out of memory|SIG[A-Z]+: |unexpected fault address |unexpected signal |\[signal SIG)`)
+var fatalLine = sync.OnceValue(func() *regexp.Regexp { // few workers need it
+	return regexp.MustCompile(`(?m)^(fatal error: |panic: |runtime: goroutine stack exceeds |runtime: out of memory|SIG[A-Z]+: |unexpected fault address |unexpected signal |\[signal SIG)`)
+})
 
 // rawOutput passes on what a worker writes to a file descriptor, past its
 // interpreter, and keeps a fatal trace back.
@@ -105,7 +107,7 @@ func (r *rawOutput) take(b []byte) {
 	r.partial = append([]byte(nil), rest...)
 	text := string(whole)
 	if r.name == "stderr" {
-		for _, at := range fatalLine.FindAllStringIndex(text, -1) {
+		for _, at := range fatalLine().FindAllStringIndex(text, -1) {
 			if at[0] == 0 && r.midLine {
 				continue // in the middle of a line that began earlier
 			}

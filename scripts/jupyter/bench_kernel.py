@@ -2,7 +2,8 @@
 
     python bench_kernel.py --binary build/loris --json build/kernel.json [--rounds 5]
 
-Rows are medians over the rounds: ready (start to wait_for_ready), trivial cell
+Rows are medians over the rounds: answers (start to the first reply), ready (start
+to the end of wait_for_ready, of which jupyter_client sleeps 200 ms), trivial cell
 p50 and p99 (request to idle), 100,000 printed lines (all received in order, or
 the row fails), interrupt of an endless loop to idle (variables kept, or the row
 fails). `ratio` is ipykernel / loris: above 1 means loris is faster.
@@ -71,6 +72,7 @@ def one_round(cells):
     begin = time.perf_counter()
     with Kernel(cells["kernel"]) as k:
         row["ready"] = time.perf_counter() - begin
+        row["answers"] = k.answered - begin
         for _ in range(10):
             timed_cell(k, cells["trivial"])
         times = sorted(timed_cell(k, cells["trivial"])[0] for _ in range(TRIVIAL))

@@ -47,6 +47,8 @@ class Kernel:
         self.kc = self.km.client()
         self.kc.start_channels()
         try:
+            self.ask("shell", "kernel_info_request", {}, timeout)
+            self.answered = time.perf_counter()  # wait_for_ready takes 0.2 s more in any case
             self.kc.wait_for_ready(timeout=timeout)
         except BaseException:
             self.close()

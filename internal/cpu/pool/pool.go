@@ -317,12 +317,13 @@ func asPanic(v any) *Panic {
 	return &Panic{v, debug.Stack()}
 }
 
-// serve is a worker's loop.
+// serve is a worker's loop. It begins asleep: most processes that have a pool never
+// use it.
 func (p *Pool) serve(id int) {
 	debug.SetPanicOnFault(true) // of mapped files: a chunk's panic is an error of its job
 	s := &p.slots[id]
 	seen := uint32(s.claim.Load() >> 32)
-	for turn := 1; ; turn++ {
+	for turn := spinTurns; ; turn++ {
 		if job := uint32(s.claim.Load() >> 32); job != seen {
 			seen, turn = job, 0
 			p.work(id, job)
