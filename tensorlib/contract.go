@@ -80,7 +80,12 @@ func matmulQuantised(name string, a, b *ir.Node) *Tensor {
 		if !a.DType.IsFloat() {
 			a = op.CastTo(a, F32)
 		}
-		return via(op.MatMul, wrap(op.Apply(op.QMatMul, nil, a, b.Inputs()[0])))
+		w := b.Inputs()[0]
+		if k := w.Shape[1]; len(a.Shape) == 0 || a.Shape[len(a.Shape)-1] != k {
+			op.Raise(name, &ir.Error{Code: ir.CodeShape, Msg: "inner dimensions differ: " + a.Shape.String() + " @ " + b.Shape.String(),
+				Hint: "the last axis of x must be as long as the rows of the quantised matrix"}, a, b)
+		}
+		return via(op.MatMul, wrap(op.Apply(op.QMatMul, nil, a, w)))
 	}
 	return wrap(a).MatMul(wrap(op.Apply(op.Dequantize, op.To{DType: F32}, b)))
 }

@@ -115,7 +115,11 @@ func (w *hostWriter) walk(name string, v reflect.Value, shape Shape) {
 		return
 	}
 	if k := v.Kind(); k != reflect.Slice && k != reflect.Array || v.Len() != shape[0] {
-		fail(name, ir.CodeShape, nil, "the slices differ in length: %d elements are needed on every level with shape %v", shape[0], shape)
+		have := "a single number"
+		if k == reflect.Slice || k == reflect.Array {
+			have = fmt.Sprintf("%d elements", v.Len())
+		}
+		fail(name, ir.CodeShape, nil, "the slices differ in length: %s stand where the first of their level has %d", have, shape[0])
 	}
 	for i := range v.Len() {
 		w.walk(name, v.Index(i), shape[1:])

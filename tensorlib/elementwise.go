@@ -1,6 +1,8 @@
 package tensorlib
 
 import (
+	"math"
+
 	"loris/internal/ir"
 	"loris/internal/op"
 )
@@ -159,6 +161,69 @@ func (x *Tensor) Clip(lo, hi any) *Tensor {
 		y = y.Minimum(hi)
 	}
 	return via(op.Clip, y, x)
+}
+
+// Trunc returns x rounded towards zero.
+func (x *Tensor) Trunc() *Tensor {
+	n := x.n("Trunc")
+	if !n.DType.IsFloat() {
+		return x
+	}
+	return via(op.Trunc, Where(x.Lt(0), x.Ceil(), x.Floor()), x)
+}
+
+// IsFinite returns true where x is neither NaN nor infinite.
+func (x *Tensor) IsFinite() *Tensor {
+	x.n("IsFinite")
+	return via(op.IsFinite, x.IsNaN().Or(x.IsInf()).Not(), x)
+}
+
+// NaNToNum returns x with 0 in the place of NaN, and the largest and smallest number
+// of the dtype in that of ±Inf. (Where does it with other numbers.)
+func (x *Tensor) NaNToNum() *Tensor {
+	const name = "NaNToNum"
+	n := x.n(name)
+	largest, ok := map[DType]float64{F16: 65504, BF16: 0x1.fep127, F32: math.MaxFloat32, F64: math.MaxFloat64}[n.DType]
+	if !ok {
+		if n.DType.Bytes() == 0 {
+			fail(name, ir.CodeDType, n, "%s does not work on %s", name, n.DType)
+		}
+		return x
+	}
+	return via(op.NaNToNum, Where(x.IsNaN(), 0, x).Clip(-largest, largest), x)
+}
+
+// ErfInv returns the y with Erf(y) = x, for x in [-1, 1]; NaN elsewhere.
+func (x *Tensor) ErfInv() *Tensor {
+	x.n("ErfInv")
+	y := CustomVJP(func(x ...*Tensor) *Tensor { return erfInv(x[0]) },
+		func(x []*Tensor, y, g *Tensor) []*Tensor { // y' = ½√π·e^y²
+			return []*Tensor{g.Mul(y.Square().Exp().Mul(math.Sqrt(math.Pi) / 2))}
+		})(x.floating("ErfInv"))
+	return via(op.ErfInv, y, x)
+}
+
+// erfInv by Giles 2010, "Approximating the erfinv function", in f32 to a few units in
+// the last place: a polynomial in w = -log(1-x²), or in √w near ±1. In f64 two
+// steps of Newton's method follow.
+func erfInv(x *Tensor) *Tensor {
+	polynomial := func(w *Tensor, c ...float64) *Tensor {
+		p := w.Mul(c[0]).Add(c[1])
+		for _, a := range c[2:] {
+			p = p.Mul(w).Add(a)
+		}
+		return p
+	}
+	w := x.Neg().Add(1).Mul(x.Add(1)).Log().Neg()
+	near := polynomial(w.Sub(2.5), 2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727, 1.50140941)
+	far := polynomial(w.Sqrt().Sub(3), -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682)
+	y := Where(w.Lt(5), near, far).Mul(x)
+	if x.DType() == F64 {
+		for range 2 {
+			y = y.Sub(y.Erf().Sub(x).Mul(y.Square().Exp()).Mul(math.Sqrt(math.Pi) / 2))
+		}
+	}
+	return Where(x.Abs().Eq(1), x.Div(0), y)
 }
 
 // Where returns a where condition is true and b elsewhere, all broadcast. The

@@ -151,13 +151,6 @@ func (c KernelCall) threads(largest int) [3]int {
 }
 
 func (k *Kernel) vjp(in, out, g []*ir.Node) []*ir.Node {
-	wrapAll := func(ns []*ir.Node) []*Tensor {
-		ts := make([]*Tensor, len(ns))
-		for i, n := range ns {
-			ts[i] = wrap(n)
-		}
-		return ts
-	}
 	d := k.VJP(wrapAll(in), wrapAll(out), wrapAll(g))
 	ns := make([]*ir.Node, len(d))
 	for i, t := range d {

@@ -83,6 +83,9 @@ func (r *Rand) Uniform(lo, hi float64, shape ...int) *Tensor {
 
 // Randint draws integers (i64) from lo … hi-1.
 func (r *Rand) Randint(lo, hi int, shape ...int) *Tensor {
+	if lo >= hi {
+		fail("Randint", ir.CodeValue, nil, "no integers lie in [%d, %d)", lo, hi)
+	}
 	return r.draw("Randint", op.Randint, op.Draw{Shape: append(Shape(nil), shape...), DType: I64, Dist: op.RandintDist, Lo: int64(lo), Hi: int64(hi)})
 }
 

@@ -2,10 +2,12 @@ package tensorlib
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 
 	"loris/internal/eval"
 	"loris/internal/ir"
+	"loris/internal/op"
 )
 
 // background is the context of calls that are given none: an interrupt of the
@@ -67,7 +69,7 @@ func (p *Pending) Cancel() { p.job.Cancel() }
 func (x *Tensor) read(name string, f func(b []byte, n *ir.Node)) {
 	n := x.evaluated(name)
 	if n.DType.Bytes() == 0 {
-		fail(name, ir.CodeDType, n, "the elements of a %s matrix are packed: call Dequantize first", n.DType)
+		op.Raise(name, &ir.Error{Code: ir.CodeDType, Msg: fmt.Sprintf("the elements of a %s matrix are packed", n.DType), Hint: "call Dequantize first"}, n)
 	}
 	x.readBytes(name, f)
 }
@@ -89,7 +91,8 @@ func (x *Tensor) readBytes(name string, f func(b []byte, n *ir.Node)) {
 func (x *Tensor) Item() (v float64) {
 	const name = "Item"
 	if n := x.n(name); n.Shape.Size() != 1 {
-		fail(name, ir.CodeShape, n, "shape %v has %d elements; one is needed", n.Shape, n.Shape.Size())
+		op.Raise(name, &ir.Error{Code: ir.CodeShape, Msg: fmt.Sprintf("shape %v has %d elements; one is needed", n.Shape, n.Shape.Size()),
+			Hint: "reduce it, as x.Mean() does, or read all by x.Floats()"}, n)
 	}
 	x.read(name, func(b []byte, n *ir.Node) { v = decodeFloats(b, n.DType)[0] })
 	return v

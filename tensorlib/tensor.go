@@ -1,18 +1,3 @@
-// Package tensorlib is the tensor library of Loris, imported as lt: calls of
-// its methods go in, lazy tensors come out, and what is evaluated shows itself.
-//
-// A call such as x.MatMul(w).Add(b).Gelu() checks shapes and dtypes at once and
-// computes nothing. Work is done by Eval and EvalAsync, when numbers are read
-// (Item, Floats) and when a tensor is shown; until then the graph may be
-// inspected with Graph.
-//
-// Ops panic with *Error when their operands do not fit, as slices do when an
-// index is out of range; Try turns that into an error. What depends on the
-// outside world (files, waiting) returns an error.
-//
-// An operand is a *Tensor or a Go number or bool; numbers take the dtype of the
-// tensor they meet (a float against integers becomes f32). Axes count from the
-// front, or from the end if negative.
 package tensorlib
 
 import (
@@ -68,6 +53,14 @@ func wrap(n *ir.Node) *Tensor {
 	return t
 }
 
+func wrapAll(ns []*ir.Node) []*Tensor {
+	ts := make([]*Tensor, len(ns))
+	for i, n := range ns {
+		ts[i] = wrap(n)
+	}
+	return ts
+}
+
 // via notes which call of the API made the tensor, for messages and views,
 // when it is a node that this call added to in.
 func via(id ir.Op, t *Tensor, in ...*Tensor) *Tensor {
@@ -98,6 +91,9 @@ func (x *Tensor) n(name string) *ir.Node {
 func operand(name string, v any, beside DType) *ir.Node {
 	switch v := v.(type) {
 	case *Tensor:
+		if v == nil {
+			op.Raise(name, &ir.Error{Code: ir.CodeNil, Msg: "the operand is nil", Hint: "was it declared in a cell whose assignment failed?"})
+		}
 		return v.n(name)
 	case float64:
 		return op.WeakScalar(v, true, beside)

@@ -49,6 +49,13 @@ func TestErrorsNamePlaceOperandsAndHint(t *testing.T) {
 		{func() { lt.Ones(4, 5).CrossEntropy(lt.Of(1, 2, 3, 4)) }, []string{"the targets are f32; i64 or i32 is needed"}},
 		{func() { lt.Einsum("ij,jk->ik", lt.Ones(2, 3), lt.Ones(4, 5)) }, []string{`Einsum: axis "j" is 4 long in operand 1 and 3 before`}},
 		{func() { lt.Where(lt.Of(1), 1, 2) }, []string{"Where: the condition is f32", "compare first"}},
+		{func() { lt.Ones(2).Add((*lt.Tensor)(nil)) }, []string{"Add: the operand is nil"}},
+		{func() { lt.Ones(2).Item() }, []string{"Item: shape [2] has 2 elements", "hint: reduce it"}},
+		{func() { lt.From([][]int{{1}, {1, 2}}) }, []string{"From: the slices differ in length: 2 elements stand where the first of their level has 1"}},
+		{func() { lt.Ones(2, 3).MatMul(lt.Ones(4, 64).Quantize(lt.Q8).T()) }, []string{"MatMul: inner dimensions differ: [2 3] @ [64 4]", "rows of the quantised matrix"}},
+		{func() { x := lt.Of(1, 2); lt.Grads(x.Take(x.ArgMax(), 0).Detach().Sum(), x) }, []string{"Grads: the loss depends on tensor 0, f32[2], only through .Detach, where gradients stop"}},
+		{func() { x := lt.Of(1, 2); lt.Grads(lt.Of(3, 4).Take(x.ArgMax(), 0), x) }, []string{"only through .ArgMax, where gradients stop"}},
+		{func() { x := lt.Parameter(lt.Of(1, 2)); x.Add(lt.Ones(3)) }, []string{"x  f32[2]  a parameter"}},
 	} {
 		err := lt.Try(c.f)
 		e, ok := err.(*lt.Error)
@@ -223,6 +230,78 @@ func TestTransforms(t *testing.T) {
 }
 
 // A checkpoint changes no number, with captured weights and nested too.
+func TestCustomVJP(t *testing.T) {
+	through := lt.CustomVJP(func(x ...*lt.Tensor) *lt.Tensor { return x[0].Round().Mul(x[1]) },
+		func(x []*lt.Tensor, y, g *lt.Tensor) []*lt.Tensor { return []*lt.Tensor{g.Mul(x[1]), nil} })
+	x, w := lt.Of(0.4, 1.6), lt.Of(3, 5)
+	near(t, "value", through(x, w), 0, 10)
+	gs := lt.Grads(through(x.Mul(2), w).Square().Sum(), x, w)
+	near(t, "straight through", gs[0], 2*2*3*3, 2*2*15*5) // 2·y·w·2
+	near(t, "zero", gs[1], 0, 0)
+	near(t, "within a checkpoint", lt.Grads(lt.Checkpoint(func(x ...*lt.Tensor) *lt.Tensor { return through(x[0], w) })(x).Sum(), x)[0], 3, 5)
+	_, d := lt.JVP(func(x ...*lt.Tensor) *lt.Tensor { return through(x[0], w) }, []*lt.Tensor{x}, []*lt.Tensor{lt.Of(1, 10)})
+	near(t, "forwards", d, 3, 50)
+	captured := lt.CustomVJP(func(x ...*lt.Tensor) *lt.Tensor { return x[0].Mul(w) },
+		func(x []*lt.Tensor, y, g *lt.Tensor) []*lt.Tensor { return []*lt.Tensor{g} })
+	if err := lt.Try(func() { lt.Grads(captured(x).Sum(), w) }); err == nil || !strings.Contains(err.Error(), "gradients stop") {
+		t.Errorf("what the function captures has no gradient: %v", err)
+	}
+	few := lt.CustomVJP(func(x ...*lt.Tensor) *lt.Tensor { return x[0] }, func(x []*lt.Tensor, y, g *lt.Tensor) []*lt.Tensor { return nil })
+	if err := lt.Try(func() { lt.Grads(few(x).Sum(), x) }); err == nil || !strings.Contains(err.Error(), "0 gradients for 1 inputs") {
+		t.Error(err)
+	}
+}
+
+func TestErfInv(t *testing.T) {
+	var xs []float64
+	for i := -999; i < 1000; i++ {
+		xs = append(xs, float64(i)/1000, math.Copysign(1-math.Pow(2, -float64(i&1023)/50), float64(i)))
+	}
+	for i, x := range []*lt.Tensor{lt.From(xs).Cast(lt.F32), lt.From(xs)} {
+		y, g, at := x.ErfInv().Floats(), lt.Grads(x.ErfInv().Sum(), x)[0].Floats(), x.Floats()
+		for k := range at {
+			want := math.Erfinv(at[k])
+			tolerance := []float64{2e-6, 1e-15}[i]
+			if i == 1 {
+				tolerance += 4e-16 * math.Exp(want*want) // what the rounding of x, and of Erf, does near ±1
+			}
+			if !(math.Abs(y[k]-want) <= tolerance*(1+math.Abs(want))) && y[k] != want {
+				t.Fatalf("%s: of %v: %v, want %v", x.DType(), at[k], y[k], want)
+			}
+			if slope := math.Exp(want*want) * math.Sqrt(math.Pi) / 2; !(math.Abs(g[k]-slope) <= 1e-3*slope) && !math.IsInf(slope, 1) {
+				t.Fatalf("%s: slope at %v: %v, want %v", x.DType(), at[k], g[k], slope)
+			}
+		}
+	}
+}
+
+func TestFindNaN(t *testing.T) {
+	x := lt.Of(1, 2, 3).Reshape(3, 1)
+	h := x.Sub(2).Named("layer")
+	bad := h.Log()
+	loss := bad.Mul(lt.Ones(3, 4)).Exp().Sum()
+	r := lt.FindNaN(loss)
+	if r.OK() || r.Op != ".Log" || r.NaN != 1 || r.Inf != 1 || !r.Shape.Equal(lt.Shape{3, 1}) || !strings.Contains(r.Place, "tensor_test.go") && r.Place != "unknown place" {
+		t.Errorf("%+v", r)
+	}
+	if s := r.String(); !strings.Contains(s, ".Log gives 1 NaN and 1 infinities among 3 elements, f32[3 1]") || !strings.Contains(s, "of f32[3 1]  .Named, -1 … 1") {
+		t.Error(s)
+	}
+	if bad.Device() != "" || loss.Device() != "" {
+		t.Error("looking has stored values")
+	}
+	if r := lt.FindNaN(x.Exp().Sum(), x.ArgMax()); !r.OK() || !strings.Contains(r.String(), "all finite") {
+		t.Errorf("%+v", r)
+	}
+	bad.Eval()
+	if r := lt.FindNaN(bad.Add(1)); r.Op != ".Log" || r.NaN != 1 || len(r.Inputs) != 0 {
+		t.Errorf("of what was evaluated: %+v", r)
+	}
+	if r := lt.FindNaN(lt.Of(1, math.Inf(1)).Tanh()); r.Inf != 1 || r.Op != "lt.Of" {
+		t.Errorf("of data: %+v", r)
+	}
+}
+
 func TestCheckpoint(t *testing.T) {
 	r := lt.NewRand(2)
 	w, v := r.Normal(4, 4).Eval(), r.Normal(4, 4).Eval()

@@ -66,8 +66,36 @@ func independent(y, x *ir.Node, i int, freed *ir.Node) *ir.Error {
 			Notes: []ir.Note{{Pos: freed.Pos, Msg: fmt.Sprintf("%s%s  %s", freed.DType, freed.Shape, op.Origin(freed))}},
 			Hint:  "call Grads before the loss is evaluated or shown, or x.Track() before it is built"}
 	}
-	return &ir.Error{Code: ir.CodeGradient, Msg: fmt.Sprintf("the loss does not depend on tensor %d, %s%v", i, x.DType, x.Shape),
+	e := &ir.Error{Code: ir.CodeGradient, Msg: fmt.Sprintf("the loss does not depend on tensor %d, %s%v", i, x.DType, x.Shape),
 		Hint: "leave it out, or look at lt.Graph(loss)"}
+	if stop := gradientStop(y, x); stop != nil {
+		e.Msg = fmt.Sprintf("the loss depends on tensor %d, %s%v, only through %s, where gradients stop", i, x.DType, x.Shape, op.Origin(stop))
+		e.Notes = []ir.Note{{Pos: stop.Pos, Msg: fmt.Sprintf("%s%s  %s", stop.DType, stop.Shape, op.Origin(stop))}}
+	}
+	return e
+}
+
+// gradientStop returns the first node on a way from x to y that a gradient cannot
+// pass: an index or bool, Detach. It is nil if there is no way.
+func gradientStop(y, x *ir.Node) *ir.Node {
+	user := map[*ir.Node]*ir.Node{y: nil}
+	for stack := []*ir.Node{y}; len(stack) > 0; {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if n == x {
+			for n = user[n]; n != nil && n.DType.IsFloat() && n.Op != op.Detach && n.Op != op.CustomVJP; {
+				n = user[n]
+			}
+			return n
+		}
+		for _, in := range n.Inputs() {
+			if _, seen := user[in]; !seen {
+				user[in] = n
+				stack = append(stack, in)
+			}
+		}
+	}
+	return nil
 }
 
 // zeroIfNone returns g, or zeros like x: a function's derivative for an
@@ -160,6 +188,31 @@ func JVP(f func(x ...*Tensor) *Tensor, x, tangents []*Tensor) (y, dy *Tensor) {
 		ts[i] = op.CastTo(t, in[i].DType)
 	}
 	return y, zeroIfNone(grad.JVP([]*ir.Node{out}, in, ts)[0], out)
+}
+
+// CustomVJP returns a function equal to f whose gradient is vjp's: for the arguments
+// x, the result y = f(x) and the gradient g of y it returns the gradient of each
+// argument, nil for zero. It serves where the derivative of what f computes is not
+// wanted (a straight-through estimator), costs too much or is not finite. What f uses
+// beside its arguments is a constant. vjp's result is differentiated as written where
+// second derivatives are asked for.
+func CustomVJP(f func(x ...*Tensor) *Tensor, vjp func(x []*Tensor, y, g *Tensor) []*Tensor) func(x ...*Tensor) *Tensor {
+	const name = "CustomVJP"
+	d := &op.Derivative{VJP: func(in []*ir.Node, out, g *ir.Node) []*ir.Node {
+		gradients := vjp(wrapAll(in), wrap(out), wrap(g))
+		ns := make([]*ir.Node, len(gradients))
+		for i, t := range gradients {
+			if t != nil {
+				ns[i] = t.n(name)
+			}
+		}
+		return ns
+	}}
+	return func(x ...*Tensor) *Tensor {
+		y := f(x...)
+		in := append([]*ir.Node{y.n(name)}, nodes(name, x)...)
+		return wrap(op.Apply(op.CustomVJP, d, in...))
+	}
 }
 
 // Checkpoint returns a function equal to f whose intermediate results are not

@@ -356,7 +356,8 @@ func selectionOf(name string, n *ir.Node, places []any) selection {
 				i += size
 			}
 			if i < 0 || i >= size {
-				fail(name, ir.CodeIndex, n, "place %d is out of range for axis %d of shape %v", p, a, n.Shape)
+				op.Raise(name, &ir.Error{Code: ir.CodeIndex, Msg: fmt.Sprintf("place %d is out of range for axis %d of shape %v", p, a, n.Shape),
+					Hint: fmt.Sprintf("places go from %d to %d", -size, size-1)}, n)
 			}
 			w.Start[a], w.Size[a] = i, 1
 			s.drop = append(s.drop, a)

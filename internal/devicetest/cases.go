@@ -185,6 +185,10 @@ func viewCases() []Case {
 		c(op.Named, ir.Shape{3, 5}, op.Name{Name: "n"}),
 		c(op.Barrier, ir.Shape{3, 5}, nil),
 		c(op.Region, ir.Shape{3, 5}, nil),
+		{Op: op.CustomVJP, Inputs: []Input{{Shape: ir.Shape{3, 5}}}, DTypes: anything, Build: func(in []*ir.Node, _ int) *ir.Node {
+			double := &op.Derivative{VJP: func(in []*ir.Node, _, g *ir.Node) []*ir.Node { return []*ir.Node{op.Binary(op.Add, g, g)} }}
+			return op.Apply(op.CustomVJP, double, op.Binary(op.Add, in[0], in[0]), in[0])
+		}},
 		c(op.Contiguous, ir.Shape{3, 5}, nil),
 		c(op.Pad, ir.Shape{3, 5}, op.Margins{Before: []int{1, 0}, After: []int{0, 2}, Value: 1}),
 		c(op.Pad, ir.Shape{1025}, op.Margins{Before: []int{3}, After: []int{2}}),
@@ -444,18 +448,22 @@ func rowCases() []Case {
 func linalgCases() []Case {
 	regular := func(shape ...int) Input { return Input{Shape: shape, Values: Regular, Dense: true} }
 	var all []Case
-	for _, s := range []ir.Shape{{1, 1}, {3, 3}, {5, 3}, {2, 4, 3}, {17, 9}} {
-		all = append(all,
-			Case{Op: op.QR, Inputs: []Input{regular(s...)}, DTypes: wide, Outputs: 2, Build: apply(op.QR, nil), Scale: 64},
-			Case{Op: op.SVD, Inputs: []Input{regular(s...)}, DTypes: wide, Outputs: 3, Build: apply(op.SVD, nil), Scale: 512})
+	// Layouts other than the transpose would make the matrices singular.
+	both := func(c Case) {
+		c.Build = apply(c.Op, nil)
+		t := c
+		t.Label = "transposed"
+		t.Build = func(in []*ir.Node, output int) *ir.Node {
+			return op.ApplyOutput(c.Op, nil, output, append([]*ir.Node{op.SwapLast(in[0])}, in[1:]...)...)
+		}
+		all = append(all, c, t)
 	}
-	wideMatrix := regular(3, 5)
-	wideMatrix.Fixed = true
-	all = append(all,
-		Case{Op: op.QR, Inputs: []Input{wideMatrix}, DTypes: wide, Outputs: 2, Build: apply(op.QR, nil), Scale: 64},
-		Case{Op: op.SVD, Inputs: []Input{regular(3, 5)}, DTypes: wide, Outputs: 3, Build: apply(op.SVD, nil), Scale: 512})
-	for _, p := range [][2]ir.Shape{{{1, 1}, {1, 1}}, {{3, 3}, {3, 2}}, {{2, 4, 4}, {4, 3}}, {{17, 17}, {17, 5}}} {
-		all = append(all, Case{Op: op.Solve, Inputs: []Input{regular(p[0]...), {Shape: p[1]}}, DTypes: wide, Build: apply(op.Solve, nil), Scale: 64})
+	for _, s := range []ir.Shape{{1, 1}, {3, 3}, {5, 3}, {3, 5}, {2, 4, 3}, {2, 1, 2, 5}, {17, 9}} {
+		both(Case{Op: op.QR, Inputs: []Input{regular(s...)}, DTypes: wide, Outputs: 2, Scale: 64})
+		both(Case{Op: op.SVD, Inputs: []Input{regular(s...)}, DTypes: wide, Outputs: 3, Scale: 512})
+	}
+	for _, p := range [][2]ir.Shape{{{1, 1}, {1, 1}}, {{3, 3}, {3, 2}}, {{2, 4, 4}, {4, 3}}, {{3, 3}, {2, 3, 1}}, {{17, 17}, {17, 5}}} {
+		both(Case{Op: op.Solve, Inputs: []Input{regular(p[0]...), {Shape: p[1]}}, DTypes: wide, Scale: 64})
 	}
 	return all
 }

@@ -37,6 +37,7 @@ func init() {
 		op.Slice:              slice,
 		op.Barrier:            same,
 		op.Region:             same,
+		op.CustomVJP:          same,
 		op.Cast:               cast,
 		op.Pad:                pad,
 		op.Concat:             concat,

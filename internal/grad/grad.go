@@ -217,6 +217,8 @@ func (p *pass) through(n, g *ir.Node) {
 			}
 			if all[i] != nil {
 				p.accumulate(x, all[i])
+			} else if i > 0 || row.Kind != op.Identity { // to what it is equal to, CustomVJP hands nothing
+				p.flatten(x)
 			}
 		case row.Expand != nil:
 			p.throughExpansion(n, g)

@@ -70,6 +70,12 @@ type Margins struct {
 	Value         float64
 }
 
+// Derivative is the derivative of CustomVJP: the gradients of its arguments, nil for
+// zero, given these, the result and its gradient.
+type Derivative struct {
+	VJP func(in []*ir.Node, out, g *ir.Node) []*ir.Node
+}
+
 // Axis is one axis, counted from the front.
 type Axis struct{ Axis int }
 
@@ -252,6 +258,9 @@ func (a Conv) AppendKey(b []byte) []byte {
 	}
 	return keyInts(keyInt(b, int64(a.Groups)), a.Shape)
 }
+
+// AppendKey implements ir.Attrs: what is computed does not depend on the derivative.
+func (*Derivative) AppendKey(b []byte) []byte { return b }
 
 // AppendKey implements ir.Attrs.
 func (a Attend) AppendKey(b []byte) []byte {

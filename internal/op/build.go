@@ -24,7 +24,7 @@ func OutputsOf(id ir.Op, attrs ir.Attrs) int {
 // ApplyOutput is Apply for one output of an op that has several.
 func ApplyOutput(id ir.Op, attrs ir.Attrs, output int, in ...*ir.Node) *ir.Node {
 	row := &Table[id]
-	dtype, shape, err := row.Infer(in, attrs, output)
+	dtype, shape, err := row.infer(in, attrs, output)
 	if err != nil {
 		Raise(row.Name, err, in...)
 	}
@@ -43,6 +43,16 @@ func ApplyOutput(id ir.Op, attrs ir.Attrs, output int, in ...*ir.Node) *ir.Node 
 	return finish(n)
 }
 
+// infer is Infer with a limit on what operands may make together: sizes must not
+// overflow.
+func (r *Row) infer(in []*ir.Node, attrs ir.Attrs, output int) (ir.DType, ir.Shape, *ir.Error) {
+	dtype, shape, err := r.Infer(in, attrs, output)
+	if err == nil {
+		err = CheckShape(shape)
+	}
+	return dtype, shape, err
+}
+
 // ApplyAll makes the nodes of the first outputs of an op that has several; they
 // share one list of inputs and one piece of memory.
 func ApplyAll(id ir.Op, attrs ir.Attrs, outputs int, in ...*ir.Node) []ir.Node {
@@ -50,7 +60,7 @@ func ApplyAll(id ir.Op, attrs ir.Attrs, outputs int, in ...*ir.Node) []ir.Node {
 	in = append([]*ir.Node(nil), in...)
 	out := make([]ir.Node, outputs)
 	for i := range out {
-		dtype, shape, err := row.Infer(in, attrs, i)
+		dtype, shape, err := row.infer(in, attrs, i)
 		if err != nil {
 			Raise(row.Name, err, in...)
 		}
@@ -92,6 +102,11 @@ func Binary(id ir.Op, a, b *ir.Node) *ir.Node {
 	shape, ok := ir.Broadcast(a.Shape, b.Shape)
 	if !ok || len(shape) > MaxRank {
 		Raise(Table[id].Name, broadcastError(a.Shape, b.Shape), a, b)
+	}
+	if !shape.Equal(a.Shape) && !shape.Equal(b.Shape) {
+		if err := CheckShape(shape); err != nil {
+			Raise(Table[id].Name, err, a, b)
+		}
 	}
 	if a.DType != need {
 		a = CastTo(a, need)

@@ -59,7 +59,7 @@ func Origin(n *ir.Node) string {
 	id := n.Op
 	if n.Via != Invalid {
 		id = n.Via
-	} else if id == Leaf && n.Flags&ir.Tracked != 0 {
+	} else if a, ok := n.Attrs.(Name); ok && a.Slot != nil || id == Leaf && n.Flags&ir.Tracked != 0 {
 		return "a parameter"
 	} else if id == Leaf {
 		return "data"

@@ -24,6 +24,7 @@ const (
 	Named     // identity with a name for graph views; attrs Name
 	Barrier   // identity of input 0, after input 1 if there is one; never merged with an equal node
 	Region    // identity of input 0, a checkpointed region; inputs 1… are where it begins
+	CustomVJP // identity of input 0, whose gradient goes to inputs 1… as attrs Derivative says
 
 	// Copies.
 	Contiguous // row-major copy
@@ -167,6 +168,10 @@ const (
 	Categorical
 	Permutation
 	Clip
+	Trunc
+	IsFinite
+	NaNToNum
+	ErfInv
 	Mean
 	Var
 	Std

@@ -100,24 +100,52 @@ func vjpSolve(n, g *ir.Node, i int) *ir.Node {
 }
 
 // For m ≥ n, with M = r·drᵀ − dqᵀ·q: dx = (dq + q·(tril(M) + tril(M,−1)ᵀ))·r⁻ᵀ
-// (Walter and Lehmann 2012). The two outputs come one at a time.
+// (Walter and Lehmann 2012). Of a wide x = [x₁ x₂], q and r₁ are the factors of the
+// square x₁, and r₂ = qᵀ·x₂. The two outputs come one at a time.
 func vjpQR(n, g *ir.Node, _ int) *ir.Node {
 	x := n.Inputs()[0]
 	rank := len(x.Shape)
-	if x.Shape[rank-2] < x.Shape[rank-1] {
-		panic(hinted("decompose the transpose").with(problem(ir.CodeGradient, "QR has no derivative for wide matrices: %v", x.Shape)))
-	}
+	rows, cols := x.Shape[rank-2], x.Shape[rank-1]
 	q, r := ApplyOutput(QR, nil, 0, x), ApplyOutput(QR, nil, 1, x)
-	var m *ir.Node
-	if n.Output == 0 {
-		m = neg(matmul(SwapLast(g), q))
-	} else {
-		m = matmul(r, SwapLast(g))
+	if rows >= cols {
+		if n.Output == 0 {
+			return tallQR(q, r, g, nil)
+		}
+		return tallQR(q, r, nil, g)
 	}
-	sym := add(tril(m, 0), SwapLast(tril(m, -1)))
-	d := matmul(q, sym)
+	columns := func(y *ir.Node, from, to int) *ir.Node {
+		start, size := make([]int, rank), slices.Clone(y.Shape)
+		start[rank-1], size[rank-1] = from, to-from
+		return SliceOf(y, start, size)
+	}
+	r1 := columns(r, 0, rows)
+	rest := slices.Clone(x.Shape)
+	rest[rank-1] = cols - rows
 	if n.Output == 0 {
-		d = add(g, d)
+		return Apply(Concat, Axis{rank - 1}, tallQR(q, r1, g, nil), Filled(0, x.DType, rest))
+	}
+	g1, g2 := columns(g, 0, rows), columns(g, rows, cols)
+	dq := matmul(columns(x, rows, cols), SwapLast(g2))
+	return Apply(Concat, Axis{rank - 1}, tallQR(q, r1, dq, g1), matmul(q, g2))
+}
+
+// tallQR is the gradient of x [… m n], m ≥ n, for those of its factors, of which one
+// may be nil.
+func tallQR(q, r, dq, dr *ir.Node) *ir.Node {
+	var m *ir.Node
+	if dr != nil {
+		m = matmul(r, SwapLast(dr))
+	}
+	if dq != nil {
+		if p := matmul(SwapLast(dq), q); m == nil {
+			m = neg(p)
+		} else {
+			m = sub(m, p)
+		}
+	}
+	d := matmul(q, add(tril(m, 0), SwapLast(tril(m, -1))))
+	if dq != nil {
+		d = add(dq, d)
 	}
 	return SwapLast(Apply(Solve, nil, r, SwapLast(d)))
 }

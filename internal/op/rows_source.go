@@ -53,6 +53,8 @@ func init() {
 			Doc: "x, computed after the second input and never merged with an equal node."},
 		Row{Op: Region, Name: "Region", Infer: inferSame, Cost: view, VJP: same,
 			Doc: "The end of a checkpointed region that begins at inputs 1…"},
+		Row{Op: CustomVJP, Name: "CustomVJP", Infer: inferSame, Cost: view, VJPs: vjpOfUser,
+			Doc: "The result of a function with a derivative of its own, for its arguments, inputs 1…"},
 	)
 	addRows(Copy,
 		Row{Op: Contiguous, Name: "Contiguous", API: "Contiguous", Infer: inferSame, VJP: same,

@@ -83,13 +83,26 @@ func vjpCustom(n, g *ir.Node) []*ir.Node {
 	}
 	gs[n.Output] = g
 	d := k.VJP(in, out, gs)
+	checkGradients("the VJP of kernel \""+k.Name+"\"", in, d)
+	return d
+}
+
+// vjpOfUser asks the function's own derivative.
+func vjpOfUser(n, g *ir.Node) []*ir.Node {
+	in := n.Inputs()
+	d := n.Attrs.(*Derivative).VJP(in[1:], in[0], g)
+	checkGradients("the derivative given to CustomVJP", in[1:], d)
+	return append([]*ir.Node{nil}, d...)
+}
+
+// checkGradients checks what a user's derivative returned.
+func checkGradients(what string, in, d []*ir.Node) {
 	if len(d) != len(in) {
-		panic(problem(ir.CodeUser, "the VJP of kernel %q returned %d gradients for %d inputs", k.Name, len(d), len(in)))
+		panic(problem(ir.CodeUser, "%s returned %d gradients for %d inputs", what, len(d), len(in)))
 	}
 	for i := range d {
 		if d[i] != nil && (!d[i].Shape.Equal(in[i].Shape) || d[i].DType != in[i].DType) {
-			panic(problem(ir.CodeUser, "the VJP of kernel %q returned %s%v for input %d, %s%v", k.Name, d[i].DType, d[i].Shape, i, in[i].DType, in[i].Shape))
+			panic(problem(ir.CodeUser, "%s returned %s%v for input %d, %s%v", what, d[i].DType, d[i].Shape, i, in[i].DType, in[i].Shape))
 		}
 	}
-	return d
 }

@@ -27,7 +27,7 @@ const (
 	Linalg
 	Multi // many outputs of one fused update
 	Fused
-	Identity // the result is input 0: Detach, Named, Barrier, Region
+	Identity // the result is input 0: Detach, Named, Barrier, Region, CustomVJP
 	UserKernel
 	Composition
 )
@@ -56,7 +56,7 @@ type Row struct {
 	VJP func(n, g *ir.Node, i int) *ir.Node
 
 	// VJPs is VJP for all inputs at once, for ops whose inputs share the work of
-	// finding it; a row has one of the two.
+	// finding it; a row has one of the two. nil means zero.
 	VJPs func(n, g *ir.Node) []*ir.Node
 
 	// NoGrad says why there is no derivative ("the result is an index"),

@@ -29,7 +29,7 @@ func simplifyValue(b *graph, v value, consts *constants) int32 {
 		return ok && k == c
 	}
 	switch v.op {
-	case op.Detach, op.Named, op.Region:
+	case op.Detach, op.Named, op.Region, op.CustomVJP:
 		return v.in[0]
 	case op.Barrier:
 		if len(v.in) == 1 {

@@ -91,6 +91,9 @@ type Layer struct {
 // the default stream) draws A, and dropout. It panics if the configuration does
 // not fit; see Config.Validate.
 func NewLayer(r *lt.Rand, base *lt.Tensor, c Config) *Layer {
+	if base == nil {
+		panic(&lt.Error{Code: ir.CodeNil, Op: "lora.NewLayer", Msg: "the weight is nil"})
+	}
 	if base.Rank() != 2 {
 		panic(&lt.Error{Code: ir.CodeShape, Op: "lora.NewLayer", Msg: fmt.Sprintf("the weight has shape %v; [out in] is needed", base.Shape())})
 	}
