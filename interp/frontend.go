@@ -1,17 +1,15 @@
 package interp
 
 import (
-	"fmt"
 	"go/types"
-	"reflect"
 	"sort"
-	"strconv"
 	"strings"
 
 	"loris/display"
 	"loris/interp/assist"
 	"loris/interp/native"
 	"loris/interp/run"
+	"loris/interp/symbols"
 )
 
 // CurrentCell is the ID of the cell that the calling goroutine belongs to, or
@@ -79,7 +77,7 @@ func (s *Session) Variables() []Variable {
 		if !ok || s.declaredIn[name] == preludeCell {
 			continue
 		}
-		row := Variable{Name: name, Type: types.TypeString(v.Type(), types.RelativeTo(s.scope.Pkg)), Cell: s.declaredIn[name]}
+		row := Variable{Name: name, Type: s.typeText(v.Type()), Cell: s.declaredIn[name]}
 		if g := s.program.Known(v); g != nil && idle {
 			row.Summary, row.Bytes = summary(native.Value(g.Type, g.Ptr))
 		}
@@ -87,6 +85,16 @@ func (s *Session) Variables() []Variable {
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
 	return list
+}
+
+// typeText spells a type as cells do.
+func (s *Session) typeText(t types.Type) string {
+	return types.TypeString(t, func(p *types.Package) string {
+		if p == s.scope.Pkg {
+			return ""
+		}
+		return symbols.ShortName(p.Path(), p.Name())
+	})
 }
 
 // view is the session as completion and inspection see it.
@@ -139,82 +147,4 @@ func (s *Session) valueOf(name string) (string, bool) {
 	}
 	text, _ := summary(native.Value(g.Type, g.Ptr))
 	return text, true
-}
-
-// summary describes a value in one line, and says how much memory it and what
-// it holds directly take. It calls no methods: they may compute for long.
-func summary(v reflect.Value) (text string, bytes int64) {
-	bytes = int64(v.Type().Size())
-	switch v.Kind() {
-	case reflect.Interface:
-		if v.IsNil() {
-			return "nil", bytes
-		}
-		t, n := summary(v.Elem())
-		return t, bytes + n
-	case reflect.Slice:
-		bytes += int64(v.Cap()) * int64(v.Type().Elem().Size())
-		return fmt.Sprintf("len %d", v.Len()) + elements(v), bytes
-	case reflect.Array:
-		return fmt.Sprintf("len %d", v.Len()) + elements(v), bytes
-	case reflect.Map:
-		bytes += int64(v.Len()) * int64(v.Type().Key().Size()+v.Type().Elem().Size())
-		return fmt.Sprintf("len %d", v.Len()), bytes
-	case reflect.String:
-		return shortened(strconv.Quote(firstOf(v.String(), 80))), bytes + int64(v.Len())
-	case reflect.Pointer, reflect.Func, reflect.Chan, reflect.UnsafePointer:
-		if v.IsNil() {
-			return "nil", bytes
-		}
-		if v.Kind() == reflect.Pointer {
-			bytes += int64(v.Type().Elem().Size())
-			return "&" + v.Type().Elem().Name(), bytes
-		}
-		return v.Kind().String(), bytes
-	case reflect.Struct:
-		return fmt.Sprintf("%d fields", v.NumField()), bytes
-	}
-	return shortened(plainText(v)), bytes
-}
-
-func plainText(v reflect.Value) string {
-	switch {
-	case v.CanInt():
-		return strconv.FormatInt(v.Int(), 10)
-	case v.CanUint():
-		return strconv.FormatUint(v.Uint(), 10)
-	case v.CanFloat():
-		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
-	case v.CanComplex():
-		return fmt.Sprint(v.Complex())
-	case v.Kind() == reflect.Bool:
-		return strconv.FormatBool(v.Bool())
-	}
-	return v.Kind().String()
-}
-
-// elements shows the first few elements of basic types.
-func elements(v reflect.Value) string {
-	var parts []string
-	for i := range min(v.Len(), 5) {
-		e := v.Index(i)
-		if k := e.Kind(); k > reflect.Complex128 && k != reflect.String {
-			return ""
-		}
-		text, _ := summary(e)
-		parts = append(parts, text)
-	}
-	if v.Len() > len(parts) {
-		parts = append(parts, "…")
-	}
-	return shortened(": " + strings.Join(parts, " "))
-}
-
-func firstOf(s string, n int) string { return s[:min(len(s), n)] }
-
-func shortened(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:59]) + "…"
-	}
-	return s
 }

@@ -27,6 +27,10 @@ func TestCompileErrorsOfCells(t *testing.T) {
 		{"method of a tensor", "lt.Ones(2).Matmul(lt.Ones(2))", []string{"MatMul"}},
 		{"keyword", "func g() int { retrun 1 }", []string{"line 1: "}},
 		{"all at once", "a := nope1\nb := \"s\" + 1\nfunc h() int { return \"x\" }\nc := nope2", []string{"line 1: undefined: nope1", "line 2: ", "line 3: cannot use \"x\"", "line 4: undefined: nope2", "and 3 more errors"}},
+		{"embedded files", "//go:embed x.txt\nvar data string", []string{"line 1: //go:embed cannot be used in a cell", "os.ReadFile"}},
+		{"cgo", `import "C"`, []string{"cgo cannot be used in a cell"}},
+		{"another module", `import "github.com/a/b"`, []string{"only the standard library", "pasted into a cell"}},
+		{"value of an earlier type", "type Point struct{ X int }\nvar q Point = pt", []string{"cannot use pt", "that an earlier cell declared"}},
 		{"syntax", "x := 1\nfor i := 0; i < 3; i++ {\n\tfmt.Println(i\n}\n", []string{"line 3: syntax error"}},
 		{"operand missing at the end", "x := 1\ny := 5 +\n\n", []string{"line 2: syntax error: expected operand, found the end of the cell", "  2 │ y := 5 +\n    │         ^"}},
 		{"brace missing", "for {\n\tx := f(", []string{"line 2: syntax error", "found the end of the cell"}},
@@ -43,6 +47,38 @@ func TestCompileErrorsOfCells(t *testing.T) {
 			if !strings.Contains(text, w) {
 				t.Errorf("%s: no %q in\n%s", c.name, w, text)
 			}
+		}
+	}
+}
+
+// What parse puts around a cell is not spoken of.
+func TestSyntaxErrorsAreOfTheCell(t *testing.T) {
+	s, r := newSession(t)
+	_, o := cell(t, s, r, `fmt.Println("unclosed`)
+	if o.Err == nil || strings.Contains(o.Err.Value, "more error") || strings.Contains(report.Plain(o.Err.Traceback), "line 2") {
+		t.Errorf("%v", o.Err)
+	}
+}
+
+func TestDotImportLasts(t *testing.T) {
+	s, r := newSession(t)
+	cell(t, s, r, `import . "strings"`)
+	if _, o := cell(t, s, r, `ToUpper("x")`); o.Err != nil || o.Value.Data["text/plain"] != "X" {
+		t.Error(o.Err)
+	}
+	cell(t, s, r, `func Fields() int { return 1 }`)
+	if _, o := cell(t, s, r, `Fields()`); o.Err != nil || o.Value.Data["text/plain"] != "1" {
+		t.Error(o.Err)
+	}
+}
+
+func TestWhosSaysWhatTensorsAre(t *testing.T) {
+	s, r := newSession(t)
+	cell(t, s, r, "w := lt.Ones(3, 4)\ntype P struct{ X int; Name string; L []int }\np := P{1, \"n\", nil}\nvar zero lt.Tensor\nz := &zero")
+	out, _ := cell(t, s, r, "%whos")
+	for _, want := range []string{"*lt.Tensor", "f32[3 4]", `{X: 1, Name: "n", L: …}`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
 }

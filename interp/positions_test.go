@@ -36,7 +36,7 @@ func TestPanicsShowTheFailingPart(t *testing.T) {
 		{"method and callback", "type L []int\nfunc (l L) Len() int { return 3 }\nfunc (l L) Swap(i, j int) {}\nfunc (l L) Less(i, j int) bool {\n\treturn l[i] < l[j]\n}\nsort.Sort(L{1})",
 			[]string{"cell 1, line 5, in L.Less\n", "cell 1, line 7\n"}},
 		{"recursion", "func fact(n int) int {\n\tif n == 0 {\n\t\tpanic(\"bottom\")\n\t}\n\treturn n * fact(n-1)\n}\nx := fact(30)",
-			[]string{"cell 1, line 3, in fact\n", "return n * fact(n-1)\n  … and 29 more calls from the same place\ncell 1, line 7\n"}},
+			[]string{"cell 1, line 3, in fact\n", "return n * fact(n-1)\n    │                ^^^^\n  … and 29 more calls from the same place\ncell 1, line 7\n"}},
 		{"recursion by two", "func f(n int) int { return g(n-1) }\nfunc g(n int) int {\n\tif n < 0 {\n\t\tpanic(n)\n\t}\n\treturn f(n)\n}\nx := f(1000)",
 			[]string{"cell 1, line 4, in g\n", "cell 1, line 1, in f\n", "… 1983 more frames\n", "cell 1, line 8\n"}},
 		{"endless recursion", "func f(n int) int { return f(n+1) + 1 }\nx := f(0)",

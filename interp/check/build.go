@@ -22,6 +22,7 @@ type builder struct {
 	file     *ast.File
 	cell     *Cell
 	imported map[string]string
+	dots     []string // packages whose names need no qualifier
 	declared map[string]bool
 	vars     []*ast.ValueSpec
 	names    map[*ast.Ident]bool // identifiers that declare the cell's variables
@@ -91,7 +92,7 @@ func (b *builder) build() {
 	if b.p.body != nil {
 		others = append(others, b.p.body)
 	}
-	imports = append(b.neededImports(imports), imports...)
+	imports = append(b.neededImports(), imports...)
 	b.file.Decls = append(imports, others...)
 	for _, d := range imports {
 		for _, spec := range d.(*ast.GenDecl).Specs {
@@ -113,7 +114,11 @@ func (b *builder) noteImport(spec *ast.ImportSpec) {
 	if spec.Name != nil {
 		name = spec.Name.Name
 	}
-	if name != "_" && name != "." {
+	switch name {
+	case "_":
+	case ".":
+		b.dots = append(b.dots, path)
+	default:
 		b.imported[name] = path
 	}
 }
@@ -265,7 +270,7 @@ func (b *builder) bindOld() {
 
 // neededImports imports what the cell uses of earlier imports and of packages
 // that need no import.
-func (b *builder) neededImports(own []ast.Decl) []ast.Decl {
+func (b *builder) neededImports() []ast.Decl {
 	if b.p.pkg {
 		return nil
 	}
@@ -307,12 +312,38 @@ func (b *builder) neededImports(own []ast.Decl) []ast.Decl {
 				continue
 			}
 		}
-		spec := &ast.ImportSpec{Name: ast.NewIdent(name), Path: &ast.BasicLit{Kind: token.STRING, Value: strconv.Quote(path)}}
-		decls = append(decls, &ast.GenDecl{Tok: token.IMPORT, Specs: []ast.Spec{spec}})
+		decls = append(decls, importAs(name, path))
 		b.imported[name] = path
 	}
-	_ = own
+	for _, path := range b.s.dots {
+		if !slices.Contains(b.dots, path) && b.needsDot(path) {
+			decls = append(decls, importAs(".", path))
+		}
+	}
 	return decls
+}
+
+func importAs(name, path string) ast.Decl {
+	spec := &ast.ImportSpec{Name: ast.NewIdent(name), Path: &ast.BasicLit{Kind: token.STRING, Value: strconv.Quote(path)}}
+	return &ast.GenDecl{Tok: token.IMPORT, Specs: []ast.Spec{spec}}
+}
+
+// needsDot reports whether the cell uses a name that an earlier cell imported
+// with a dot. The language forbids it beside declarations of the same names.
+func (b *builder) needsDot(path string) bool {
+	pkg, err := b.importPackage(path)
+	if err != nil {
+		return false
+	}
+	ours := b.s.Pkg.Scope()
+	for _, name := range pkg.Scope().Names() {
+		if token.IsExported(name) && (b.declared[name] || ours.Lookup(name) != nil) {
+			return false
+		}
+	}
+	return slices.ContainsFunc(b.p.unresolved, func(id *ast.Ident) bool {
+		return token.IsExported(id.Name) && pkg.Scope().Lookup(id.Name) != nil
+	})
 }
 
 // makeRoom takes the earlier objects of redeclared names out of the scope, and

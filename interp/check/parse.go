@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/scanner"
 	"go/token"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -50,7 +51,7 @@ func parse(fset *token.FileSet, name string, src []byte) (*parsed, scanner.Error
 	if len(errs) > 0 {
 		sort.Sort(errs)
 		errs.RemoveMultiples()
-		return nil, atEnd(name, src, errs)
+		return nil, atEnd(name, src, within(errs, 1+bytes.Count(src, []byte("\n"))))
 	}
 	p.decls = file.Decls
 	for _, d := range body.Decls {
@@ -95,6 +96,46 @@ func atEnd(name string, src []byte, errs scanner.ErrorList) scanner.ErrorList {
 		e.Msg = strings.Replace(e.Msg, "found 'EOF'", "found the end of the cell", 1)
 	}
 	return errs
+}
+
+// within drops errors past the last line, which are about what parse puts
+// around the cell and follow from an error in it.
+func within(errs scanner.ErrorList, lines int) scanner.ErrorList {
+	if errs[0].Pos.Line > lines {
+		return errs
+	}
+	return slices.DeleteFunc(errs, func(e *scanner.Error) bool { return e.Pos.Line > lines })
+}
+
+// directives refuses comments that change what a compiled program means and
+// can have no effect in a cell.
+func directives(name string, src []byte) (errs scanner.ErrorList) {
+	if !bytes.Contains(src, []byte("//go:")) {
+		return nil
+	}
+	var sc scanner.Scanner
+	file := token.NewFileSet().AddFile(name, -1, len(src))
+	sc.Init(file, src, func(token.Position, string) {}, scanner.ScanComments)
+	for {
+		pos, tok, text := sc.Scan()
+		if tok == token.EOF {
+			return errs
+		}
+		directive, _, _ := strings.Cut(text, " ")
+		if why, refused := refusedDirectives[directive]; tok == token.COMMENT && refused {
+			at := file.Position(pos)
+			at.Filename = name
+			errs = append(errs, &scanner.Error{Pos: at, Msg: directive + " cannot be used in a cell: " + why})
+		}
+	}
+}
+
+var refusedDirectives = map[string]string{
+	"//go:embed":              "there is no build that could embed files; read them with os.ReadFile or os.DirFS",
+	"//go:linkname":           "there is no linker; only exported names of packages can be used",
+	"//go:wasmimport":         "there is no linker",
+	"//go:wasmexport":         "there is no linker",
+	"//go:cgo_import_dynamic": "there is no linker",
 }
 
 func errorList(err error) scanner.ErrorList {

@@ -23,6 +23,7 @@ type Session struct {
 	checker *types.Checker
 	info    *types.Info
 	imports map[string]string // name -> path, of earlier cells
+	dots    []string          // paths that earlier cells imported with a dot
 	errs    []types.Error
 	serial  int
 	imp     types.Importer
@@ -124,6 +125,7 @@ func (s *Session) Forget(names []string) {
 	if len(names) == 0 {
 		clear(m)
 		clear(s.imports)
+		s.dots = nil
 	}
 	for _, n := range names {
 		delete(m, n)
@@ -136,6 +138,9 @@ func (s *Session) Imports() map[string]string { return maps.Clone(s.imports) }
 // Check checks a cell. If it fails, the session is as before.
 func (s *Session) Check(name string, src []byte) (cell *Cell, err error) {
 	p, syntax := parse(s.Fset, name, src)
+	if len(syntax) == 0 {
+		syntax = directives(name, src)
+	}
 	if len(syntax) > 0 {
 		return nil, &Error{Syntax: syntax}
 	}
@@ -170,12 +175,17 @@ func (s *Session) Check(name string, src []byte) (cell *Cell, err error) {
 		undo()
 		return nil, e
 	}
-	imports := maps.Clone(s.imports)
+	imports, dots := maps.Clone(s.imports), slices.Clone(s.dots)
 	b.cell.Undo = func() {
 		undo()
-		s.imports = imports
+		s.imports, s.dots = imports, dots
 	}
 	maps.Copy(s.imports, b.imported)
+	for _, path := range b.dots {
+		if !slices.Contains(s.dots, path) {
+			s.dots = append(s.dots, path)
+		}
+	}
 	for n := range elems(s.Pkg.Scope()) {
 		if strings.HasSuffix(n, oldSuffix) {
 			delete(elems(s.Pkg.Scope()), n)

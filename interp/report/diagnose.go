@@ -44,7 +44,7 @@ func FromError(fset *token.FileSet, err error) (ds []Diagnostic) {
 
 // syntaxError says the word that the compiler says.
 func syntaxError(msg string) string {
-	if strings.HasPrefix(msg, "syntax error") {
+	if strings.HasPrefix(msg, "syntax error") || strings.HasPrefix(msg, "//go:") {
 		return msg
 	}
 	return "syntax error: " + msg

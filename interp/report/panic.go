@@ -116,14 +116,14 @@ func (p *page) frames(src Source, pn Panic) {
 	if len(pn.Frames) > 0 {
 		p.line()
 	}
-	for i, f := range shown {
-		p.frame(src, f, i == 0)
+	for _, f := range shown {
+		p.frame(src, f)
 	}
 	if more > 0 {
 		p.line(text(styleDim, "… "+count(more, "more frame")))
 	}
 	for _, f := range tail {
-		p.frame(src, f, false)
+		p.frame(src, f)
 	}
 	if pn.Started.IsValid() {
 		p.line(text(styleDim, "started at "), text(stylePlace, place(pn.Started)))
@@ -131,15 +131,15 @@ func (p *page) frames(src Source, pn Panic) {
 	}
 }
 
-// frame shows one frame: its place, its function and its source line; with the
-// failing part marked if it is the innermost.
-func (p *page) frame(src Source, f Frame, innermost bool) {
+// frame shows one frame: its place, its function and its source line with the
+// failing part, or the call under way, marked.
+func (p *page) frame(src Source, f Frame) {
 	spans := []span{{stylePlace, place(f.Pos)}}
 	if f.Func != "" {
 		spans = append(spans, text(stylePlain, ", in "), text(styleStrong, f.Func))
 	}
 	p.line(spans...)
-	if innermost && f.Pos.Column > 0 {
+	if f.Pos.Column > 0 {
 		p.excerpt(src, f.Pos, f.End)
 	} else if line, ok := sourceLine(src, f.Pos); ok {
 		shown, _, _ := window(line, 0, 0)

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"regexp"
 	"strings"
 
 	"loris/interp/assist"
@@ -42,8 +43,15 @@ func Suggest(e types.Error, in Scope) string {
 	case strings.Contains(msg, "not exported by package "):
 		return in.packageMember(e.Pos, "", "")
 	}
+	if m := twoVersions.FindStringSubmatch(msg); m != nil && m[2] == m[3] {
+		return m[1] + " is of the type " + m[2] + " that an earlier cell declared: run what makes it again"
+	}
 	return ""
 }
+
+// twoVersions matches an error about types of the same name, which only a type
+// that was declared again gives.
+var twoVersions = regexp.MustCompile(`^cannot use (.+) \((?:variable|value|constant) .*?(?:of |of struct |of \w+ )type ([^ ]+)\) as ([^ ]+) value`)
 
 func didYouMean(names []string) string {
 	switch len(names) {

@@ -173,6 +173,9 @@ func Exports() map[string]map[string]reflect.Value {
 type UnknownError struct{ Path string }
 
 func (e *UnknownError) Error() string {
+	if e.Path == "C" {
+		return "cgo cannot be used in a cell: it needs a C compiler"
+	}
 	if why, ok := table.LeftOut[e.Path]; ok {
 		return fmt.Sprintf("package %s cannot be used in a cell: it %s", e.Path, why)
 	}
@@ -180,7 +183,7 @@ func (e *UnknownError) Error() string {
 	if near := nearestPath(e.Path); near != "" {
 		text += fmt.Sprintf("; did you mean %q?", near)
 	} else if strings.Contains(strings.Split(e.Path, "/")[0], ".") {
-		text += ": only the standard library and Loris's own packages can be imported"
+		text += ": only the standard library and Loris's own packages can be imported (%packages lists them); code of other modules can be pasted into a cell"
 	}
 	return text
 }

@@ -69,6 +69,26 @@ func explain(state *os.ProcessState, trace, killed string, oom bool, lost []Vari
 	return d
 }
 
+// machinery matches the functions in a trace that say how the worker runs cells
+// and nothing of what the cell did.
+var machinery = regexp.MustCompile(`^(created by )?(loris/(interp|kernel|cmd)[/.]|main\.|reflect\.|runtime\.|internal/)`)
+
+// visible leaves out the machinery's frames: a line for the function and one,
+// indented, for its place.
+func visible(lines []string) []string {
+	var kept []string
+	hidden := false
+	for _, l := range lines {
+		if place := strings.HasPrefix(l, "\t"); !place {
+			hidden = machinery.MatchString(l)
+		}
+		if !hidden {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
 // shorten keeps the message and the first goroutine of a trace, of which an
 // endless recursion has thousands of equal frames.
 func shorten(trace string) []string {
@@ -82,7 +102,7 @@ func shorten(trace string) []string {
 			trace = trace[:at+2+second]
 		}
 	}
-	lines := strings.Split(trace, "\n")
+	lines := visible(strings.Split(trace, "\n"))
 	if len(lines) <= head+tail {
 		return lines
 	}

@@ -82,10 +82,14 @@ func TestCausesAreRecognised(t *testing.T) {
 }
 
 func TestTracesAreShortened(t *testing.T) {
-	trace := "fatal error: x\n\ngoroutine 1 [running]:\n" + strings.Repeat("main.f()\n\t/x.go:1\n", 100) + "\ngoroutine 2 [running]:\nmain.other()\n"
+	trace := "fatal error: x\n\ngoroutine 1 [running]:\n" + strings.Repeat("some.f()\n\t/x.go:1\n", 100) + "\ngoroutine 2 [running]:\nmain.other()\n"
 	short := shorten(trace)
 	if len(short) > 40 || short[0] != "fatal error: x" || strings.Contains(strings.Join(short, "\n"), "main.other") {
 		t.Errorf("%d lines: %q", len(short), short)
+	}
+	trace = "fatal error: x\n\ngoroutine 1 [running]:\nsync.(*Mutex).Unlock(0x0?)\n\t/m.go:65\nreflect.Value.Call({0x1})\n\t/v.go:1\nloris/interp/run.(*Frame).Invoke(0x1)\n\t/f.go:2\ncreated by loris/interp/run.(*Task).Run in goroutine 9\n\t/t.go:3\n"
+	if got := strings.Join(shorten(trace), "\n"); got != "fatal error: x\n\ngoroutine 1 [running]:\nsync.(*Mutex).Unlock(0x0?)\n\t/m.go:65" {
+		t.Errorf("%q", got)
 	}
 	if got := shorten(""); got != nil {
 		t.Errorf("%q", got)
