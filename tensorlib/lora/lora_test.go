@@ -1,8 +1,10 @@
 package lora_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -43,6 +45,93 @@ func TestForwardIsTheFormula(t *testing.T) {
 		l.SetEnabled(false)
 		if d := worst(l.Forward(x), x.MatMul(l.Base.T())); d > 1e-5 {
 			t.Errorf("%+v: switched off it is off by %v", c, d)
+		}
+	}
+}
+
+// Results, gradients and merged weights are PEFT's, with B ≠ 0.
+func TestLayersAgreeWithPEFT(t *testing.T) {
+	text, err := os.ReadFile("testdata/peft.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rec struct {
+		In, Out, Batch int
+		Cases          map[string]struct {
+			R                             int
+			Alpha                         float64
+			RsLoRA, DoRA                  bool
+			Weight, Bias, X, G, Y, Merged []float64
+			A, B, M                       []float64
+			DX, DA, DB, DM                []float64
+		}
+	}
+	if err := json.Unmarshal(text, &rec); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range rec.Cases {
+		of := func(v []float64, shape ...int) *lt.Tensor { return lt.From(v).Reshape(shape...) }
+		l := lora.NewLayer(nil, of(c.Weight, rec.Out, rec.In), lora.Config{R: c.R, Alpha: c.Alpha, RsLoRA: c.RsLoRA, DoRA: c.DoRA})
+		l.Bias = of(c.Bias, rec.Out)
+		l.A, l.B = lt.Parameter(of(c.A, c.R, rec.In)), lt.Parameter(of(c.B, rec.Out, c.R))
+		if c.DoRA {
+			l.M = lt.Parameter(of(c.M, rec.Out))
+		}
+		x := of(c.X, rec.Batch, rec.In)
+		y := l.Forward(x)
+		loss := y.Mul(of(c.G, rec.Batch, rec.Out)).Sum()
+		check := func(what string, got *lt.Tensor, want []float64) {
+			t.Helper()
+			if len(want) != got.Size() {
+				t.Fatalf("%s: %s has %d elements, PEFT's %d", name, what, got.Size(), len(want))
+			}
+			for i, v := range got.Floats() {
+				if math.Abs(v-want[i]) > 1e-10*(1+math.Abs(want[i])) {
+					t.Fatalf("%s: %s[%d] is %v, PEFT's %v", name, what, i, v, want[i])
+				}
+			}
+		}
+		check("y", y, c.Y)
+		gs := lt.Grads(loss, x, l.A, l.B)
+		check("dx", gs[0], c.DX)
+		check("da", gs[1], c.DA)
+		check("db", gs[2], c.DB)
+		if c.DoRA {
+			check("dm", lt.Grads(loss, l.M)[0], c.DM)
+		}
+		check("merged", l.Merged(), c.Merged)
+	}
+}
+
+// Gradients of what is trained agree with finite differences, with B ≠ 0. The norm
+// of DoRA is a constant for them, by design, so that its A and B are left to PEFT.
+func TestGradientsAgreeWithFiniteDifferences(t *testing.T) {
+	for _, c := range []lora.Config{{R: 3}, {R: 2, Alpha: 3, RsLoRA: true}, {R: 4, DoRA: true}} {
+		r := lt.NewRand(5)
+		wide := func(shape ...int) *lt.Tensor { return r.Normal(shape...).Cast(lt.F64).Eval() }
+		l := lora.NewLayer(r, wide(6, 8), c)
+		l.A, l.B = lt.Parameter(wide(c.R, 8)), lt.Parameter(wide(6, c.R))
+		trained := []*lt.Tensor{l.A, l.B}
+		if c.DoRA {
+			l.M = lt.Parameter(wide(6))
+			trained = []*lt.Tensor{l.M}
+		}
+		x, g := wide(5, 8), wide(5, 6)
+		loss := func() *lt.Tensor { return l.Forward(x).Mul(g).Tanh().Sum() }
+		for i, gradient := range lt.Grads(loss(), trained...) {
+			p, at := trained[i], trained[i].Detach().Eval()
+			direction := wide(p.Shape()...)
+			const h = 1e-6
+			var ends [2]float64
+			for k, sign := range []float64{1, -1} {
+				p.Set(at.Add(direction.Mul(sign * h)))
+				ends[k] = loss().Item()
+			}
+			p.Set(at)
+			want, got := (ends[0]-ends[1])/(2*h), gradient.Mul(direction).Sum().Item()
+			if math.Abs(got-want) > 1e-7*(1+math.Abs(want)) {
+				t.Errorf("%+v, parameter %d: %v, finite differences %v", c, i, got, want)
+			}
 		}
 	}
 }
