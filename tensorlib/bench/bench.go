@@ -27,7 +27,8 @@ type Options struct {
 	// Samples is the number of samples of each case; 0 means 30.
 	Samples int
 	// Interleave measures the cases in turn, forwards and backwards (ABBA),
-	// instead of one after the other.
+	// instead of one after the other. Ratios are then those of neighbouring
+	// samples (PairedRatio), which a busy machine disturbs far less.
 	Interleave bool
 	// Verify is the largest allowed difference of a case's result from the
 	// first case's, max|y-ref|/max|ref|; 0 means 1e-4, negative does not verify.
@@ -44,7 +45,8 @@ type Options struct {
 	Recycle bool
 	// Confidence is the level of the intervals; 0 means 0.95.
 	Confidence float64
-	// Seed of the bootstrap; the same samples and seed give the same intervals.
+	// Seed of the bootstrap, which intervals of cases that are not interleaved come
+	// from; the same samples and seed give the same intervals.
 	Seed uint64
 	// Seeds and Inputs that the cases use, for the provenance.
 	Seeds  map[string]int64
@@ -412,6 +414,10 @@ func (m *measurement) row(i int, s series) Row {
 		Ratio: 1, CI: Interval{1, 1},
 	}
 	if i > 0 {
+		if m.options.Interleave {
+			row.Ratio, row.CI = PairedRatio(s.total, m.series[0].total, m.options.Confidence)
+			return row
+		}
 		row.Ratio, row.CI = BootstrapRatio(s.total, m.series[0].total, m.options.Confidence, resamples, m.options.Seed+uint64(i))
 	}
 	return row

@@ -90,6 +90,23 @@ func TestBootstrapIntervalsHoldTheTruthAsOftenAsTheySay(t *testing.T) {
 	}
 }
 
+// The ranks are those of tables of the sign test's interval for a median.
+func TestPairedRatioTakesTheRanksOfTheSignTest(t *testing.T) {
+	for n, rank := range map[int]int{1: 1, 5: 1, 6: 1, 8: 1, 9: 2, 12: 3, 20: 6, 30: 10, 50: 18, 100: 40} {
+		a, b := make([]float64, n), make([]float64, n)
+		for i := range a {
+			a[(i*7+3)%n], b[(i*7+3)%n] = 2*float64(i+1), 2 // 7 divides none of the sizes
+		}
+		ratio, ci := PairedRatio(a, b, 0.95)
+		if want := (Interval{float64(rank), float64(n + 1 - rank)}); ci != want || ratio != float64(n+1)/2 {
+			t.Errorf("%d pairs: %v, %v, want %v", n, ratio, ci, want)
+		}
+	}
+	if r, ci := PairedRatio(nil, nil, 0.95); !math.IsNaN(r) || !math.IsNaN(ci.Low) {
+		t.Error(r, ci)
+	}
+}
+
 func TestBootstrapDependsOnlyOnSamplesAndSeed(t *testing.T) {
 	a, b := []float64{1, 2, 3, 4, 5, 6}, []float64{2, 3, 4, 5, 6, 7}
 	r1, ci1 := BootstrapRatio(a, b, 0.95, 1000, 7)

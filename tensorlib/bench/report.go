@@ -40,8 +40,9 @@ type Row struct {
 	PlanHits, PlanMisses int64
 	KernelsPerRun        float64
 	PeakBytes            int64 // most that one evaluation holds
-	// Ratio is this case's time over the first case's: above 1, the first is
-	// faster. CI is its confidence interval.
+	// Ratio is this case's time over the first case's, the median over pairs of
+	// samples if they were interleaved: above 1, the first is faster. CI is its
+	// confidence interval.
 	Ratio float64
 	CI    Interval
 }

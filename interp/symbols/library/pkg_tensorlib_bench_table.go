@@ -19,6 +19,7 @@ var pkg_tensorlib_bench = table.Package{
 		{Name: "MAD", Value: p.MAD},
 		{Name: "Measure", Value: p.Measure},
 		{Name: "Median", Value: p.Median},
+		{Name: "PairedRatio", Value: p.PairedRatio},
 		{Name: "Percentile", Value: p.Percentile},
 	},
 	Types: []table.Symbol{
