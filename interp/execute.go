@@ -3,11 +3,9 @@ package interp
 import (
 	"context"
 	"fmt"
-	"runtime/metrics"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"loris/display"
 	"loris/interp/lower"
@@ -28,11 +26,15 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 		if !ended.Load() {
 			select {
 			case crashed <- p:
+				task.Interrupt() // as the program would end
 				return
 			default:
 			}
 		}
 		task.Print("stderr", report.Plain(s.panicReport(p).Traceback)+"\n")
+	}
+	task.Recovered = func(p *run.Panicking) {
+		task.Print("stderr", "recovered by the server that called this function:\n"+report.Plain(s.panicReport(p).Traceback)+"\n")
 	}
 	ctx, why, done := s.limited(ctx)
 	defer done()
@@ -45,15 +47,19 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 	stop()
 	ended.Store(true)
 	task.Flush()
-	if p == nil {
-		select {
-		case p = <-crashed:
-		default:
+	select {
+	case crash := <-crashed:
+		if p == nil || interrupted(p) {
+			p = crash
 		}
+	default:
 	}
 	if p != nil {
 		if e := why(); e != nil {
 			return Outcome{Err: e}
+		}
+		if ctx.Err() != nil { // whatever the interrupt made of it
+			p = &run.Panicking{Value: run.Interrupted{}}
 		}
 		if e := s.panicError(p); e != nil {
 			return Outcome{Err: e}
@@ -61,6 +67,11 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 		return Outcome{}
 	}
 	return Outcome{Value: show(code.Results)}
+}
+
+func interrupted(p *run.Panicking) bool {
+	_, ok := p.Value.(run.Interrupted)
+	return ok
 }
 
 // show renders the values of the last expression.
@@ -84,39 +95,6 @@ func show(results []lower.Result) *display.Bundle {
 		text += fmt.Sprint(native.Any(r.RT, r.Ptr))
 	}
 	return &display.Bundle{Data: map[string]any{"text/plain": text}}
-}
-
-// limited applies the session's limits to a context. why says, after the cell
-// was interrupted, whether a limit did it.
-func (s *Session) limited(ctx context.Context) (limited context.Context, why func() *CellError, done func()) {
-	s.state.Lock()
-	limits := s.limits
-	s.state.Unlock()
-	ctx, cancel := context.WithCancel(ctx)
-	var reason atomic.Pointer[string]
-	stop := func(text string) {
-		reason.CompareAndSwap(nil, &text)
-		cancel()
-	}
-	var timer *time.Timer
-	if limits.Time > 0 {
-		timer = time.AfterFunc(limits.Time, func() { stop("the cell ran for longer than the limit of " + limits.Time.String()) })
-	}
-	if limits.Memory > 0 {
-		go watchMemory(ctx, limits.Memory, func() { stop("the session uses more memory than the limit: " + limits.String()) })
-	}
-	why = func() *CellError {
-		if text := reason.Load(); text != nil {
-			return &CellError{Name: "LimitExceeded", Value: *text, Traceback: []string{*text, "%limit shows and changes limits; variables keep their values"}}
-		}
-		return nil
-	}
-	return ctx, why, func() {
-		if timer != nil {
-			timer.Stop()
-		}
-		cancel()
-	}
 }
 
 // active keeps the prelude's variable ctx. Cells that run at the same time share
@@ -163,23 +141,4 @@ func (a *active) idle() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.cells == 0
-}
-
-// watchMemory calls exceeded when the heap grows beyond limit.
-func watchMemory(ctx context.Context, limit int64, exceeded func()) {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		metrics.Read(sample)
-		if int64(sample[0].Value.Uint64()) > limit {
-			exceeded()
-			return
-		}
-	}
 }

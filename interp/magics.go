@@ -134,9 +134,7 @@ func (h *cellHost) Limits() magic.Limits {
 }
 
 func (h *cellHost) SetLimits(l magic.Limits) error {
-	h.s.state.Lock()
-	defer h.s.state.Unlock()
-	h.s.limits = l
+	h.s.setLimits(l)
 	return nil
 }
 

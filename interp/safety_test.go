@@ -17,6 +17,11 @@ func TestCellsThatGoWrong(t *testing.T) {
 		{"recursion through compiled code", "type L []int\nfunc (l L) String() string { return fmt.Sprint(l) }\nvar lss func(i, j int) bool\nlss = func(i, j int) bool { sort.Slice([]int{2, 1}, lss); return false }\nsort.Slice([]int{2, 1}, lss)", "stack overflow"},
 		{"panic", `panic(fmt.Errorf("boom %d", 1))`, "boom 1"},
 		{"goroutine panic", "done := make(chan bool)\ngo func() { defer close(done); panic(\"in goroutine\") }()\n<-done; time.Sleep(20*time.Millisecond)", "in goroutine"},
+		{"goroutine panic that others wait for", "done2 := make(chan bool)\ngo func() { panic(\"before done\"); close(done2) }()\n<-done2", "before done"},
+		{"panic of a timer", "time.AfterFunc(0, func() { panic(\"in a timer\") }); select {}", "in a timer"},
+		{"panic of an iterator in a coroutine", "next, _ := iter.Pull(func(func(int) bool) { panic(\"in seq\") })\nnext()", "in seq"},
+		{"os.Exit in a goroutine", "go os.Exit(4); select {}", "os.Exit(4)"},
+		{"more memory than there is", "make([]byte, 1<<45)", "out of memory: 32768.0 GiB wanted"},
 		{"os.Exit", "os.Exit(3)", "os.Exit(3)"},
 		{"log.Fatal", `log.Fatal("bye")`, "os.Exit(1)"},
 		{"nil map", "var m map[string]int; m[\"a\"] = 1", "assignment to entry in nil map"},
@@ -48,6 +53,9 @@ func TestInterrupt(t *testing.T) {
 		"empty select":       "select {}",
 		"select":             "select { case <-make(chan int): case make(chan int) <- 1: }",
 		"sleep":              "time.Sleep(time.Hour)",
+		"http":               "ln, _ := net.Listen(\"tcp\", \"127.0.0.1:0\"); http.Get(\"http://\" + ln.Addr().String())",
+		"cond":               "var mu sync.Mutex; mu.Lock(); sync.NewCond(&mu).Wait()",
+		"tensors":            "x := lt.Ones(512, 512); for { lt.Eval(x.MatMul(x)) }",
 		"mutex":              "var mu sync.Mutex; mu.Lock(); mu.Lock()",
 		"wait group":         "var wg sync.WaitGroup; wg.Add(1); wg.Wait()",
 		"callback":           "sort.Slice([]int{3, 2, 1}, func(i, j int) bool { for {} })",
@@ -120,3 +128,34 @@ type streamFunc func(cell, name, text string)
 func (f streamFunc) Stream(cell, name, text string) { f(cell, name, text) }
 
 func (f streamFunc) ReadInput(string, string, bool) (string, error) { return "", nil }
+
+// A server recovers the panics of its handlers; the cell is told and goes on.
+func TestPanicOfAHandler(t *testing.T) {
+	s, r := newSession(t)
+	out, o := cell(t, s, r, "srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(\"handler\") }))\n"+
+		"_, err := http.Get(srv.URL)\nsrv.Close()\nfmt.Println(err != nil)")
+	if o.Err != nil || !strings.Contains(out, "panic: handler") || !strings.HasSuffix(out, "true\n") || strings.Contains(out, "goroutine ") {
+		t.Errorf("%v, printed %q", o.Err, out)
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	s, r := newSession(t)
+	if _, o := cell(t, s, r, "%limit mem=200MB\nvar kept = 1"); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	defer cell(t, s, r, "%limit off")
+	for name, code := range map[string]string{
+		"growing":  "var all [][]byte; defer func() { all = nil }(); for { all = append(all, make([]byte, 1<<20)) }",
+		"at once":  "b := make([]byte, 1<<30)",
+		"doubling": `x := strings.Repeat("x", 1<<20); defer func() { x = "" }(); for { x += x }`,
+		"in a map": "m := map[int][]int{}; defer func() { clear(m) }(); for i := 0; ; i++ { m[i] = make([]int, 1000) }",
+	} {
+		if _, o := cell(t, s, r, code); o.Err == nil || !strings.Contains(o.Err.Value, "limit") {
+			t.Errorf("%s: %v", name, o.Err)
+		}
+	}
+	if _, o := cell(t, s, r, "for range 100 { b := make([]byte, 20<<20); b[0] = 1 }\nkept"); o.Err != nil {
+		t.Errorf("garbage counted: %v", o.Err)
+	}
+}

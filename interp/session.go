@@ -23,6 +23,9 @@ import (
 type Options struct {
 	// Sink receives what cells print. It must not be nil.
 	Sink Sink
+	// OwnProcess is set if the process exists for this session: limits may then
+	// end it.
+	OwnProcess bool
 }
 
 // Sink receives what a cell emits, in order. It is used by many goroutines.
@@ -113,6 +116,7 @@ func quietSession(o Options) (*Session, error) {
 	}
 	s.program = lower.New(packages{}, fset)
 	s.program.UseContext(s.scope.Context)
+	s.program.RoomFor = s.roomFor
 	for name, call := range specials {
 		s.program.Special[name] = call
 	}

@@ -20,7 +20,7 @@ type engine struct {
 // newEngine makes the interpreter session that runs a worker's cells.
 func newEngine(out worker.Output) (worker.Engine, error) {
 	e := &engine{out: out, comms: newComms(out)}
-	session, err := interp.New(interp.Options{Sink: sink{out}})
+	session, err := interp.New(interp.Options{Sink: sink{out}, OwnProcess: true})
 	if err != nil {
 		return nil, err
 	}

@@ -77,7 +77,13 @@ func (c *compiler) arith(op token.Token, x, y value, t types.Type) value {
 		get = complexOp[complex128](op, x, y)
 	case reflect.String:
 		a, b := load[string](x), load[string](y)
-		get = func(f *frame) string { return a(f) + b(f) }
+		get = func(f *frame) string {
+			s, t := a(f), b(f)
+			if len(s)+len(t) > largeObject {
+				c.checkRoom(uint64(len(s) + len(t)))
+			}
+			return s + t
+		}
 	default:
 		panic("arithmetic on kind " + x.kind().String())
 	}

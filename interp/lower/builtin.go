@@ -234,6 +234,9 @@ func (c *compiler) builtinMake(e *ast.CallExpr) value {
 			}
 			f.Pos = pos
 			checkMake(k, limit, elem.Size, m != nil)
+			if size := uint64(limit) * uint64(elem.Size); size > largeObject {
+				c.checkRoom(size)
+			}
 			return native.Slice{Data: native.NewArray(elem, limit), Len: k, Cap: limit}
 		})
 	case *types.Map:
@@ -259,6 +262,18 @@ func (c *compiler) builtinMake(e *ast.CallExpr) value {
 	}
 	c.fail(e.Pos(), "make of %s", t)
 	panic(0)
+}
+
+// largeObject is the size from which on it is asked whether there is room.
+const largeObject = 64 << 20
+
+func (c *compiler) checkRoom(size uint64) {
+	if c.p.RoomFor == nil {
+		return
+	}
+	if err := c.p.RoomFor(size); err != nil {
+		panic(err)
+	}
 }
 
 // plainError is a run-time error whose text has no prefix.

@@ -53,6 +53,8 @@ type Program struct {
 	Fset     *token.FileSet
 	// Special may replace a call of a compiled function, by its full name.
 	Special map[string]SpecialCall
+	// RoomFor says why so many bytes cannot be allocated; it may be nil.
+	RoomFor func(bytes uint64) error
 	// Variables replaces variables of compiled packages, by their full name.
 	Variables map[string]unsafe.Pointer
 

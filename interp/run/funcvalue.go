@@ -82,10 +82,10 @@ func (c *Closure) fromNative(in []reflect.Value) []reflect.Value {
 	}
 	if p := th.enterFromNative(f); p != nil {
 		if enter {
-			// Compiled code started this goroutine (a timer, say) and nothing
-			// tells whether it would recover: the process must not die.
+			// Compiled code started this goroutine (a timer, say).
+			th.passOn(p)
 			th.Task.crash(p)
-			runtime.Goexit()
+			runtime.Goexit() // the process must not die
 		}
 		// Compiled callers may recover: show them the value itself. It is
 		// raised here and not where it was caught, so that the stack below is

@@ -64,6 +64,10 @@ func (th *Thread) newPanic(r any) *Panicking {
 		th.lastPanic = nil
 		return last // it came back through compiled code
 	}
+	if last := th.Task.passed.Load(); last != nil && sameValue(last.Value, r) {
+		th.Task.passed.Store(nil)
+		return last
+	}
 	p := &Panicking{Value: r, Started: th.Started}
 	p.trace(th)
 	return p

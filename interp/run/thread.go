@@ -103,12 +103,15 @@ type Task struct {
 	Output func(name, text string)
 	// Crashed receives a panic that ended a goroutine of the cell.
 	Crashed func(*Panicking)
+	// Recovered receives a panic that compiled code recovers and only logs.
+	Recovered func(*Panicking)
 
 	done    chan struct{} // closed by Interrupt
 	mu      sync.Mutex
 	threads map[*Thread]struct{}
 	stopped int32
-	exit    *Panicking // of a goroutine that called os.Exit
+	exit    *Panicking                // of a goroutine that called os.Exit
+	passed  atomic.Pointer[Panicking] // the last that went from one goroutine to another
 }
 
 // NewTask prepares a run.

@@ -31,7 +31,7 @@ type cause struct {
 var causes = sync.OnceValue(func() []cause {
 	return []cause{
 		{regexp.MustCompile(`goroutine stack exceeds|fatal error: stack overflow`), "StackOverflow", "stack overflow: a function calls itself without end"},
-		{regexp.MustCompile(`fatal error: (runtime: )?(cannot allocate memory|out of memory)|runtime: out of memory`), "OutOfMemory", "out of memory: the system gives Go no more"},
+		{regexp.MustCompile(`fatal error: (runtime: )?(cannot allocate memory|out of memory)|runtime: out of memory`), "OutOfMemory", "out of memory: the system, or %limit mem, gives no more"},
 		{regexp.MustCompile(`fatal error: all goroutines are asleep - deadlock!`), "Deadlock", ""},
 		{regexp.MustCompile(`fatal error: [^\n]*`), "FatalError", ""},
 		{regexp.MustCompile(`(SIG[A-Z]+): [^\n]*`), "Crash", ""},
@@ -80,11 +80,15 @@ func visible(lines []string) []string {
 	hidden := false
 	for _, l := range lines {
 		if place := strings.HasPrefix(l, "\t"); !place {
-			hidden = machinery.MatchString(l)
+			hidden = machinery.MatchString(l) || l == "runtime stack:"
 		}
-		if !hidden {
+		if !hidden && (l != "" || len(kept) > 0 && kept[len(kept)-1] != "") {
 			kept = append(kept, l)
 		}
+	}
+	// A goroutine of which nothing is left says nothing.
+	for n := len(kept); n > 0 && (kept[n-1] == "" || strings.HasPrefix(kept[n-1], "goroutine ")); n-- {
+		kept = kept[:n-1]
 	}
 	return kept
 }
