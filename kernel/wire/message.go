@@ -131,7 +131,8 @@ func (s *Session) Decode(frames [][]byte) (*Message, error) {
 		RawHeader:  parts[0], Parent: parts[1], Metadata: parts[2], Content: parts[3],
 		Buffers: frames[at+6:],
 	}
-	if err := JSON.Unmarshal(parts[0], &m.Header); err != nil || !isObject(parts[0]) {
+	// json-iterator takes what is no JSON, and replies echo the header.
+	if err := JSON.Unmarshal(parts[0], &m.Header); err != nil || !isObject(parts[0]) || !json.Valid(parts[0]) {
 		return nil, ErrHeader
 	}
 	if m.Header.MsgType == "" || m.Header.MsgID == "" {
