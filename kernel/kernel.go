@@ -63,7 +63,7 @@ type Kernel struct {
 	heartbeat             *socket.Echo
 	publishing            sync.Mutex // IOPub has one order
 
-	lanes     map[lane]*requestQueue
+	lanes     [laneCount]*requestQueue
 	subshells subshells
 	serving   sync.WaitGroup // one for each lane and subshell
 	parents   *parents
@@ -119,11 +119,11 @@ func newKernel(cfg Config) (*Kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connection file %s: %w", cfg.ConnectionFile, err)
 	}
-	k := &Kernel{cfg: cfg, log: cfg.Log, conn: conn, session: wire.NewSession(signer, username()), parents: newParents(), stop: make(chan struct{}), lanes: map[lane]*requestQueue{}}
+	k := &Kernel{cfg: cfg, log: cfg.Log, conn: conn, session: wire.NewSession(signer, username()), parents: newParents(), stop: make(chan struct{})}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
-	for l := range laneCount {
+	for l := range k.lanes {
 		k.lanes[l] = newRequestQueue()
 	}
 	return k, nil

@@ -6,17 +6,15 @@ import (
 	"loris/kernel/wire"
 )
 
-type jsonRaw = json.RawMessage
-
 // The JSON of packet bodies that hold values of any type is written by
 // wire.AppendValue, which copes with NaN and with large strings. The front does
 // not look inside them: it sends them on as they are.
 
 type executeReply struct {
-	Err             *CellError `json:"error,omitempty"`
-	UserExpressions jsonRaw    `json:"user_expressions"`
-	Payload         jsonRaw    `json:"payload"`
-	Output          string     `json:"output"`
+	Err             *CellError      `json:"error,omitempty"`
+	UserExpressions json.RawMessage `json:"user_expressions"`
+	Payload         json.RawMessage `json:"payload"`
+	Output          string          `json:"output"`
 }
 
 func encodeResult(r ExecuteResult, output string) []byte {
@@ -32,9 +30,9 @@ func encodeResult(r ExecuteResult, output string) []byte {
 }
 
 type inspectReply struct {
-	Found    bool    `json:"found"`
-	Data     jsonRaw `json:"data"`
-	Metadata jsonRaw `json:"metadata"`
+	Found    bool            `json:"found"`
+	Data     json.RawMessage `json:"data"`
+	Metadata json.RawMessage `json:"metadata"`
 }
 
 type commHead struct {

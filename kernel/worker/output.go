@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -294,7 +295,7 @@ func appendObject(dst []byte, m map[string]any) []byte {
 	fallback := map[string]any{}
 	for k, v := range m {
 		if one, err := wire.AppendValue(nil, v); err == nil {
-			fallback[k] = jsonRaw(one)
+			fallback[k] = json.RawMessage(one)
 		} else {
 			fallback["text/plain"] = fmt.Sprintf("cannot be shown as %s: %v", k, err)
 		}
