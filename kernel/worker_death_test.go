@@ -167,3 +167,24 @@ func TestDeafCellIsKilledAfterPatience(t *testing.T) {
 		t.Errorf("%v", o.reply)
 	}
 }
+
+func TestTextThatLooksLikeATraceIsShownIfTheWorkerLives(t *testing.T) {
+	p := launch(t)
+	late := make(chan string, 16)
+	p.OnOther(func(_ wire.Channel, m *wire.Message) {
+		if m.Header.MsgType == "stream" {
+			late <- string(m.Content)
+		}
+	})
+	shown := run(t, p, "rawerr panic: only a text").stderr
+	for shown == "" { // it is held back at first
+		select {
+		case shown = <-late:
+		case <-timeout(t).Done():
+			t.Fatal("nothing was shown")
+		}
+	}
+	if !strings.Contains(shown, "panic: only a text") {
+		t.Errorf("%q", shown)
+	}
+}

@@ -23,6 +23,7 @@ const (
 	kindIsComplete
 	kindComm
 	kindInputReply
+	kindPing
 	kindClose
 
 	kindReady

@@ -64,13 +64,13 @@ func startProcess(c Command, sup *Supervisor) (*process, error) {
 		sup.opt.Log.Warn("a crash will lose the output of the last moments", "err", err)
 	}
 	p.cmd.SysProcAttr = processAttributes()
-	stdout, toStdout, err := rawPipe("stdout", p.rawText)
+	stdout, toStdout, err := rawPipe("stdout", p.rawText, p.alive)
 	if err != nil {
 		nc.Close()
 		return nil, err
 	}
 	defer toStdout.Close()
-	stderr, toStderr, err := rawPipe("stderr", p.rawText)
+	stderr, toStderr, err := rawPipe("stderr", p.rawText, p.alive)
 	if err != nil {
 		nc.Close()
 		stdout.close()
@@ -98,6 +98,15 @@ func startProcess(c Command, sup *Supervisor) (*process, error) {
 func (p *process) rawText(name, text string) {
 	cell := p.sup.latest.Load().(string)
 	p.sup.sink.Output(Message{CellID: cell, Type: "stream", Content: encode(map[string]string{"name": name, "text": text})})
+}
+
+// alive reports whether the worker answers. One that writes its last words does
+// not: the Go runtime has stopped everything else.
+func (p *process) alive() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
+	defer cancel()
+	_, err := p.call(ctx, packet{kind: kindPing, id: p.sup.nextID.Add(1)})
+	return err == nil
 }
 
 // drainRaw passes on what still is in the pipes.

@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	// A Go process that writes its last trace is gone moments later; text that
-	// looks like a trace is held back for so long before it is shown as output.
+	// A Go process that writes its last trace is gone moments later. Text that looks
+	// like one is held back; if nothing follows for so long, the process is asked
+	// whether it lives, and then the text is output like any other.
 	traceSilence = 500 * time.Millisecond
+	pingTimeout  = 5 * time.Second
 	maxTrace     = 256 << 10
 	rawGather    = 5 * time.Millisecond
 )
@@ -28,6 +30,8 @@ type rawOutput struct {
 	file *os.File
 	name string
 	emit func(name, text string)
+	// alive asks the process whether it lives.
+	alive func() bool
 
 	mu      sync.Mutex // one reader at a time: drain must not overtake run
 	partial []byte     // unfinished UTF-8 sequence
@@ -38,12 +42,12 @@ type rawOutput struct {
 }
 
 // rawPipe makes a pipe whose read end is watched; the write end is for the child.
-func rawPipe(name string, emit func(name, text string)) (*rawOutput, *os.File, error) {
+func rawPipe(name string, emit func(name, text string), alive func() bool) (*rawOutput, *os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
 	}
-	return &rawOutput{file: r, name: name, emit: emit}, w, nil
+	return &rawOutput{file: r, name: name, emit: emit, alive: alive}, w, nil
 }
 
 // run reads until the pipe ends.
@@ -136,14 +140,19 @@ func (r *rawOutput) hold(b []byte) {
 	r.timer = time.AfterFunc(traceSilence, r.release)
 }
 
-// release shows held text: the process did not die of it.
+// release shows held text if the process did not die of it.
 func (r *rawOutput) release() {
+	alive := r.alive()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.holding {
+	switch {
+	case !r.holding:
+	case alive:
 		text := string(r.trace)
 		r.trace, r.holding = nil, false
 		r.show(text)
+	default: // busy, or about to end
+		r.timer = time.AfterFunc(traceSilence, r.release)
 	}
 }
 
@@ -156,7 +165,7 @@ func (r *rawOutput) finish() string {
 		r.timer.Stop()
 	}
 	trace := string(r.trace)
-	r.holding, r.trace = false, nil
+	r.holding, r.trace = false, nil // release changes nothing any more
 	return trace
 }
 

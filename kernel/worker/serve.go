@@ -136,6 +136,8 @@ func (s *service) receive(ctx context.Context) error {
 			if decode(p.body, &a) == nil {
 				s.out.answer(p.id, a)
 			}
+		case kindPing:
+			s.reply(p.id, nil)
 		case kindClose:
 			s.close()
 			return nil
