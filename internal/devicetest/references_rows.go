@@ -355,7 +355,8 @@ func custom(n *ir.Node, in []*Array) (*Array, error) {
 	return out, nil
 }
 
-// quantize gives the values that the quantised matrix stands for.
+// quantize gives the values that the quantised matrix stands for: its steps and lows
+// are stored in float32.
 func quantize(n *ir.Node, in []*Array) (*Array, error) {
 	a, out := n.Attrs.(op.Quant), NewArray(n.Shape)
 	levels := 255.0
@@ -365,7 +366,8 @@ func quantize(n *ir.Node, in []*Array) (*Array, error) {
 	for start := 0; start < len(out.Data); start += a.Group {
 		x := in[0].Data[start:][:a.Group]
 		lo, hi := slices.Min(x), slices.Max(x)
-		step := (hi - lo) / levels
+		step := ir.F32.Round((hi - lo) / levels)
+		lo = ir.F32.Round(lo)
 		for j, v := range x {
 			q := 0.0
 			if step > 0 {

@@ -201,7 +201,7 @@ func inferAttention(in []*ir.Node, attrs ir.Attrs, _ int) (ir.DType, ir.Shape, *
 }
 
 func inferAttentionGrad(in []*ir.Node, attrs ir.Attrs, output int) (ir.DType, ir.Shape, *ir.Error) {
-	return in[0].DType, in[output].Shape, nil
+	return in[0].DType, in[output].Shape, firstError(checkDense(in), checkSame(in[:4]), checkFloat(in[0], "q"))
 }
 
 func attentionCost(products float64) func(n *ir.Node) (float64, float64) {
