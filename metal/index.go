@@ -132,6 +132,9 @@ func (l *lowering) concat() error {
 		step[i] = 1
 	}
 	for i := range s.In {
+		if s.In[i].Shape.Size() == 0 {
+			continue
+		}
 		to := s.Out[0]
 		to.View = to.Slice(start, step, s.In[i].Shape)
 		if err := l.copyOperand(&s.In[i], &to); err != nil {

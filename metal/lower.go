@@ -98,16 +98,18 @@ func lower(p *plan.Plan, s *plan.Step, chip kernels.Chip) (*lowered, error) {
 	if allEmpty(s.Out) {
 		return &l.lowered, nil
 	}
-	if anyEmpty(s.In) || !l.fits() {
+	if !l.fits() {
 		return nil, errNoKernel
 	}
 	var err error
-	switch s.Kind {
-	case plan.FusedStep:
+	switch {
+	case anyEmpty(s.In) && s.Op != op.Concat:
+		err = l.ofNothing()
+	case s.Kind == plan.FusedStep:
 		err = l.program(nil)
-	case plan.MatMulStep, plan.LoRAStep:
+	case s.Kind == plan.MatMulStep, s.Kind == plan.LoRAStep:
 		err = l.product()
-	case plan.CopyStep:
+	case s.Kind == plan.CopyStep:
 		err = l.copyStep()
 	default:
 		f := lowerings[s.Op]
@@ -120,6 +122,20 @@ func lower(p *plan.Plan, s *plan.Step, chip kernels.Chip) (*lowered, error) {
 		err = l.verify()
 	}
 	return &l.lowered, err
+}
+
+// ofNothing writes sums, products and matrix products of no elements.
+func (l *lowering) ofNothing() error {
+	s, value := l.s, 0.0
+	switch {
+	case s.Kind == plan.MatMulStep && s.Own == 2 && s.Program == nil:
+	case s.Kind == plan.OpStep && (s.Op == op.Sum || s.Op == op.Any):
+	case s.Kind == plan.OpStep && (s.Op == op.Prod || s.Op == op.All):
+		value = 1
+	default:
+		return errNoKernel
+	}
+	return l.fill(&s.Out[0], value)
 }
 
 // verify checks that launches stay within the memory they are given, as far as

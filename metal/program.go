@@ -402,6 +402,8 @@ func (b *groupBuilder) instr(i int32) error {
 		v = b.emit("eq", t, 0, args[0], b.emit("const", t, 0))
 	case (in.Op == op.And || in.Op == op.Or) && t != kernels.Bool:
 		v = b.emit(codes[in.Op], kernels.Bool, 0, b.emit("cast", kernels.Bool, 0, args[0]), b.emit("cast", kernels.Bool, 0, args[1]))
+	case (in.Op == op.Maximum || in.Op == op.Minimum) && t == kernels.Bool:
+		v = b.emit(map[ir.Op]kernels.Code{op.Maximum: "or", op.Minimum: "and"}[in.Op], t, 0, args...)
 	case (in.Op == op.IsNaN || in.Op == op.IsInf) && !t.Float():
 		v = b.emit("const", kernels.Bool, 0)
 	default:

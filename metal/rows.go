@@ -230,9 +230,6 @@ func (l *lowering) argReduce() error {
 	if err != nil {
 		return err
 	}
-	if t.Accumulator() == kernels.I64 {
-		return errNoKernel
-	}
 	kind := kernels.Max
 	if s.Op == op.ArgMin {
 		kind = kernels.Min
@@ -254,9 +251,6 @@ func (l *lowering) cumSum() error {
 	x, t, err := l.dense(&o)
 	if err != nil {
 		return err
-	}
-	if t.Accumulator() == kernels.I64 {
-		return errNoKernel
 	}
 	y := at(&out)
 	if a.Reverse {

@@ -20,7 +20,7 @@ func reduceCases() []*Case {
 			}
 		}
 		all = append(all, longReductions(t)...)
-		if t == kernels.I64 || t == kernels.Bool {
+		if t == kernels.Bool {
 			continue
 		}
 		for _, r := range []kernels.Reduction{kernels.Max, kernels.Min} {

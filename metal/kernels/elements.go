@@ -28,7 +28,7 @@ type reducing struct {
 
 func (r reducing) launch(kernel string, outputs int) *Launch {
 	definitions := []string{"IN " + r.in.MSL(), "OUT " + r.out.MSL()}
-	if wide(r.t) {
+	if r.t.Accumulator() == I64 {
 		definitions = append(definitions, "WIDE")
 	}
 	l := &Launch{Kernel: kernel, Variant: fmt.Sprintf("%v %v", r.t, r.kind), Source: source("reduce.metal", r.t, definitions...), Constants: constants(uint32(r.kind)),
@@ -40,7 +40,7 @@ func (r reducing) launch(kernel string, outputs int) *Launch {
 // reduce takes a threadgroup per part of a row, or else a thread per part of an output.
 func (r reducing) reduce() *Launch {
 	parts := r.outer * r.inner * r.splits
-	if r.inner == 1 && !wide(r.t) {
+	if r.inner == 1 {
 		l := r.launch("reduce_rows", parts)
 		l.perRow(parts, ceil(r.length, r.splits))
 		return l
@@ -49,9 +49,6 @@ func (r reducing) reduce() *Launch {
 	l.flat(parts)
 	return l
 }
-
-// wide types accumulate in 64 bits, which SIMD functions do not take.
-func wide(t Type) bool { return t.Accumulator() == I64 }
 
 // reductionSplits is how many parts a reduction is made in, so that few long sums occupy the whole GPU.
 func reductionSplits(outputs, length, inner int) int {
@@ -84,14 +81,14 @@ func Reduce(t Type, outer, length, inner int, r Reduction) []*Launch {
 	return []*Launch{first.reduce(), second.reduce()}
 }
 
-// ArgReduce returns the dispatch of arg max (r = Max) or arg min; y is int32. Not for 64-bit accumulators.
+// ArgReduce returns the dispatch of arg max (r = Max) or arg min; y is int32.
 func ArgReduce(t Type, outer, length, inner int, r Reduction) *Launch {
 	l := reducing{t, t, I32, outer, length, inner, 1, r}.launch("arg_reduce", outer*inner)
 	l.perRow(outer*inner, length)
 	return l
 }
 
-// CumulativeSum returns the dispatch of running sums along length. Not for 64-bit accumulators.
+// CumulativeSum returns the dispatch of running sums along length.
 func CumulativeSum(t Type, outer, length, inner int) *Launch {
 	l := reducing{t, t, t, outer, length, inner, 1, Sum}.launch("cumulative_sum", outer*length*inner)
 	l.Groups, l.Threads = [3]int{outer * inner, 1, 1}, [3]int{32, 1, 1}

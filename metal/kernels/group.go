@@ -54,7 +54,7 @@ var arithmetic = map[Code]struct {
 	float, integer string
 }{
 	"add": {2, "a + b", "a + b"}, "sub": {2, "a - b", "a - b"}, "mul": {2, "a * b", "a * b"}, "div": {2, "a / b", "a / b"},
-	"pow":     {2, "precise::pow(a, b)", ""},
+	"pow":     {2, "precise::pow(a, b)", "power(long(a), long(b))"},
 	"mod":     {2, "a - b * floor(a / b)", "b == 0 ? 0 : ((a % b != 0 && (a < 0) != (b < 0)) ? a % b + b : a % b)"}, // sign of the divisor
 	"minimum": {2, "isnan(a) || a < b ? a : b", "min(a, b)"}, "maximum": {2, "isnan(a) || a > b ? a : b", "max(a, b)"},
 	"neg": {1, "-a", "-a"}, "abs": {1, "fabs(a)", "a < 0 ? -a : a"}, "sign": {1, "isnan(a) ? a : sign(a)", "a > 0 ? 1 : a < 0 ? -1 : 0"},

@@ -90,6 +90,17 @@ inline uint to_uint(float x) { return !(x > 0.0f) ? 0u : x >= 4294967296.0f ? UI
 inline uchar to_uchar(float x) { return !(x > 0.0f) ? uchar(0) : x >= 255.0f ? uchar(255) : uchar(x); }
 inline long to_long(float x) { return isnan(x) ? 0L : x >= 9223372036854775808.0f ? LONG_MAX : x <= -9223372036854775808.0f ? LONG_MIN : long(x); }
 
+// a to the power of b, in the lower bits also of shorter integers. A negative power is 0 unless a is 1 or −1.
+inline long power(long a, long b) {
+  if (b < 0) return a == 1 ? 1L : a == -1 ? ((b & 1) != 0 ? -1L : 1L) : 0L;
+  ulong result = 1, square = ulong(a);
+  for (; b > 0; b >>= 1) {
+    if ((b & 1) != 0) result *= square;
+    square *= square;
+  }
+  return long(result);
+}
+
 // Where a running maximum starts. Finite, so that the difference of two maxima is never ∞ − ∞, which compilers that
 // assume finite numbers may turn into anything; exp(−∞ − kLowest) is 0 as exp(−∞) is.
 constant constexpr float kLowest = -3.402823466e38f;

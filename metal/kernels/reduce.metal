@@ -19,7 +19,17 @@ inline Acc combine(Acc a, Acc b) {
 
 inline OUT finished(Acc v, uint length) { return operation == kMean ? OUT(float(v) / float(length)) : OUT(v); }
 
-#ifndef WIDE  // SIMD functions do not take 64-bit types: those use the kernels below only
+// Values of other lanes. SIMD functions do not take 64-bit types: those go by halves.
+#ifdef WIDE
+inline Acc across(Acc v, ushort mask) { return as_type<Acc>(simd_shuffle_xor(as_type<uint2>(v), mask)); }
+inline Acc from_lower(Acc v, ushort by) { return as_type<Acc>(simd_shuffle_up(as_type<uint2>(v), by)); }
+inline Acc from_lane(Acc v, ushort lane) { return as_type<Acc>(simd_shuffle(as_type<uint2>(v), lane)); }
+#else
+inline Acc across(Acc v, ushort mask) { return simd_shuffle_xor(v, mask); }
+inline Acc from_lower(Acc v, ushort by) { return simd_shuffle_up(v, by); }
+inline Acc from_lane(Acc v, ushort lane) { return simd_shuffle(v, lane); }
+#endif
+
 // inner = 1: one threadgroup per part of a row.
 [[max_total_threads_per_threadgroup(1024)]]
 kernel void reduce_rows(device const IN* x [[buffer(0)]],
@@ -35,15 +45,13 @@ kernel void reduce_rows(device const IN* x [[buffer(0)]],
   const uint row = at / p.splits, begin = at % p.splits * p.part, end = min(p.length, begin + p.part);
   Acc v = initial();
   for (uint i = begin + thread_index; i < end; i += threads) v = combine(v, Acc(x[row * p.length + i]));
-  for (ushort s = 16; s > 0; s /= 2) v = combine(v, simd_shuffle_xor(v, s));
+  for (ushort s = 16; s > 0; s /= 2) v = combine(v, across(v, s));
   if (lane == 0) scratch[simd] = v;
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (thread_index != 0) return;
   for (uint s = 1; s < simds; s++) v = combine(v, scratch[s]);
   y[at] = finished(v, p.length);
 }
-
-#endif
 
 // One thread per part of an output: neighbours read neighbours.
 [[max_total_threads_per_threadgroup(256)]]
@@ -59,7 +67,6 @@ kernel void reduce_columns(device const IN* x [[buffer(0)]],
   y[(o * p.inner + i) * p.splits + s] = finished(v, p.length);
 }
 
-#ifndef WIDE
 // Index of the largest (kMax) or smallest (kMin) element, the first of equals; a NaN wins. One threadgroup per output.
 inline bool better(Acc a, uint i, Acc b, uint j) {  // is (a, i) to be preferred to (b, j)?
   if (IS_NAN(a) != IS_NAN(b)) return IS_NAN(a);
@@ -86,7 +93,7 @@ kernel void arg_reduce(device const T* x [[buffer(0)]],
     if (better(v, j, best, best_at)) best = v, best_at = j;
   }
   for (ushort s = 16; s > 0; s /= 2) {
-    Acc v = simd_shuffle_xor(best, s);
+    Acc v = across(best, s);
     uint j = simd_shuffle_xor(best_at, s);
     if (better(v, j, best, best_at)) best = v, best_at = j;
   }
@@ -133,14 +140,13 @@ kernel void cumulative_sum(device const T* x [[buffer(0)]],
     up_to.lost = Acc(0);
     for (ushort s = 1; s < 32; s *= 2) {
       Exact left;
-      left.sum = simd_shuffle_up(up_to.sum, s);
-      left.lost = simd_shuffle_up(up_to.lost, s);
+      left.sum = from_lower(up_to.sum, s);
+      left.lost = from_lower(up_to.lost, s);
       if (lane >= s) up_to = add(left, up_to);
     }
     up_to = add(before, up_to);
     if (j < p.length) y[where] = T(up_to.sum + up_to.lost);
-    before.sum = simd_shuffle(up_to.sum, 31);
-    before.lost = simd_shuffle(up_to.lost, 31);
+    before.sum = from_lane(up_to.sum, 31);
+    before.lost = from_lane(up_to.lost, 31);
   }
 }
-#endif
