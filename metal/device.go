@@ -21,6 +21,9 @@ type Device struct {
 	once    sync.Once
 	gpu     *mtl.Device
 	err     error
+
+	viewing sync.Mutex
+	views   map[plan.Memory]view // of memory of other devices
 }
 
 // New returns a device that opens the GPU with these options.

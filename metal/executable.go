@@ -2,12 +2,10 @@ package metal
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"strings"
 	"sync"
 	"time"
-	"unsafe"
 
 	"loris/internal/plan"
 	"loris/metal/launch"
@@ -36,17 +34,9 @@ type instance struct {
 	first      []int           // first dispatch of each step, and the number of dispatches
 	scratch    *mtl.Buffer
 	status     *mtl.Buffer
-	borrowed   []borrowed
 	ticket     mtl.Ticket
 	b          *plan.Binding
 	start      time.Time // of a profiled run
-}
-
-// borrowed is memory of another device, wrapped for one run.
-type borrowed struct {
-	memory plan.Memory
-	buffer *mtl.Buffer
-	before int // bytes of its first page before the memory
 }
 
 // ErrStopped is what a run returns that was told to stop.
@@ -222,29 +212,14 @@ func (r *instance) memory(i int) (*mtl.Buffer, int, error) {
 		return m.buffer, int(uintptr(r.b.Buffers[i]) - uintptr(m.Host())), nil
 	}
 	foreign := r.b.Memory[i]
-	w, err := r.borrow(foreign)
+	if foreign.Bytes() == 0 {
+		return r.x.gpu.Unused(), 0, nil
+	}
+	v, err := r.x.dev.view(foreign)
 	if err != nil {
 		return nil, 0, err
 	}
-	return w.buffer, w.before + int(uintptr(r.b.Buffers[i])-uintptr(foreign.Host())), nil
-}
-
-// borrow wraps the pages in which another device's memory lies.
-func (r *instance) borrow(m plan.Memory) (*borrowed, error) {
-	for i := range r.borrowed {
-		if r.borrowed[i].memory == m {
-			return &r.borrowed[i], nil
-		}
-	}
-	const page = mtl.PageBytes
-	before := int(uintptr(m.Host()) % page)
-	bytes := (before + max(1, m.Bytes()) + page - 1) &^ (page - 1)
-	b, err := r.x.gpu.Borrow(unsafe.Slice((*byte)(unsafe.Add(m.Host(), -before)), bytes), nil)
-	if err != nil {
-		return nil, fmt.Errorf("memory of another device: %w", err)
-	}
-	r.borrowed = append(r.borrowed, borrowed{m, b, before})
-	return &r.borrowed[len(r.borrowed)-1], nil
+	return v.buffer, v.before + int(uintptr(r.b.Buffers[i])-uintptr(foreign.Host())), nil
 }
 
 // Wait implements plan.Fence.
@@ -262,11 +237,7 @@ func (r *instance) Wait() error {
 
 // release ends the run.
 func (r *instance) release() {
-	for i := range r.borrowed {
-		r.borrowed[i].buffer.Free()
-	}
-	clear(r.borrowed)
-	r.borrowed, r.b = r.borrowed[:0], nil
+	r.b = nil
 	x := r.x
 	x.mu.Lock()
 	x.free = append(x.free, r)

@@ -80,6 +80,7 @@ type Memory struct {
 	version atomic.Uint64 // counts writes after the first
 	mu      sync.Mutex
 	packs   []*packed
+	freed   []func() // see Attach
 }
 
 var empty [64]byte // what blocks of no bytes point to
@@ -106,6 +107,13 @@ func (m *Memory) Host() unsafe.Pointer {
 // Changed tells that the contents were written after the block was first used:
 // what was derived from them is stale.
 func (m *Memory) Changed() { m.version.Add(1) }
+
+// Attach implements plan.Attacher.
+func (m *Memory) Attach(freed func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.freed = append(m.freed, freed)
+}
 
 // Alloc implements plan.Device.
 func (d *Device) Alloc(bytes int) (plan.Memory, error) {
@@ -136,8 +144,12 @@ func (d *Device) Free(m plan.Memory) {
 	for _, p := range c.packs {
 		p.free()
 	}
-	c.packs = nil
+	freed := c.freed
+	c.packs, c.freed = nil, nil
 	c.mu.Unlock()
+	for _, f := range freed {
+		f()
+	}
 	if c.foreign != nil {
 		c.release()
 		c.foreign, c.release = nil, nil

@@ -46,6 +46,12 @@ type Wrapper interface {
 	Wrap(data []byte, release func()) Memory
 }
 
+// Attacher is memory that tells when it is given back, so that what another device
+// keeps for it, such as its view of the pages, goes with it.
+type Attacher interface {
+	Attach(freed func())
+}
+
 // Limiter is a device that knows what it can do at most.
 type Limiter interface {
 	// LeastNanos is the time below which a step with so much arithmetic (float32
