@@ -28,7 +28,12 @@ func TestMain(m *testing.M) {
 		}
 		plan.Register(metal.New(mtl.Options{}))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	for i := range soft("problem_count") {
+		fmt.Println("the software Metal noted:", objc.CString(uintptr(soft("problem", uintptr(i)))))
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // soft calls a function of the software Metal; on a real one it gives 0.
@@ -58,7 +63,4 @@ func TestOpsAgreeWithTheirReferences(t *testing.T) {
 			})
 		}
 	})
-	for i := range soft("problem_count") {
-		t.Errorf("the software Metal noted: %s", objc.CString(uintptr(soft("problem", uintptr(i)))))
-	}
 }

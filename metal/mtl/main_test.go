@@ -20,7 +20,27 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, p := range problems() {
+		fmt.Println("the software Metal noted:", p)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// problems are what the software Metal noted about the host code.
+func problems() (all []string) {
+	count := soft("softmetal_problem_count")
+	if count == nil {
+		return nil
+	}
+	if err := objc.Load(); err != nil {
+		return []string{err.Error()}
+	}
+	for i := range count() {
+		all = append(all, objc.CString(soft("softmetal_problem")(i)))
+	}
+	return all
 }
 
 func open(t testing.TB, o Options) *Device {

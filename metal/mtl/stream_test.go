@@ -63,7 +63,9 @@ func TestDependentDispatchesSeeEachOther(t *testing.T) {
 			set(order)
 			defer set(0)
 		}
-		clear(floats(out))
+		for _, r := range run[:len(run)-1] { // what an earlier run left must not stand in for this one's
+			floats(r.Bindings[2].Buffer)[0] = -1e6
+		}
 		d.Stream.Begin()
 		for _, r := range run {
 			d.Stream.Dispatch(r)
