@@ -93,7 +93,7 @@ func FuzzRawOutput(f *testing.F) {
 	f.Add([]byte("é漢😀"), 1)
 	f.Fuzz(func(t *testing.T, b []byte, step int) {
 		var got strings.Builder
-		r := &rawOutput{name: "stderr", emit: func(_, text string) { got.WriteString(text) }}
+		r := &rawOutput{name: "stderr", emit: func(_, text string) { got.WriteString(text) }, alive: func() bool { return false }}
 		if step < 1 {
 			step = 1
 		}
