@@ -71,7 +71,9 @@ func explain(state *os.ProcessState, trace, killed string, oom bool, lost []Vari
 
 // machinery matches the functions in a trace that say how the worker runs cells
 // and nothing of what the cell did.
-var machinery = regexp.MustCompile(`^(created by )?(loris/(interp|kernel|cmd)[/.]|main\.|reflect\.|runtime\.|internal/)`)
+var machinery = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(created by )?(loris/(interp|kernel/worker|cmd)[/.]|main\.|reflect\.|runtime\.|internal/)`)
+})
 
 // visible leaves out the machinery's frames: a line for the function and one,
 // indented, for its place.
@@ -80,7 +82,7 @@ func visible(lines []string) []string {
 	hidden := false
 	for _, l := range lines {
 		if place := strings.HasPrefix(l, "\t"); !place {
-			hidden = machinery.MatchString(l) || l == "runtime stack:"
+			hidden = machinery().MatchString(l) || l == "runtime stack:"
 		}
 		if !hidden && (l != "" || len(kept) > 0 && kept[len(kept)-1] != "") {
 			kept = append(kept, l)
