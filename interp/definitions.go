@@ -11,10 +11,12 @@ import (
 	"loris/interp/check"
 )
 
-// A definition is what a cell declared: a function, a method or a type.
+// A definition is what a cell declared: a function, a method, a type or
+// constants.
 type definition struct {
-	key    string // "f", "T" or "T.M"
-	cell   string // "cell 3"
+	key    string   // "f", "T", "T.M" or "A, B" of a group of constants
+	names  []string // under which it is found
+	cell   string   // "cell 3"
 	order  int
 	source string // the cell's text with all but the declaration blanked
 	line   int
@@ -107,8 +109,8 @@ func (s *Session) recordAssignments(name string, stmt ast.Stmt, cell *check.Cell
 }
 
 func (s *Session) recordDecl(name string, d ast.Decl, cell *check.Cell) {
-	add := func(key string, node ast.Node, doc *ast.CommentGroup, isType bool) {
-		def := &definition{key: key, cell: name, order: s.runs, uses: map[string]bool{}, isType: isType}
+	add := func(names []string, node ast.Node, doc *ast.CommentGroup, isType bool) {
+		def := &definition{key: strings.Join(names, ", "), names: names, cell: name, order: s.runs, uses: map[string]bool{}, isType: isType}
 		def.line, def.end = s.position(node.Pos()).Line, s.position(node.End()).Line
 		if text, ok := s.source(name); ok {
 			def.source = keepOnly(text, s.position(node.Pos()), s.position(node.End()))
@@ -124,7 +126,9 @@ func (s *Session) recordDecl(name string, d ast.Decl, cell *check.Cell) {
 			}
 			return true
 		})
-		s.definitions[key] = def
+		for _, n := range names {
+			s.definitions[n] = def
+		}
 	}
 	switch d := d.(type) {
 	case *ast.FuncDecl:
@@ -133,9 +137,15 @@ func (s *Session) recordDecl(name string, d ast.Decl, cell *check.Cell) {
 			key = receiverBase(d.Recv.List[0].Type) + "." + key
 		}
 		if key != "init" {
-			add(key, d, d.Doc, false)
+			add([]string{key}, d, d.Doc, false)
 		}
 	case *ast.GenDecl:
+		if d.Tok == token.CONST {
+			if names := constants(d); len(names) > 0 {
+				add(names, d, d.Doc, false)
+			}
+			return
+		}
 		if d.Tok != token.TYPE {
 			return
 		}
@@ -145,9 +155,21 @@ func (s *Session) recordDecl(name string, d ast.Decl, cell *check.Cell) {
 				doc = ts.Doc
 			}
 			// A type of a group is kept with the whole group.
-			add(spec.(*ast.TypeSpec).Name.Name, d, doc, true)
+			add([]string{spec.(*ast.TypeSpec).Name.Name}, d, doc, true)
 		}
 	}
+}
+
+// constants names what a declaration of constants declares.
+func constants(d *ast.GenDecl) (names []string) {
+	for _, spec := range d.Specs {
+		for _, id := range spec.(*ast.ValueSpec).Names {
+			if id.Name != "_" {
+				names = append(names, id.Name)
+			}
+		}
+	}
+	return names
 }
 
 func receiverBase(e ast.Expr) string {

@@ -12,8 +12,8 @@ import (
 )
 
 // redefined evaluates again what earlier cells declared in terms of names that
-// a cell has just given another type: the methods of a type, the functions that
-// use it, the callers of a function whose signature changed. It returns a note
+// a cell has just given another type or constant value: the methods of a type,
+// the functions that use it, the callers of a function whose signature changed. It returns a note
 // about what could not follow, and the variables that hold an old type.
 func (s *Session) redefined(name string, cell *check.Cell) string {
 	changed := map[string]bool{}
@@ -27,7 +27,7 @@ func (s *Session) redefined(name string, cell *check.Cell) string {
 			}
 			if _, isType := before.(*types.TypeName); isType {
 				renewed[n], old[before] = true, true
-			} else if check.SameType(now, before) {
+			} else if check.TakesPlace(now, before) {
 				continue // it kept its place
 			}
 			changed[n] = true
@@ -72,7 +72,7 @@ func (s *Session) nextDependent(changed, extended, renewed, done map[string]bool
 			// A type that got methods has a new run-time type.
 			depends = depends || changed[n] || extended[n] && !d.isType
 		}
-		if !depends || slices.Contains(cell.Declared, d.key) {
+		if !depends || slices.ContainsFunc(d.names, func(n string) bool { return s.definitions[n] != d || slices.Contains(cell.Declared, n) }) {
 			continue
 		}
 		if best == nil || d.order < best.order || d.order == best.order && d.line < best.line {
@@ -96,7 +96,7 @@ func (s *Session) evaluateAgain(d *definition) (*check.Cell, *CellError) {
 	for _, decl := range checked.Decls {
 		s.recordDecl(d.cell, decl, checked)
 	}
-	if now := s.definitions[d.key]; now != nil {
+	if now := s.definitions[d.names[0]]; now != nil {
 		now.order, now.source, now.line, now.end, now.doc = order, d.source, d.line, d.end, d.doc
 	}
 	return checked, nil

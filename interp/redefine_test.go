@@ -187,3 +187,26 @@ func TestAssistance(t *testing.T) {
 		t.Error(o.UserExpressions)
 	}
 }
+
+func TestRedefinedConstantIsSeenByWhatUsesIt(t *testing.T) {
+	script(t,
+		[2]string{"const N = 3\nconst M = N * 2\ntype Row [N]int\nfunc f() int { return N + M + len(Row{}) }\nf()", "12"},
+		[2]string{"const N = 5", ""},
+		[2]string{"f()", "20"},
+		[2]string{"const N = 5", ""},
+		[2]string{"type E int\nconst (\n\tA E = iota\n\tB\n)\nfunc (e E) String() string { return \"E\" + strconv.Itoa(int(e)) }\nfunc pick() E { return B }\npick()", "E1"},
+		[2]string{"type E int8\nfunc (e E) Size() uintptr { return reflect.TypeOf(e).Size() }", ""},
+		[2]string{"pick().Size(), B", "1\nE1"},
+		[2]string{"const B = 1.5", "~pick (cell 5) still uses"},
+		[2]string{"var N = 4.5", "~M (cell 1) still uses the old definition"},
+	)
+}
+
+func TestNameOfAnotherKindIsFollowed(t *testing.T) {
+	script(t,
+		[2]string{"x := 1\nfunc f() int { return x }\nfunc g() int { return h() }\nfunc h() int { return 1 }", ""},
+		[2]string{"const x = 7", ""},
+		[2]string{"f()", "7"},
+		[2]string{"h := func() int { return 2 }\ng()", "2"},
+	)
+}

@@ -56,6 +56,7 @@ func TestCells(t *testing.T) {
 		{"var e error; e == nil", "", "true", ""},
 		{"s := []int{3,1,2}\nslices.Sort(s)\ns", "", "[1 2 3]", ""},
 		{"for i := range 3 { defer fmt.Print(i) }", "210", "", ""},
+		{"type Disc struct{ R int }\ntype P struct{}\nfunc (P) Disc() int { return 1 }\nDisc{2}.R", "", "2", ""},
 		{"y := undefinedName", "", "", "undefined: undefinedName"},
 		{"var p *T; p.a", "", "", "nil pointer dereference"},
 		{"s[7]", "", "", "index out of range [7] with length 3"},

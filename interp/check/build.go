@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"go/types"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -246,7 +247,9 @@ func (b *builder) bindOld() {
 	for _, d := range b.p.decls {
 		switch d := d.(type) {
 		case *ast.FuncDecl:
-			own[d.Name.Name] = d.Recv == nil
+			if d.Recv == nil { // a method may have the name of a type
+				own[d.Name.Name] = true
+			}
 		case *ast.GenDecl:
 			for _, s := range d.Specs {
 				switch s := s.(type) {
@@ -455,13 +458,22 @@ func (b *builder) redefineMethods() *Error {
 	return nil
 }
 
-// SameType reports whether what a cell declares can take the place of what an
-// earlier one declared under the same name.
-func SameType(now, old types.Object) bool {
-	f, ok1 := now.(*types.Func)
-	g, ok2 := old.(*types.Func)
-	if ok1 && ok2 && f.Signature().TypeParams().Len() > 0 {
-		return f.Signature().TypeParams().Len() == g.Signature().TypeParams().Len() && types.TypeString(f.Type(), nil) == types.TypeString(g.Type(), nil)
+// TakesPlace reports whether what a cell declares can take the place of what an
+// earlier one declared under the same name, unnoticed by the code that uses it.
+func TakesPlace(now, old types.Object) bool {
+	if reflect.TypeOf(now) != reflect.TypeOf(old) {
+		return false
+	}
+	switch now := now.(type) {
+	case *types.Const:
+		if now.Val().ExactString() != old.(*types.Const).Val().ExactString() {
+			return false
+		}
+	case *types.Func:
+		f, g := now.Signature(), old.(*types.Func).Signature()
+		if f.TypeParams().Len() > 0 {
+			return f.TypeParams().Len() == g.TypeParams().Len() && types.TypeString(f, nil) == types.TypeString(g, nil)
+		}
 	}
 	return types.Identical(now.Type(), old.Type())
 }

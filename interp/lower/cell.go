@@ -91,7 +91,7 @@ func (p *Program) replace(old types.Object, name string, cell *check.Cell) {
 			now = o
 		}
 	}
-	if now == nil || !check.SameType(now, old) {
+	if now == nil || !check.TakesPlace(now, old) {
 		return
 	}
 	switch now := now.(type) {
