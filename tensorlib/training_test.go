@@ -1,8 +1,11 @@
 package tensorlib_test
 
 import (
+	"math"
+	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	lt "loris/tensorlib"
 	"loris/tensorlib/lora"
@@ -56,7 +59,8 @@ func BenchmarkTrainStep(b *testing.B) {
 
 // A step is one evaluation, and reading its loss none; the plan is found again.
 func TestATrainingStepIsOneEvaluation(t *testing.T) {
-	for name, opt := range map[string]nn.Optimizer{"plain": &nn.AdamW{}, "clipped": &nn.AdamW{ClipNorm: 1}} {
+	for name, opt := range map[string]nn.Optimizer{"plain": &nn.AdamW{}, "clipped": &nn.AdamW{ClipNorm: 1}, "SGD": &nn.SGD{Momentum: 0.9},
+		"Lion": &nn.Lion{}, "Adafactor": &nn.Adafactor{}, "Muon": &nn.Muon{}} {
 		loss, ps := trainingStep()
 		for step := range 4 {
 			before := lt.GetStats()
@@ -71,6 +75,45 @@ func TestATrainingStepIsOneEvaluation(t *testing.T) {
 				t.Errorf("%s, step %d: %d plans were made", name, step, n)
 			}
 		}
+	}
+}
+
+// Training leaves nothing behind: after thousands of steps there are as many tensors,
+// plans and bytes as after a few hundred.
+func TestLongTrainingHoldsNoMoreMemory(t *testing.T) {
+	r := lt.NewRand(2)
+	net := &MLP{Up: nn.NewLinear(r, 2, 16), Down: nn.NewLinear(r, 16, 1)}
+	ps := nn.Collect(net)
+	data, target := r.Normal(256, 2).Eval(), r.Normal(256, 1).Eval()
+	drop := nn.NewDropout(r, 0.1)
+	opt := &nn.AdamW{ClipNorm: 1, Schedule: &nn.Schedule{Kind: "cosine", LR: 1e-2, Steps: 5000, Warmup: 10}}
+	var heap [2]uint64
+	var stats [2]lt.Stats
+	steps := 0
+	for i, upTo := range []int{300, 3000} {
+		for ; steps < upTo; steps++ {
+			at := steps * 16 % 256
+			rows := lt.R(at, at+16)
+			loss := nn.MSE(net.Forward(drop.Forward(data.At(rows))), target.At(rows))
+			opt.Step(ps, lt.Grads(loss, ps.Tensors()...))
+			if l := loss.Item(); math.IsNaN(l) {
+				t.Fatalf("step %d: loss %v", steps, l)
+			}
+		}
+		for range 3 { // cleanups run after a collection
+			runtime.GC()
+			time.Sleep(5 * time.Millisecond)
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		heap[i], stats[i] = m.HeapAlloc, lt.GetStats()
+	}
+	if a, b := stats[0], stats[1]; b.Tensors > a.Tensors+2 || b.Active > a.Active || b.Plans != a.Plans || b.PlanMisses != a.PlanMisses {
+		t.Errorf("after 300 steps %d tensors, %d bytes, %d plans, %d misses; after 3000 %d, %d, %d, %d",
+			a.Tensors, a.Active, a.Plans, a.PlanMisses, b.Tensors, b.Active, b.Plans, b.PlanMisses)
+	}
+	if heap[1] > heap[0]+512<<10 {
+		t.Errorf("the heap grew from %d to %d bytes", heap[0], heap[1])
 	}
 }
 

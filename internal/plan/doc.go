@@ -9,7 +9,7 @@
 //	products   sums of matrix products and LoRA linears become one value
 //	views      reshapes, transposes, slices, broadcasts become strides
 //	fuse       values are grouped into steps
-//	order      steps are put in order, depth first
+//	order      steps are put in order, so that little is held at a time
 //	emit       steps over buffers, with their programs
 //	batch      optimiser updates of many parameters become one step
 //	donate     updates write over the memory of donated leaves

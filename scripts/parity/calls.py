@@ -138,4 +138,4 @@ def index(rng, s, limit, **more):
 
 # Where the functions are defined and interesting.
 RANGE = {"sqrt": (0.05, 6.0), "rsqrt": (0.1, 6.0), "log": (0.05, 8.0), "log1p": (-0.7, 6.0), "exp": (-6.0, 4.0), "expm1": (-3.0, 3.0), "sin": (-9.0, 9.0), "cos": (-9.0, 9.0),
-         "erf": (-3.0, 3.0), "tanh": (-4.0, 4.0), "sigmoid": (-9.0, 9.0), "gelu": (-5.0, 5.0), "gelu_tanh": (-5.0, 5.0), "silu": (-8.0, 8.0)}
+         "erf": (-3.0, 3.0), "erfinv": (-0.97, 0.97), "tanh": (-4.0, 4.0), "sigmoid": (-9.0, 9.0), "gelu": (-5.0, 5.0), "gelu_tanh": (-5.0, 5.0), "silu": (-8.0, 8.0)}

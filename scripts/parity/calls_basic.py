@@ -8,7 +8,7 @@ from ops import resolve
 # Elementwise.
 
 
-@calls(22, "sqrt", "rsqrt", "log", "log1p", "exp", "expm1", "sin", "cos", "erf", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu", "reciprocal")
+@calls(22, "sqrt", "rsqrt", "log", "log1p", "exp", "expm1", "sin", "cos", "erf", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu", "reciprocal", "erfinv")
 def transcendental(rng, name):
     s = shape(rng)
     if rng.random() < 0.1 and name not in ("sqrt", "rsqrt", "log", "reciprocal", "log1p"):
@@ -19,7 +19,7 @@ def transcendental(rng, name):
     return call(name, [tensor(rng, s, float_type(rng), lo=lo, hi=hi)])
 
 
-@calls(16, "neg", "abs", "sign", "square", "relu", "floor", "ceil", "round")
+@calls(16, "neg", "abs", "sign", "square", "relu", "floor", "ceil", "round", "trunc")
 def stepwise(rng, name):
     dtype = float_type(rng)
     if rng.random() < 0.2:
@@ -27,7 +27,7 @@ def stepwise(rng, name):
     return call(name, [tensor(rng, shape(rng), dtype, "away" if dtype in FLOATS else None, **({"lo": 0.05, "hi": 5.0} if dtype in FLOATS else {}))])
 
 
-@calls(6, "is_nan", "is_inf", "exp.special", "log.special", "tanh.special", "sigmoid.special", "relu.special", "abs.special", "neg.special", "sqrt.special", "floor.special",
+@calls(6, "is_nan", "is_inf", "is_finite", "trunc.special", "erfinv.special", "exp.special", "log.special", "tanh.special", "sigmoid.special", "relu.special", "abs.special", "neg.special", "sqrt.special", "floor.special",
        "sin.special", "erf.special", "gelu.special", "silu.special", "log1p.special", "expm1.special", "reciprocal.special", "square.special", "sign.special", "round.special")
 def special(rng, name):
     return call(name.removesuffix(".special"), [tensor(rng, solid(rng, 1, 2, 150), float_type(rng), "special")])

@@ -252,12 +252,12 @@ def boolean(x):
 
 
 ONE = {
-    "neg": torch.neg, "abs": torch.abs, "sign": sign, "square": torch.square, "floor": torch.floor, "ceil": torch.ceil, "round": torch.round,
+    "neg": torch.neg, "abs": torch.abs, "sign": sign, "square": torch.square, "floor": torch.floor, "ceil": torch.ceil, "round": torch.round, "trunc": torch.trunc,
     "sqrt": lambda x: fl(x).sqrt(), "rsqrt": lambda x: fl(x).rsqrt(), "reciprocal": lambda x: fl(x).reciprocal(),
     "exp": lambda x: fl(x).exp(), "expm1": lambda x: fl(x).expm1(), "log": lambda x: fl(x).log(), "log1p": lambda x: fl(x).log1p(),
-    "sin": lambda x: fl(x).sin(), "cos": lambda x: fl(x).cos(), "tanh": lambda x: fl(x).tanh(), "erf": lambda x: fl(x).erf(),
+    "sin": lambda x: fl(x).sin(), "cos": lambda x: fl(x).cos(), "tanh": lambda x: fl(x).tanh(), "erf": lambda x: fl(x).erf(), "erfinv": lambda x: fl(x).erfinv(),
     "sigmoid": lambda x: fl(x).sigmoid(), "relu": torch.relu, "gelu": lambda x: F.gelu(fl(x)), "gelu_tanh": lambda x: F.gelu(fl(x), approximate="tanh"),
-    "silu": lambda x: F.silu(fl(x)), "is_nan": torch.isnan, "is_inf": torch.isinf, "not": lambda x: ~boolean(x),
+    "silu": lambda x: F.silu(fl(x)), "is_nan": torch.isnan, "is_inf": torch.isinf, "is_finite": torch.isfinite, "not": lambda x: ~boolean(x),
     "t": lambda x: x.transpose(-1, -2), "flatten": lambda x: x.reshape(-1), "contiguous": lambda x: x.contiguous(), "named": lambda x: x, "detach": lambda x: x.detach(),
 }
 
@@ -400,7 +400,7 @@ op("lora")(lora)
 
 # Ops whose result is a copy or an exact choice of inputs: no rounding, nothing
 # to be ill-conditioned.
-EXACT = set("""neg abs sign relu floor ceil round is_nan is_inf not t flatten contiguous named detach maximum minimum eq ne lt le gt ge and or
+EXACT = set("""neg abs sign relu floor ceil round trunc is_nan is_inf is_finite not t flatten contiguous named detach maximum minimum eq ne lt le gt ge and or
 max min any all argmax argmin sort argsort topk reshape transpose squeeze unsqueeze expand repeat flip pad split chunk concat stack tril triu cast
 at at_tensor set_at take take_along gather scatter dynamic_slice dynamic_update_slice where clip clip_tensor embedding mod
 arange eye full zeros ones of ints""".split())

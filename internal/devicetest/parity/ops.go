@@ -117,7 +117,8 @@ var elementwise = map[string]operation{
 	"sigmoid": one("Sigmoid", (*lt.Tensor).Sigmoid), "relu": one("Relu", (*lt.Tensor).Relu), "gelu": one("Gelu", (*lt.Tensor).Gelu),
 	"gelu_tanh": one("GeluTanh", (*lt.Tensor).GeluTanh), "silu": one("Silu", (*lt.Tensor).Silu), "not": one("Not", (*lt.Tensor).Not),
 	"floor": one("Floor", (*lt.Tensor).Floor), "ceil": one("Ceil", (*lt.Tensor).Ceil), "round": one("Round", (*lt.Tensor).Round),
-	"is_nan": one("IsNaN", (*lt.Tensor).IsNaN), "is_inf": one("IsInf", (*lt.Tensor).IsInf),
+	"is_nan": one("IsNaN", (*lt.Tensor).IsNaN), "is_inf": one("IsInf", (*lt.Tensor).IsInf), "is_finite": one("IsFinite", (*lt.Tensor).IsFinite),
+	"trunc": one("Trunc", (*lt.Tensor).Trunc), "erfinv": one("ErfInv", (*lt.Tensor).ErfInv),
 	"contiguous": one("Contiguous", (*lt.Tensor).Contiguous), "detach": one("Detach", (*lt.Tensor).Detach),
 	"named": one("Named", func(x *lt.Tensor) *lt.Tensor { return x.Named("x") }),
 
