@@ -35,7 +35,7 @@ func Compile(f func(x ...*Tensor) []*Tensor) *Compiled {
 	return &Compiled{f: f, traces: map[string]*trace{}}
 }
 
-// maxTraces bounds the graphs of one Compiled; beyond it the oldest go.
+// maxTraces bounds the graphs of one Compiled; beyond it all are forgotten.
 const maxTraces = 64
 
 // Call returns the lazy results of f.

@@ -147,6 +147,7 @@ func functions() (names []string, fs []reflect.Value) {
 	add("Grads", lt.Grads)
 	add("Graph", lt.Graph)
 	add("Eval", lt.Eval)
+	add("FindNaN", lt.FindNaN)
 	return names, fs
 }
 

@@ -32,6 +32,11 @@ func CrossEntropy(logits, targets *lt.Tensor, options ...lt.CrossEntropyOptions)
 			counts = counts.And(targets.Ne(i))
 		}
 	}
+	return meanOf(losses, counts)
+}
+
+// meanOf is the sum of losses divided by the number of those that count.
+func meanOf(losses, counts *lt.Tensor) *lt.Tensor {
 	wide := lt.F32 // in which a sum of half-precision losses does not overflow
 	if losses.DType() == lt.F64 {
 		wide = lt.F64
@@ -45,9 +50,12 @@ func BCEWithLogits(x, target *lt.Tensor) *lt.Tensor {
 	return x.Relu().Sub(x.Mul(target)).Add(x.Abs().Neg().Exp().Log1p()).Mean()
 }
 
-// NLL is the mean of -logp[target] over rows of log-probabilities [… classes].
+// NLL is the mean of -logp[target] over the rows of log-probabilities [… classes]
+// whose target is not -100. If none counts it is NaN.
 func NLL(logp, targets *lt.Tensor) *lt.Tensor {
-	return logp.TakeAlong(targets.Unsqueeze(-1), -1).Mean().Neg()
+	counts := targets.Ne(-100)
+	picked := logp.TakeAlong(lt.Where(counts, targets, 0).Unsqueeze(-1), -1).Squeeze(-1)
+	return meanOf(lt.Where(counts, picked, 0).Neg(), counts)
 }
 
 // KLDiv is Σ p·(log p - logq) over the last axis, averaged over rows: the

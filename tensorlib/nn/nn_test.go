@@ -275,6 +275,26 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+// Targets of -100 count in no loss of classes, and their places get no gradient.
+func TestIgnoredTargets(t *testing.T) {
+	r := lt.NewRand(2)
+	for _, dtype := range []lt.DType{lt.F64, lt.F16} {
+		logits := r.Normal(4, 3).Cast(dtype).Eval()
+		targets := lt.Ints(2, -100, 0, -100)
+		counted := logits.Take(lt.Ints(0, 2), 0)
+		want := nn.CrossEntropy(counted, lt.Ints(2, 0)).Item()
+		for name, loss := range map[string]*lt.Tensor{"CrossEntropy": nn.CrossEntropy(logits, targets), "NLL": nn.NLL(logits.LogSoftmax(), targets)} {
+			g := lt.Grads(loss, logits)[0].Floats()
+			if got := loss.Item(); math.Abs(got-want) > map[lt.DType]float64{lt.F64: 1e-12, lt.F16: 2e-3}[dtype] || g[3] != 0 || g[11] != 0 || g[0] == 0 {
+				t.Errorf("%s of %s: %v, want %v; gradient %v", name, dtype, got, want, g)
+			}
+		}
+	}
+	if got := nn.NLL(lt.Zeros(1, 3), lt.Ints(-100)).Item(); !math.IsNaN(got) {
+		t.Errorf("of nothing: %v", got)
+	}
+}
+
 func TestDropoutKeepsTheMean(t *testing.T) {
 	d := nn.NewDropout(lt.NewRand(5), 0.25)
 	y := d.Forward(lt.Ones(200, 100))
