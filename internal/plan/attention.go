@@ -33,6 +33,7 @@ type scores struct {
 	q, kt        int32
 	factor, mask int32 // -1 where there is none
 	divide       bool  // by the factor
+	node         int32 // of that op
 }
 
 // maskedScores is how many scores are worth the guard of a mask: what leaves the
@@ -72,7 +73,7 @@ func (m *matcher) scaledScores(i int32) (s scores, ok bool) {
 	if (x.op == op.Mul || x.op == op.Div) && m.once(i) {
 		for k := range 2 {
 			if f := &m.b.vals[x.in[1-k]]; f.shape.Size() == 1 && m.b.vals[x.in[k]].shape.Equal(x.shape) && (x.op == op.Mul || k == 0) {
-				s.factor, s.divide, i = x.in[1-k], x.op == op.Div, x.in[k]
+				s.factor, s.divide, s.node, i = x.in[1-k], x.op == op.Div, x.node, x.in[k]
 				x = &m.b.vals[i]
 				break
 			}
@@ -103,7 +104,7 @@ func (m *matcher) attention(v value, s scores) value {
 		if s.divide {
 			id = op.Div
 		}
-		s.q = m.add(value{op: id, dtype: ir.F32, shape: q.shape, in: []int32{s.q, s.factor}, node: q.node, flops: int64(q.shape.Size())})
+		s.q = m.add(value{op: id, dtype: ir.F32, shape: q.shape, in: []int32{s.q, s.factor}, node: s.node, flops: int64(q.shape.Size())})
 	}
 	a := op.Attend{Scale: 1}
 	in := []int32{m.heads(s.q, v.node), m.heads(m.keys(s.kt, v.node), v.node), m.heads(v.in[1], v.node)}
