@@ -14,10 +14,15 @@ one run in microseconds. The caller interleaves the samples of all peers.
 """
 import importlib
 import json
+import os
 import sys
 import time
 
-SEED = 1
+# Some systems set these for all programs, to save memory or to make results equal
+# across machines: OpenBLAS then runs kernels of another processor. A peer runs as its
+# own package would choose, so they are dropped before it is imported.
+for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(name, None)
 
 
 def time_runs(run, min_us, warm_us):

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -164,23 +165,25 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// BenchmarkHandOff splits 100 µs of spinning in two; ideal is half of the serial time.
+// BenchmarkHandOff splits spinning in two; ideal is half of the serial time.
 func BenchmarkHandOff(b *testing.B) {
-	work := func(int, *Worker) {
-		for range 250 {
-			pause(10)
-		}
-	}
-	for _, c := range []struct {
-		name string
-		cost float64
-	}{{"serial", 0}, {"split", long}} {
-		b.Run(c.name, func(b *testing.B) {
-			p := New(2, new(arena.Arena))
-			defer p.Close()
-			for b.Loop() {
-				p.Run(2, c.cost, nil, work)
+	for _, turns := range []int{12, 250} {
+		work := func(int, *Worker) {
+			for range turns {
+				pause(10)
 			}
-		})
+		}
+		for _, c := range []struct {
+			name string
+			cost float64
+		}{{"serial", 0}, {"split", long}} {
+			b.Run(fmt.Sprintf("%s/%d", c.name, turns), func(b *testing.B) {
+				p := New(2, new(arena.Arena))
+				defer p.Close()
+				for b.Loop() {
+					p.Run(2, c.cost, nil, work)
+				}
+			})
+		}
 	}
 }
