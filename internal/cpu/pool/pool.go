@@ -205,7 +205,9 @@ func (p *Pool) split(n int, cost float64, stop *atomic.Bool, fn Func) bool {
 	p.failure.Store(nil)
 	p.done.n.Store(0)
 	p.job++
-	job, threads := uint64(p.job)<<32, len(p.slots)
+	// Workers that would get no chunk do not hear of the job: telling them, and their
+	// search for something to steal, would move a cache line for each.
+	job, threads := uint64(p.job)<<32, min(len(p.slots), groups)
 	if p.closed.Load() {
 		threads = 1
 	}
@@ -213,12 +215,9 @@ func (p *Pool) split(n int, cost float64, stop *atomic.Bool, fn Func) bool {
 		lo, hi := groups*i/threads, groups*(i+1)/threads
 		p.slots[i].claim.Store(job | uint64(hi)<<16 | uint64(lo))
 	}
-	for i := threads; i < len(p.slots); i++ {
-		p.slots[i].claim.Store(job)
-	}
 	if p.missed += cost; p.missed >= wakeCost {
 		p.missed = 0
-		p.wakeFor(min(threads, groups))
+		p.wakeFor(threads)
 	}
 	p.work(0, p.job)
 	for i := 1; p.done.n.Load() != int64(groups); i++ {
