@@ -58,7 +58,8 @@ type Settings struct {
 	Verify      float64 `json:"verify"`
 	MinSampleUS float64 `json:"min_sample_us"`
 	Confidence  float64 `json:"confidence"`
-	Resamples   int     `json:"resamples"`
+	Interval    string  `json:"interval"` // "pairs" (PairedRatio) or "bootstrap"
+	Resamples   int     `json:"resamples,omitempty"`
 	Seed        uint64  `json:"seed"`
 }
 
@@ -72,10 +73,14 @@ func startWatch() watch { return watch{time.Now(), machine.Watch()} }
 
 func provenance(o Options, e Engine, w watch) Provenance {
 	l := w.load()
+	interval, drawn := "bootstrap", resamples
+	if o.Interleave {
+		interval, drawn = "pairs", 0
+	}
 	return Provenance{
 		Started: w.started.UTC().Format(time.RFC3339), Machine: machine.Read(e.Device(), ""), Device: e.Device(),
 		Load: l, Noisy: l.Noisy(), Seeds: o.Seeds, Inputs: o.Inputs,
 		Settings: Settings{Warmup: o.Warmup, Samples: o.Samples, Interleave: o.Interleave, Recycle: o.Recycle, Verify: o.Verify,
-			MinSampleUS: float64(o.MinSample) / 1e3, Confidence: o.Confidence, Resamples: resamples, Seed: o.Seed},
+			MinSampleUS: float64(o.MinSample) / 1e3, Confidence: o.Confidence, Interval: interval, Resamples: drawn, Seed: o.Seed},
 	}
 }
