@@ -69,7 +69,7 @@ func Examine() (*Report, error) {
 	r := &Report{Device: d.Info}
 	at := map[string]int{}
 	for _, c := range conformance.Cases() {
-		name := c.Launch.Kernel
+		name := c.Kernel()
 		if _, ok := at[name]; !ok {
 			at[name] = len(r.Kernels)
 			r.Kernels = append(r.Kernels, KernelResult{Kernel: name})

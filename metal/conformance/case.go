@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/x448/float16"
 
@@ -33,6 +34,14 @@ type Want struct {
 // String names the case: kernel, variant, sizes.
 func (c *Case) String() string {
 	return c.Launch.Kernel + " " + c.Launch.Variant + " " + c.Name
+}
+
+// Kernel is the name that the case counts under: kernels of users are one.
+func (c *Case) Kernel() string {
+	if strings.HasPrefix(c.Launch.Kernel, "user_") {
+		return "user_kernel"
+	}
+	return c.Launch.Kernel
 }
 
 // Check compares the buffers after a run. It returns the worst error, relative to the largest value expected.

@@ -122,10 +122,7 @@ func (s *suite) on(c *conformance.Case, f func(*prepared) (float64, error)) (flo
 }
 
 func (s *suite) check(c *conformance.Case) {
-	name := c.Launch.Kernel
-	if strings.HasPrefix(name, "user_") {
-		name = "user_kernel"
-	}
+	name := c.Kernel()
 	r := s.rows[name]
 	if r == nil {
 		r = &row{Kernel: name}

@@ -15,7 +15,7 @@ func TestEveryKernelHasCasesOnEveryRung(t *testing.T) {
 	on := map[string][]*conformance.Case{"all rungs": cases, "tsan and arm64": instrumented(cases)}
 	for name := range allKernels(cases) {
 		for rung, picked := range on {
-			if !slices.ContainsFunc(picked, func(c *conformance.Case) bool { return kernelName(c) == name }) {
+			if !slices.ContainsFunc(picked, func(c *conformance.Case) bool { return c.Kernel() == name }) {
 				t.Errorf("%s: kernel %s has no case", rung, name)
 			}
 		}
@@ -31,7 +31,7 @@ func TestEveryKernelHasCasesOnEveryRung(t *testing.T) {
 func TestHalfTypesStandOnTheSlowRungs(t *testing.T) {
 	have := map[string]map[kernels.Type]bool{}
 	for _, c := range instrumented(conformance.Cases()) {
-		name := kernelName(c)
+		name := c.Kernel()
 		if have[name] == nil {
 			have[name] = map[kernels.Type]bool{}
 		}
@@ -41,8 +41,8 @@ func TestHalfTypesStandOnTheSlowRungs(t *testing.T) {
 	}
 	for _, c := range conformance.Cases() {
 		for _, half := range []kernels.Type{kernels.F16, kernels.BF16} {
-			if handles(c, half) && !have[kernelName(c)][half] {
-				t.Errorf("%v: kernel %s has no case in %v on the slow rungs", c, kernelName(c), half)
+			if handles(c, half) && !have[c.Kernel()][half] {
+				t.Errorf("%v: kernel %s has no case in %v on the slow rungs", c, c.Kernel(), half)
 			}
 		}
 	}
@@ -53,8 +53,8 @@ func TestAKernelWithoutACaseFails(t *testing.T) {
 	r := &results{kernels: map[[2]string]*kernelRow{}, host: map[string]*hostRow{}}
 	for _, c := range cases {
 		for _, rung := range rungNames {
-			if kernelName(c) != "softmax" || rung != "tsan" {
-				r.kernel(rung, kernelName(c), nil)
+			if c.Kernel() != "softmax" || rung != "tsan" {
+				r.kernel(rung, c.Kernel(), nil)
 			}
 		}
 	}

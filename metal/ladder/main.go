@@ -103,14 +103,6 @@ func main() {
 	}
 }
 
-// kernelName is the name a case counts under: generated and user kernels once per family.
-func kernelName(c *conformance.Case) string {
-	if strings.HasPrefix(c.Launch.Kernel, "user_") {
-		return "user_kernel"
-	}
-	return c.Launch.Kernel
-}
-
 func climb() error {
 	r := &results{kernels: map[[2]string]*kernelRow{}, host: map[string]*hostRow{}}
 	cases := conformance.Cases()
@@ -160,7 +152,7 @@ func allKernels(cases []*conformance.Case) map[string]bool {
 		names[n] = true
 	}
 	for _, c := range cases {
-		names[kernelName(c)] = true
+		names[c.Kernel()] = true
 	}
 	return names
 }

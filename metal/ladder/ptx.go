@@ -34,7 +34,7 @@ func toPTX(r *results, cases []*conformance.Case) error {
 	counted := map[string]bool{}
 	for _, c := range cases {
 		name := conformance.PTXName(c)
-		key := name + kernelName(c)
+		key := name + c.Kernel()
 		if counted[key] {
 			continue
 		}
@@ -43,7 +43,7 @@ func toPTX(r *results, cases []*conformance.Case) error {
 		if err == nil && !strings.Contains(text[name], ".entry metal_"+c.Launch.Kernel) {
 			err = fmt.Errorf("%v: the PTX has no entry metal_%s", c, c.Launch.Kernel)
 		}
-		r.kernel("ptx", kernelName(c), err)
+		r.kernel("ptx", c.Kernel(), err)
 	}
 	return nil
 }
@@ -62,8 +62,8 @@ func compilePTX(tools *softmetal.Toolchain, picked []*conformance.Case) (text ma
 
 const runScript = `#!/bin/sh
 # Runs Loris' Metal kernels, compiled to PTX, on an NVIDIA GPU. Needs the NVIDIA driver only. Where compute-sanitizer is
-# installed it looks for races and bad accesses in the small cases. Results go to the folder $OUT, or else to this one:
-# results.json, log.txt, and of the sanitizer memcheck.txt and racecheck.txt.
+# installed it looks for races, bad accesses and the like in the small cases. Results go to the folder $OUT, or else to this one:
+# results.json, log.txt, and of each of the sanitizer's tools a .txt and a .json file.
 cd "$(dirname "$0")" || exit 1
 out=${OUT:-.}
 ./cudarun -o "$out/results.json" "$@" >"$out/log.txt" 2>&1
@@ -71,13 +71,13 @@ status=$?
 cat "$out/log.txt"
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)
 if [ -n "$sanitizer" ]; then
-  for tool in memcheck racecheck; do
+  for tool in memcheck racecheck synccheck initcheck; do
     "$sanitizer" --tool $tool --error-exitcode 9 ./cudarun -small -o "$out/$tool.json" >"$out/$tool.txt" 2>&1 || status=1
     echo "compute-sanitizer $tool, small cases: $(grep '^metal on' "$out/$tool.txt")"
     grep SUMMARY "$out/$tool.txt" || tail -n 20 "$out/$tool.txt"
   done
 else
-  echo "compute-sanitizer is not installed: memcheck and racecheck were not run"
+  echo "compute-sanitizer is not installed: its tools were not run"
 fi
 exit $status
 `

@@ -69,7 +69,7 @@ func typecheck(r *results, cases []*conformance.Case) error {
 func kernelsOf(cases []*conformance.Case) (names []string) {
 	seen := map[string]bool{}
 	for _, c := range cases {
-		if n := kernelName(c); !seen[n] {
+		if n := c.Kernel(); !seen[n] {
 			seen[n] = true
 			names = append(names, n)
 		}
@@ -105,7 +105,7 @@ func onDevice(r *results, cases []*conformance.Case) error {
 				objc.Call(objc.Function("softmetal_set_order"), order)
 			}
 			_, err := runAndCheck(d, c)
-			r.kernel("softmetal", kernelName(c), err)
+			r.kernel("softmetal", c.Kernel(), err)
 		}
 	}
 	if runtime.GOOS == "darwin" {
@@ -157,7 +157,7 @@ func races(r *results, cases []*conformance.Case) error {
 				mu.Unlock()
 				err = raceCase(program, path, c)
 			}
-			r.kernel("tsan", kernelName(c), err)
+			r.kernel("tsan", c.Kernel(), err)
 		}
 	})
 	return nil
@@ -200,12 +200,12 @@ func firstReport(out string) string {
 func instrumented(cases []*conformance.Case) (picked []*conformance.Case) {
 	taken := map[[2]string]int{}
 	for _, c := range cases {
-		key := [2]string{kernelName(c), c.Launch.Source}
+		key := [2]string{c.Kernel(), c.Launch.Source}
 		most := 3
 		if ofHalves(c) {
 			most = 1
 		}
-		if !c.Small && !onlyLarge[kernelName(c)] || taken[key] >= most {
+		if !c.Small && !onlyLarge[c.Kernel()] || taken[key] >= most {
 			continue
 		}
 		taken[key]++
@@ -293,7 +293,7 @@ func printSmallCases() error {
 		if _, err := runAndCheck(d, c); err != nil {
 			message = strings.ReplaceAll(err.Error(), "\n", " ")
 		}
-		fmt.Printf("%s\t%s\n", kernelName(c), message)
+		fmt.Printf("%s\t%s\n", c.Kernel(), message)
 	}
 	return reportedProblems()
 }

@@ -24,7 +24,8 @@ func (t *Toolchain) BuildLibrary(arch string) (string, error) {
 	}
 	temporary := fmt.Sprintf("%s.%d", path, os.Getpid())
 	args := append([]string{t.clang, "-std=c++17", "-O2", "-Wall", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-static-libstdc++", "-static-libgcc"}, architectureFlags(arch)...)
-	args = append(args, filepath.Join(t.includeDir(), "objc_runtime.cpp"), filepath.Join(t.includeDir(), "metal_objects.cpp"), "-o", temporary)
+	args = append(args, filepath.Join(t.includeDir(), "objc_runtime.cpp"), filepath.Join(t.includeDir(), "metal_objects.cpp"),
+		filepath.Join(t.includeDir(), "metal_library.cpp"), "-o", temporary)
 	if _, err := t.run(args...); err != nil {
 		return "", fmt.Errorf("building the software Metal: %w", err)
 	}

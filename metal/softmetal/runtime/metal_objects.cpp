@@ -1,31 +1,18 @@
 // Metal's objects. Committed command buffers run in order on one thread of their own; what they run is MSL that mslc
 // compiled to a shared library.
-#include <dlfcn.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
-#include <map>
 #include <mutex>
-#include <set>
 #include <thread>
-#include "library_abi.h"
-#include "objc_runtime.h"
-
-struct Size { NSUInteger width, height, depth; };
-struct Range { NSUInteger location, length; };
-template <> struct Encoding<Size> { static std::string value() { return "{MTLSize=QQQ}"; } };
-template <> struct Encoding<Range> { static std::string value() { return "{_NSRange=QQ}"; } };
-
-void define_foundation();
+#include "metal_objects.h"
 
 // --- settings and counters of a test run
 static struct Settings {
@@ -35,7 +22,7 @@ static struct Settings {
   std::mutex lock;
   std::string failing;  // the kernel whose next dispatch fails, to test error paths
 } settings;
-static std::atomic<long> command_buffers{0}, dispatches{0}, barriers{0}, compiled{0};
+static std::atomic<long> command_buffers{0}, dispatches{0}, barriers{0};
 static std::atomic<size_t> allocated{0};
 
 // --- objects
@@ -43,7 +30,6 @@ struct Device : Object { struct {} members; };
 struct Architecture : Object { struct {} members; };
 struct Queue : Object { struct {} members; };
 struct Fence : Object { struct {} members; };
-struct CompileOptions : Object { struct { NSInteger math_mode = 2, functions = 0; NSUInteger language = 0; } members; };
 struct BufferMembers {
   char* contents = nullptr;
   size_t length = 0;
@@ -61,15 +47,6 @@ struct BufferMembers {
   }
 };
 struct Buffer : Object { BufferMembers members; };
-struct Library : Object { struct { const SoftmetalLibrary* code = nullptr; std::string path; } members; };
-struct ConstantValues : Object { struct { std::map<NSUInteger, std::string> values; } members; };
-struct Held { id object = nullptr; ~Held() { objc_release(object); } };
-struct FunctionMembers { Held library; const SoftmetalKernel* kernel = nullptr; std::map<NSUInteger, std::string> constants; };
-struct Function : Object { FunctionMembers members; };
-struct Pipeline : Object { struct { Held function; } members; };
-struct PipelineDescriptor : Object { struct { Held function, archives; bool multiple = false; NSUInteger max_threads = 0; } members; };
-struct ArchiveDescriptor : Object { struct { std::string path; } members; };
-struct Archive : Object { struct { std::set<std::string> functions; } members; };
 struct SharedEvent : Object { struct { uint64_t value = 0; } members; };
 
 struct Binding { id buffer = nullptr; NSUInteger offset = 0; std::string bytes; bool inlined = false; };
@@ -109,7 +86,6 @@ struct EncoderMembers {
   }
 };
 struct Encoder : Object { EncoderMembers members; };
-template <class T> static auto& of(id o) { return static_cast<T*>(o)->members; }
 
 static double now() {
   timespec t;
@@ -338,168 +314,6 @@ static NSUInteger b_length(id self, SEL) { return of<Buffer>(self).length; }
 static void b_label(id self, SEL, id label) { of<Buffer>(self).unused = text_of(label) == "unused"; }
 static void set_label(id, SEL, id) {}
 
-// --- libraries
-static void o_fast(id self, SEL, ObjCBool v) { of<CompileOptions>(self).math_mode = v ? 2 : 0, of<CompileOptions>(self).functions = v ? 0 : 1; }
-static void o_functions(id self, SEL, NSInteger v) { of<CompileOptions>(self).functions = v; }
-static void o_mode(id self, SEL, NSInteger v) { of<CompileOptions>(self).math_mode = v; }
-static void o_language(id self, SEL, NSUInteger v) { of<CompileOptions>(self).language = v; }
-
-// mslc stands beside this library. It prints the path of what it compiled, or errors and a non-zero exit.
-static bool compile_msl(const std::string& source, std::string& result) {
-  Dl_info info;
-  std::string program;
-  if (const char* named = getenv("SOFTMETAL_MSLC")) program = named;
-  else if (dladdr((void*)compile_msl, &info)) program = std::string(info.dli_fname).substr(0, std::string(info.dli_fname).rfind('/') + 1) + "mslc";
-  char path[] = "/tmp/softmetal-XXXXXX";
-  int in = mkstemp(path);
-  if (in < 0) { result = "cannot write to /tmp"; return false; }
-  for (size_t at = 0; at < source.size();) {
-    ssize_t n = write(in, source.data() + at, source.size() - at);
-    if (n <= 0) break;
-    at += n;
-  }
-  close(in);
-  int out[2];
-  if (pipe(out)) { result = "no pipe"; return false; }
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-  posix_spawn_file_actions_adddup2(&actions, out[1], 2);
-  posix_spawn_file_actions_addclose(&actions, out[0]);
-#if defined(__aarch64__)
-  const char* arch = "arm64";
-#else
-  const char* arch = "amd64";
-#endif
-  const char* arguments[] = {program.c_str(), "-arch", arch, path, nullptr};
-  pid_t child;
-  int failed = posix_spawn(&child, program.c_str(), &actions, nullptr, (char**)arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(out[1]);
-  if (failed) { close(out[0]); unlink(path); result = "cannot run " + program + ": " + strerror(failed); return false; }
-  char text[4096];
-  for (ssize_t n; (n = read(out[0], text, sizeof text)) > 0;) result.append(text, n);
-  close(out[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  unlink(path);
-  while (!result.empty() && result.back() == '\n') result.pop_back();
-  return status == 0;
-}
-static id d_library(id, SEL, id source, id options, id* error) {
-  std::string result;
-  if (options && of<CompileOptions>(options).language < (3 << 16 | 1) && of<CompileOptions>(options).language != 0) {
-    set_error(error, "the language version is below 3.1");
-    return nullptr;
-  }
-  if (options && of<CompileOptions>(options).math_mode == 0 && of<CompileOptions>(options).functions == 0)
-    problem(false, "newLibraryWithSource: math mode safe, yet exp and its like are the fast ones: mathFloatingPointFunctions is not set");
-  if (!compile_msl(text_of(source), result)) { set_error(error, "Compilation failed: \n\n" + result); return nullptr; }
-  void* handle = dlopen(result.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!handle) { set_error(error, dlerror()); return nullptr; }
-  auto get = (const SoftmetalLibrary* (*)())dlsym(handle, "softmetal_library");
-  Library* l = make<Library>("MTLLibrary");
-  l->members.code = get();
-  l->members.path = result;
-  return l;
-}
-static id l_function(id self, SEL, id name) {
-  const SoftmetalLibrary* code = of<Library>(self).code;
-  for (int i = 0; i < code->kernel_count; i++)
-    if (text_of(name) == code->kernels[i].name) {
-      Function* f = make<Function>("MTLFunction");
-      f->members.library.object = objc_retain(self);
-      f->members.kernel = &code->kernels[i];
-      return f;
-    }
-  return nullptr;
-}
-static id l_function_constants(id self, SEL s, id name, id values, id* error) {
-  id f = l_function(self, s, name);
-  if (!f) { set_error(error, "function " + text_of(name) + " was not found in the library"); return nullptr; }
-  of<Function>(f).constants = of<ConstantValues>(values).values;
-  const SoftmetalLibrary* code = of<Library>(self).code;
-  for (int i = 0; i < code->constant_count; i++)
-    if (!of<Function>(f).constants.count(code->constants[i].index)) {
-      set_error(error, "function constant " + std::string(code->constants[i].name) + " is not set");
-      objc_release(f);
-      return nullptr;
-    }
-  return f;
-}
-static void v_set(id self, SEL, const void* value, NSUInteger type, NSUInteger index) {
-  static const std::map<NSUInteger, size_t> sizes = {{53, 1}, {3, 4}, {29, 4}, {33, 4}, {16, 2}, {37, 2}, {41, 2}};
-  auto size = sizes.find(type);
-  if (size == sizes.end()) return problem(false, "setConstantValue: data type %lu is not one of bool, float, int, uint, half, short, ushort", type);
-  of<ConstantValues>(self).values[index] = std::string((const char*)value, size->second);
-}
-static id d_pipeline(id, SEL, id function, id* error) {
-  if (!function) { set_error(error, "computeFunction must not be nil"); return nullptr; }
-  Pipeline* p = make<Pipeline>("MTLComputePipelineState");
-  p->members.function.object = objc_retain(function);
-  compiled++;
-  return p;
-}
-static void pd_function(id self, SEL, id f) { of<PipelineDescriptor>(self).function.object = objc_retain(f); }
-static void pd_archives(id self, SEL, id a) { of<PipelineDescriptor>(self).archives.object = objc_retain(a); }
-static void pd_multiple(id self, SEL, ObjCBool b) { of<PipelineDescriptor>(self).multiple = b; }
-static std::string key_of(id function) {
-  auto& f = of<Function>(function);
-  std::string key = of<Library>(f.library.object).path + " " + f.kernel->name;
-  for (auto& [index, value] : f.constants) {
-    key += " " + std::to_string(index) + "=";
-    for (unsigned char c : value) key += std::to_string(c) + ".";
-  }
-  return key + "\n";
-}
-static id d_pipeline_descriptor(id self, SEL s, id descriptor, NSUInteger options, id*, id* error) {
-  auto& d = of<PipelineDescriptor>(descriptor);
-  bool found = false;
-  if (d.archives.object)
-    for (id a : items_of(d.archives.object)) found |= of<Archive>(a).functions.count(key_of(d.function.object)) != 0;
-  if (!found && options & 4) { set_error(error, "the binary archives lack the function"); return nullptr; }
-  if (found) compiled--;
-  return d_pipeline(self, s, d.function.object, error);
-}
-static NSUInteger p_max_threads(id self, SEL) {
-  int declared = of<Function>(of<Pipeline>(self).function.object).kernel->max_threads;
-  return declared ? declared : 1024;
-}
-static NSUInteger p_width(id, SEL) { return 32; }
-static NSUInteger p_static_memory(id, SEL) { return 0; }
-
-// --- binary archives: the functions that are in them; their machine code stands in mslc's cache anyway
-static void ad_url(id self, SEL, id url) { of<ArchiveDescriptor>(self).path = text_of(url); }
-static id d_archive(id, SEL, id descriptor, id* error) {
-  Archive* a = make<Archive>("MTLBinaryArchive");
-  const std::string& path = of<ArchiveDescriptor>(descriptor).path;
-  if (path.empty()) return a;
-  FILE* f = fopen(path.c_str(), "r");
-  char line[4096];
-  if (!f || !fgets(line, sizeof line, f) || strcmp(line, "softmetal archive\n")) {
-    if (f) fclose(f);
-    set_error(error, "cannot read archive " + path);
-    objc_release(a);
-    return nullptr;
-  }
-  while (fgets(line, sizeof line, f)) a->members.functions.insert(line);
-  fclose(f);
-  return a;
-}
-static ObjCBool ar_add(id self, SEL, id descriptor, id*) {
-  compiled++;
-  of<Archive>(self).functions.insert(key_of(of<PipelineDescriptor>(descriptor).function.object));
-  return 1;
-}
-static ObjCBool ar_save(id self, SEL, id url, id* error) {
-  FILE* f = fopen(text_of(url).c_str(), "w");
-  if (!f) { set_error(error, "cannot write archive " + text_of(url)); return 0; }
-  fputs("softmetal archive\n", f);
-  for (const std::string& name : of<Archive>(self).functions) fputs(name.c_str(), f);
-  fclose(f);
-  return 1;
-}
-
 // --- command buffers
 static id q_command_buffer(id, SEL) {
   command_buffers++;
@@ -596,7 +410,7 @@ static void e_threadgroup_memory(id self, SEL, NSUInteger length, NSUInteger ind
 static void dispatch_command(id self, Size grid, Size group, bool counts_threads) {
   auto& e = of<Encoder>(self);
   if (!e.current.pipeline) problem(true, "dispatch without a pipeline state");
-  NSUInteger threads = group.width * group.height * group.depth, most = p_max_threads(e.current.pipeline, nullptr);
+  NSUInteger threads = group.width * group.height * group.depth, most = max_threads(e.current.pipeline, nullptr);
   if (!threads || threads > most) problem(true, "%s: threadgroup of %lu x %lu x %lu threads, the pipeline allows 1 to %lu", of<Function>(of<Pipeline>(e.current.pipeline).function.object).kernel->name, group.width, group.height, group.depth, most);
   if (!grid.width || !grid.height || !grid.depth) problem(false, "dispatch of an empty grid");
   if (settings.noop) {
@@ -661,7 +475,6 @@ OBJC_EXPORT void softmetal_fail_next(const char* kernel) {
 OBJC_EXPORT long softmetal_command_buffers() { return command_buffers; }
 OBJC_EXPORT long softmetal_dispatches() { return dispatches; }
 OBJC_EXPORT long softmetal_barriers() { return barriers; }
-OBJC_EXPORT long softmetal_compiled() { return compiled; }  // pipelines that no archive had
 
 // An echo of mixed arguments, by which the host's calling convention is tested.
 struct ABIProbe : Object { struct {} members; };
@@ -669,6 +482,7 @@ static NSUInteger abi_mix(id, SEL, Size a, Size b, NSUInteger x) { return a.widt
 
 static int initialise() {
   define_foundation();
+  define_libraries();
   define<Device>("MTLDevice");
   define<Architecture>("MTLArchitecture");
   define<Queue>("MTLCommandQueue");
@@ -676,16 +490,8 @@ static int initialise() {
   define<Encoder>("MTLComputeCommandEncoder");
   define<Encoder>("MTLBlitCommandEncoder");
   define<Buffer>("MTLBuffer");
-  define<Library>("MTLLibrary");
-  define<Function>("MTLFunction");
-  define<ConstantValues>("MTLFunctionConstantValues");
-  define<Pipeline>("MTLComputePipelineState");
-  define<PipelineDescriptor>("MTLComputePipelineDescriptor");
-  define<CompileOptions>("MTLCompileOptions");
   define<Fence>("MTLFence");
   define<SharedEvent>("MTLSharedEvent");
-  define<ArchiveDescriptor>("MTLBinaryArchiveDescriptor");
-  define<Archive>("MTLBinaryArchive");
   define<ABIProbe>("SoftmetalABIProbe");
   const char* device = "MTLDevice";
   method(device, "name", d_name);
@@ -704,30 +510,10 @@ static int initialise() {
   method(device, "newSharedEvent", d_event);
   method(device, "newBufferWithLength:options:", d_buffer);
   method(device, "newBufferWithBytesNoCopy:length:options:deallocator:", d_buffer_no_copy);
-  method(device, "newLibraryWithSource:options:error:", d_library);
-  method(device, "newComputePipelineStateWithFunction:error:", d_pipeline);
-  method(device, "newComputePipelineStateWithDescriptor:options:reflection:error:", d_pipeline_descriptor);
-  method(device, "newBinaryArchiveWithDescriptor:error:", d_archive);
   method("MTLSharedEvent", "signaledValue", ev_value);
   method("MTLBuffer", "contents", b_contents);
   method("MTLBuffer", "length", b_length);
   method("MTLBuffer", "setLabel:", b_label);
-  method("MTLCompileOptions", "setFastMathEnabled:", o_fast);
-  method("MTLCompileOptions", "setMathMode:", o_mode);
-  method("MTLCompileOptions", "setMathFloatingPointFunctions:", o_functions);
-  method("MTLCompileOptions", "setLanguageVersion:", o_language);
-  method("MTLLibrary", "newFunctionWithName:", l_function);
-  method("MTLLibrary", "newFunctionWithName:constantValues:error:", l_function_constants);
-  method("MTLFunctionConstantValues", "setConstantValue:type:atIndex:", v_set);
-  method("MTLComputePipelineState", "maxTotalThreadsPerThreadgroup", p_max_threads);
-  method("MTLComputePipelineState", "threadExecutionWidth", p_width);
-  method("MTLComputePipelineState", "staticThreadgroupMemoryLength", p_static_memory);
-  method("MTLComputePipelineDescriptor", "setComputeFunction:", pd_function);
-  method("MTLComputePipelineDescriptor", "setBinaryArchives:", pd_archives);
-  method("MTLComputePipelineDescriptor", "setThreadGroupSizeIsMultipleOfThreadExecutionWidth:", pd_multiple);
-  method("MTLBinaryArchiveDescriptor", "setUrl:", ad_url);
-  method("MTLBinaryArchive", "addComputePipelineFunctionsWithDescriptor:error:", ar_add);
-  method("MTLBinaryArchive", "serializeToURL:error:", ar_save);
   method("MTLCommandQueue", "commandBuffer", q_command_buffer);
   method("MTLCommandQueue", "commandBufferWithUnretainedReferences", q_unretained);
   method("MTLCommandBuffer", "computeCommandEncoderWithDispatchType:", c_compute);
