@@ -253,9 +253,12 @@ func folded(g *ir.Node, depth int) *ir.Node {
 			return op.Filled(x.Const, g.DType, g.Shape)
 		}
 	case op.Mul:
-		x, y := in[0], in[1]
-		if x, y = folded(x, depth-1), folded(y, depth-1); x.Op == op.Const && y.Op == op.Const && x.DType == y.DType {
+		x, y := folded(in[0], depth-1), folded(in[1], depth-1)
+		if x.Op == op.Const && y.Op == op.Const && x.DType == y.DType {
 			return op.Filled(x.Const*y.Const, g.DType, g.Shape)
+		}
+		if x.Op == op.Const && x != in[0] || y.Op == op.Const && y != in[1] { // one factor has become a number
+			return op.Binary(op.Mul, x, y)
 		}
 	}
 	return g
