@@ -482,8 +482,8 @@ static NSUInteger abi_mix(id, SEL, Size a, Size b, NSUInteger x) { return a.widt
 
 static int initialise() {
   define_foundation();
-  define_libraries();
   define<Device>("MTLDevice");
+  define_libraries();
   define<Architecture>("MTLArchitecture");
   define<Queue>("MTLCommandQueue");
   define<CommandBuffer>("MTLCommandBuffer");
