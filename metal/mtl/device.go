@@ -25,7 +25,7 @@ type Info struct {
 	Name                 string
 	Architecture         string // "applegpu_g13s", empty before macOS 14
 	Class                Class
-	Family               int // 7 for M1, 8 for M2, 9 for M3 and M4; 0 for other GPUs
+	Family               int // 7 for M1, 8 for M2, 9 for M3 and M4; 5 for virtual machines' GPUs, 0 for others than Apple's
 	UnifiedMemory        bool
 	WorkingSet           uint64 // bytes that the GPU can use without slowing down
 	MaxBuffer            uint64
@@ -74,6 +74,10 @@ func Open(o Options) (*Device, error) {
 	})
 	if d.id == 0 {
 		return nil, fmt.Errorf("%w: no GPU was found", objc.ErrUnavailable)
+	}
+	if d.Family == 0 { // an Intel Mac
+		d.id.Release()
+		return nil, fmt.Errorf("%w, and %s is not one of its GPUs", objc.ErrUnavailable, d.Name)
 	}
 	if os.Getenv("LORIS_METAL_SERIAL") == "1" {
 		d.options.Serial = true
