@@ -61,6 +61,31 @@ func TestQuantisedMatricesSurviveAFile(t *testing.T) {
 	}
 }
 
+func TestInspect(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.safetensors")
+	saved := map[string]*lt.Tensor{"w": lt.Ones(3, 64).Cast(lt.BF16), "q": lt.Ones(2, 64).Quantize(lt.Q4), "step": lt.Full(7)}
+	if err := lt.Save(path, saved, lt.SaveOptions{Metadata: map[string]string{"rank": "8"}}); err != nil {
+		t.Fatal(err)
+	}
+	info := must[*lt.FileInfo](t)(lt.Inspect(path))
+	elements, _ := info.Size()
+	if elements != 3*64+2*64+1 || info.Metadata["rank"] != "8" || len(info.Tensors) != 3 {
+		t.Errorf("%+v", info)
+	}
+	if q := info.Tensors[0]; q.Name != "q" || q.DType != lt.Q4 || !q.Shape.Equal(lt.Shape{2, 64}) || q.Type != "U8" {
+		t.Errorf("%+v", q)
+	}
+	if s := info.String(); !strings.Contains(s, "BF16") || !strings.Contains(s, "[3 64]") || strings.Contains(s, "loris.quantised") {
+		t.Error(s)
+	}
+	if info.MIME()["text/html"] == nil {
+		t.Error("no table")
+	}
+	if _, err := lt.Inspect(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("no error")
+	}
+}
+
 // TestLoadedTensorsLieInTheirFile follows a mapped tensor through its life: no copy,
 // independent of what replaces the file, unmapped when it is released.
 func TestLoadedTensorsLieInTheirFile(t *testing.T) {

@@ -177,18 +177,29 @@ func unpack(name string, a *format.Array, metadata map[string]string) error {
 	if !ok {
 		return nil
 	}
-	var kind string
-	var rows, cols int
-	d := Q8
-	if _, err := fmt.Sscanf(text, "%s %d %d", &kind, &rows, &cols); err == nil && kind == Q4.String() {
-		d = Q4
-	}
-	shape := Shape{rows, cols}
-	if kind != d.String() || a.DType != U8 || rows < 0 || cols < 0 || rows > math.MaxInt32 || cols > math.MaxInt32 || plan.QuantBytes(d, shape) != len(a.Data) {
+	if !quantisedShape(name, a, metadata) || plan.QuantBytes(a.DType, a.Shape) != len(a.Data) {
 		return &Error{Code: ir.CodeFormat, Msg: fmt.Sprintf("tensor %q: %d bytes are no quantised matrix %q", name, len(a.Data), text)}
 	}
-	a.DType, a.Shape = d, shape
 	return nil
+}
+
+// quantisedShape gives bytes the dtype and shape of the quantised matrix that they
+// are by the metadata, if they are one.
+func quantisedShape(name string, a *format.Array, metadata map[string]string) bool {
+	var kind string
+	var rows, cols int
+	if _, err := fmt.Sscanf(metadata[quantisedKey+name], "%s %d %d", &kind, &rows, &cols); err != nil {
+		return false
+	}
+	d := Q8
+	if kind == Q4.String() {
+		d = Q4
+	}
+	if kind != d.String() || a.DType != U8 || rows < 0 || cols < 0 || rows > math.MaxInt32 || cols > math.MaxInt32 {
+		return false
+	}
+	a.DType, a.Shape = d, Shape{rows, cols}
+	return true
 }
 
 // ioError names the call in an error of a file's content.

@@ -48,7 +48,9 @@ func Open(path string) (*File, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return openDirectory(path)
+		if path, err = weightsIn(path); err != nil {
+			return nil, err
+		}
 	}
 	if strings.HasSuffix(path, ".json") {
 		return openIndex(path)
@@ -118,26 +120,26 @@ func located(path string, err error) error {
 	return err
 }
 
-// openDirectory looks for the weights in a model's directory.
-func openDirectory(dir string) (*File, error) {
+// weightsIn looks for the weights in a model's directory.
+func weightsIn(dir string) (path string, err error) {
 	for _, pattern := range []string{"*.safetensors.index.json", "*.safetensors", "*.gguf", "*.npz"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		if len(found) == 1 {
-			return Open(found[0])
+			return found[0], nil
 		}
 		if len(found) > 1 {
-			return nil, problem("%s holds several files: %s; name one of them", dir, strings.Join(found, ", "))
+			return "", problem("%s holds several files: %s; name one of them", dir, strings.Join(found, ", "))
 		}
 	}
 	for _, pattern := range []string{"*.bin", "*.pt", "*.pth", "*.pkl"} {
 		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {
-			return nil, located(found[0], pickleError())
+			return "", located(found[0], pickleError())
 		}
 	}
-	return nil, problem("%s holds no .safetensors, .gguf or .npz file", dir)
+	return "", problem("%s holds no .safetensors, .gguf or .npz file", dir)
 }
 
 // writeAtomically writes a file under another name first, so that a reader

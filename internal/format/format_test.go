@@ -207,6 +207,10 @@ func TestShardsAreReadThroughTheirIndex(t *testing.T) {
 		t.Error(got)
 	}
 	f.Close()
+	entries, _, err := Inspect(dir)
+	if err != nil || len(entries) != 3 || entries[1].Name != "b" || !entries[1].Shape.Equal(ir.Shape{2, 2}) {
+		t.Errorf("%+v %v", entries, err)
+	}
 	for text, want := range map[string]string{
 		`{"weight_map":{"x":"m-1.safetensors"}}`:          `no tensor "x"`,
 		`{"weight_map":{"x":"../../etc/passwd"}}`:         "no file name",
@@ -217,6 +221,9 @@ func TestShardsAreReadThroughTheirIndex(t *testing.T) {
 		write(text)
 		if _, err := Open(index); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+		if _, _, err := Inspect(index); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("inspecting %s: %v, want %q", text, err, want)
 		}
 	}
 }
@@ -264,12 +271,67 @@ func checkArrays(t *testing.T, arrays map[string]*Array) {
 	}
 }
 
+// checkInspect holds that what was read is described as it is.
+func checkInspect(t *testing.T, b []byte, arrays map[string]*Array) {
+	entries, _, err := inspect(b)
+	if err != nil || len(entries) != len(arrays) {
+		t.Fatalf("%d arrays were read, inspection gives %d: %v", len(arrays), len(entries), err)
+	}
+	for _, e := range entries {
+		if a := arrays[e.Name]; a == nil || a.DType != e.DType || !a.Shape.Equal(e.Shape) || e.Type == "" {
+			t.Fatalf("%+v, read as %+v", e, a)
+		}
+	}
+}
+
+func TestInspectionTellsWhatIsRead(t *testing.T) {
+	for _, file := range []string{"official.safetensors", "numpy.npz", "numpy_order.npz", "ggml.gguf"} {
+		b, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkInspect(t, b, f.Arrays)
+		entries, metadata, err := Inspect(filepath.Join("testdata", file))
+		if err != nil || len(metadata) != len(f.Metadata) {
+			t.Errorf("%s: metadata %v, %v", file, metadata, err)
+		}
+		names := map[string]Entry{}
+		for _, e := range entries {
+			names[e.Name] = e
+		}
+		switch file {
+		case "ggml.gguf":
+			if e := names["Q4_K"]; e.Type != "Q4_K" || e.DType != ir.Q4 || e.Bytes != 2*144 {
+				t.Errorf("%+v", e)
+			}
+		case "numpy.npz":
+			if e := names["i2"]; e.Type != "<i2" || e.DType != ir.I32 || e.Bytes != 24 {
+				t.Errorf("%+v", e)
+			}
+		}
+		f.Close()
+	}
+	if _, _, err := Inspect("testdata/object.npy"); err == nil || !strings.Contains(err.Error(), "refuses pickles") {
+		t.Error(err)
+	}
+	if entries, _, err := Inspect("testdata"); err != nil || len(entries) == 0 {
+		t.Errorf("a directory with one safetensors file: %v", err)
+	}
+}
+
 func FuzzSafetensors(f *testing.F) {
 	corpus(f, "official.safetensors")
 	f.Add(safetensorsOf(`{"__metadata__":null,"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if arrays, _, err := ParseSafetensors(b); err == nil {
 			checkArrays(t, arrays)
+			if !bytes.HasPrefix(b, []byte("GGUF")) && !bytes.HasPrefix(b, []byte("PK")) && !isPickle(b) {
+				checkInspect(t, b, arrays)
+			}
 		}
 	})
 }
@@ -284,6 +346,7 @@ func FuzzNPY(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if a, err := ParseNPY(b); err == nil {
 			checkArrays(t, map[string]*Array{"": a})
+			checkInspect(t, b, map[string]*Array{"": a})
 		}
 	})
 }
@@ -293,6 +356,9 @@ func FuzzNPZ(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if arrays, err := ParseNPZ(b); err == nil {
 			checkArrays(t, arrays)
+			if bytes.HasPrefix(b, []byte("PK\x03\x04")) {
+				checkInspect(t, b, arrays)
+			}
 		}
 	})
 }
@@ -302,6 +368,7 @@ func FuzzGGUF(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if arrays, _, err := ParseGGUF(b); err == nil {
 			checkArrays(t, arrays)
+			checkInspect(t, b, arrays)
 		}
 	})
 }

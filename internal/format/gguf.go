@@ -219,38 +219,46 @@ type ggufTensor struct {
 	offset uint64
 }
 
-// ParseGGUF reads a whole file of version 2 or 3. Arrays that are not
-// quantised point into data.
-func ParseGGUF(data []byte) (map[string]*Array, map[string]string, error) {
+// ggufHeader reads what stands before the data of a file of version 2 or 3; the data
+// begins at start.
+func ggufHeader(data []byte) (infos []ggufTensor, metadata map[string]string, start uint64, err error) {
 	r := &reader{b: data}
 	if string(r.take(4)) != "GGUF" {
-		return nil, nil, problem("not a GGUF file")
+		return nil, nil, 0, problem("not a GGUF file")
 	}
 	if v := r.u32(); v != 2 && v != 3 {
-		return nil, nil, problem("GGUF version %d cannot be read; 2 and 3 can", v)
+		return nil, nil, 0, problem("GGUF version %d cannot be read; 2 and 3 can", v)
 	}
 	tensors, pairs := r.u64(), r.u64()
-	metadata := map[string]string{}
+	metadata = map[string]string{}
 	for i := uint64(0); i < pairs && r.err == nil; i++ {
 		key := r.text()
 		metadata[key] = r.value(r.u32(), 0)
 	}
-	var infos []ggufTensor
 	for i := uint64(0); i < tensors && r.err == nil; i++ {
 		infos = append(infos, r.tensor())
 	}
 	if r.err != nil {
-		return nil, nil, r.err
+		return nil, nil, 0, r.err
 	}
 	alignment := uint64(32)
 	if a := metadata["general.alignment"]; a != "" {
 		v, err := strconv.ParseUint(a, 10, 32)
 		if err != nil || v == 0 || v&(v-1) != 0 {
-			return nil, nil, problem("general.alignment %q is no power of two", a)
+			return nil, nil, 0, problem("general.alignment %q is no power of two", a)
 		}
 		alignment = v
 	}
-	start := (uint64(r.at) + alignment - 1) / alignment * alignment
+	return infos, metadata, (uint64(r.at) + alignment - 1) / alignment * alignment, nil
+}
+
+// ParseGGUF reads a whole file of version 2 or 3. Arrays that are not
+// quantised point into data.
+func ParseGGUF(data []byte) (map[string]*Array, map[string]string, error) {
+	infos, metadata, start, err := ggufHeader(data)
+	if err != nil {
+		return nil, nil, err
+	}
 	arrays := make(map[string]*Array, len(infos))
 	for _, t := range infos {
 		if arrays[t.name] != nil {
@@ -288,7 +296,8 @@ func (r *reader) tensor() (t ggufTensor) {
 	return t
 }
 
-func (t ggufTensor) array(data []byte, start uint64) (*Array, *ir.Error) {
+// bytes returns the tensor's part of a file whose data begins at start.
+func (t ggufTensor) bytes(data []byte, start uint64) ([]byte, *ir.Error) {
 	elements, _, err := sizeOf(t.shape, 8)
 	if err != nil {
 		return nil, err
@@ -301,11 +310,27 @@ func (t ggufTensor) array(data []byte, start uint64) (*Array, *ir.Error) {
 	if t.offset > uint64(len(data)) || start > uint64(len(data))-t.offset || size > uint64(len(data))-t.offset-start {
 		return nil, problem("its data ends behind the end of the file")
 	}
-	b := data[start+t.offset:][:size:size]
+	return data[start+t.offset:][:size:size], nil
+}
+
+// dtype is what the tensor is read as.
+func (t ggufTensor) dtype() ir.DType {
+	if t.kind.repack != nil && len(t.shape) == 2 {
+		return t.kind.packed
+	}
+	return t.kind.dtype
+}
+
+func (t ggufTensor) array(data []byte, start uint64) (*Array, *ir.Error) {
+	b, err := t.bytes(data, start)
+	if err != nil {
+		return nil, err
+	}
+	k, elements := t.kind, t.shape.Size()
 	if k.decode == nil {
 		return &Array{DType: k.dtype, Shape: t.shape, Data: b}, nil
 	}
-	if k.repack != nil && len(t.shape) == 2 {
+	if t.dtype() == k.packed {
 		return &Array{DType: k.packed, Shape: t.shape, Data: repacked(k, elements, b)}, nil
 	}
 	values := make([]float32, k.elements)

@@ -27,33 +27,41 @@ var npyTypes = map[string]source{
 
 // ParseNPY reads a whole file.
 func ParseNPY(data []byte) (*Array, error) {
+	h, rest, err := npyHead(data)
+	if err != nil {
+		return nil, err
+	}
+	return h.array(rest)
+}
+
+// npyHead reads the header; rest is what follows it.
+func npyHead(data []byte) (h *npyHeader, rest []byte, err error) {
 	if len(data) < 10 || string(data[:6]) != npyMagic {
 		if isPickle(data) {
-			return nil, pickleError()
+			return nil, nil, pickleError()
 		}
-		return nil, problem("not an npy file: it does not begin with \\x93NUMPY")
+		return nil, nil, problem("not an npy file: it does not begin with \\x93NUMPY")
 	}
 	var length int
-	rest := data[8:]
+	rest = data[8:]
 	switch data[6] {
 	case 1:
 		length, rest = int(le.Uint16(rest)), rest[2:]
 	case 2, 3:
 		if len(rest) < 4 {
-			return nil, problem("the npy header is cut off")
+			return nil, nil, problem("the npy header is cut off")
 		}
 		length, rest = int(le.Uint32(rest)), rest[4:]
 	default:
-		return nil, problem("npy version %d.%d is unknown", data[6], data[7])
+		return nil, nil, problem("npy version %d.%d is unknown", data[6], data[7])
 	}
 	if length > len(rest) {
-		return nil, problem("the npy header is cut off: %d bytes of %d", len(rest), length)
+		return nil, nil, problem("the npy header is cut off: %d bytes of %d", len(rest), length)
 	}
-	h, err := parseNPYHeader(string(rest[:length]))
-	if err != nil {
-		return nil, err
+	if h, err = parseNPYHeader(string(rest[:length])); err != nil {
+		return nil, nil, err
 	}
-	return h.array(rest[length:])
+	return h, rest[length:], nil
 }
 
 type npyHeader struct {
@@ -184,9 +192,11 @@ func (p *literal) tuple() ir.Shape {
 	return s
 }
 
-func (h *npyHeader) array(data []byte) (*Array, error) {
+// layout tells the element type, whether its bytes lie the other way round, and how
+// many bytes there have to be.
+func (h *npyHeader) layout() (s source, swap bool, size int, err error) {
 	if strings.Contains(h.descr, "O") {
-		return nil, problem("the array holds Python objects, pickled; Loris refuses pickles")
+		return s, false, 0, problem("the array holds Python objects, pickled; Loris refuses pickles")
 	}
 	order, kind := byte('|'), h.descr
 	if len(kind) == 3 {
@@ -194,16 +204,24 @@ func (h *npyHeader) array(data []byte) (*Array, error) {
 	}
 	s, ok := npyTypes[kind]
 	if !ok || strings.IndexByte("<>|=", order) < 0 {
-		return nil, problem("dtype %q cannot be read", h.descr)
+		return s, false, 0, problem("dtype %q cannot be read", h.descr)
 	}
-	_, size, err := sizeOf(h.shape, s.bytes)
+	_, size, bad := sizeOf(h.shape, s.bytes)
+	if bad != nil {
+		return s, false, 0, bad
+	}
+	return s, order == '>' && s.bytes > 1, size, nil
+}
+
+func (h *npyHeader) array(data []byte) (*Array, error) {
+	s, swap, size, err := h.layout()
 	if err != nil {
 		return nil, err
 	}
 	if len(data) != size {
 		return nil, problem("%s%v needs %d bytes; there are %d", h.descr, h.shape, size, len(data))
 	}
-	if order == '>' && s.bytes > 1 {
+	if swap {
 		data = swapped(data, s.bytes)
 	}
 	if h.fortran && len(h.shape) > 1 {

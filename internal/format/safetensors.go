@@ -31,22 +31,27 @@ type safetensorEntry struct {
 	Offsets []int  `json:"data_offsets"`
 }
 
-// ParseSafetensors reads a whole file. The arrays point into data.
-func ParseSafetensors(data []byte) (map[string]*Array, map[string]string, error) {
+// safetensorsHeader reads and checks the header of a whole file; body is the rest.
+func safetensorsHeader(data []byte) (entries map[string]*safetensorEntry, metadata map[string]string, body []byte, err error) {
 	if len(data) < 8 {
-		return nil, nil, problem("%d bytes are too few for a safetensors file", len(data))
+		return nil, nil, nil, problem("%d bytes are too few for a safetensors file", len(data))
 	}
 	length := le.Uint64(data)
 	if length > longestHeader || length > uint64(len(data)-8) {
-		return nil, nil, &ir.Error{Code: ir.CodeFormat, Msg: fmt.Sprintf("not a safetensors file: its header would be %d bytes long, and the file has %d", length, len(data)),
+		return nil, nil, nil, &ir.Error{Code: ir.CodeFormat, Msg: fmt.Sprintf("not a safetensors file: its header would be %d bytes long, and the file has %d", length, len(data)),
 			Hint: "safetensors, npz and GGUF can be read"}
 	}
-	entries, metadata, err := parseHeader(data[8 : 8+length])
-	if err != nil {
-		return nil, nil, err
+	if entries, metadata, err = parseHeader(data[8 : 8+length]); err != nil {
+		return nil, nil, nil, err
 	}
-	body := data[8+length:]
-	if err := checkCoverage(entries, len(body)); err != nil {
+	body = data[8+length:]
+	return entries, metadata, body, checkCoverage(entries, len(body))
+}
+
+// ParseSafetensors reads a whole file. The arrays point into data.
+func ParseSafetensors(data []byte) (map[string]*Array, map[string]string, error) {
+	entries, metadata, body, err := safetensorsHeader(data)
+	if err != nil {
 		return nil, nil, err
 	}
 	arrays := make(map[string]*Array, len(entries))
@@ -155,8 +160,8 @@ func checkCoverage(entries map[string]*safetensorEntry, size int) error {
 	return nil
 }
 
-// openIndex reads a model.safetensors.index.json and the shards it names.
-func openIndex(path string) (*File, error) {
+// readIndex reads a model.safetensors.index.json: the shard of each tensor.
+func readIndex(path string) (map[string]string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -170,15 +175,25 @@ func openIndex(path string) (*File, error) {
 	if len(index.Shards) == 0 {
 		return nil, problem("%s: there is no weight_map: this is no index of shards", path)
 	}
+	for _, shard := range index.Shards {
+		if shard == "" || filepath.Base(shard) != shard || strings.HasSuffix(shard, ".json") {
+			return nil, problem("%s: shard %q is no file name beside the index", path, shard)
+		}
+	}
+	return index.Shards, nil
+}
+
+// openIndex opens the shards that an index names.
+func openIndex(path string) (*File, error) {
+	index, err := readIndex(path)
+	if err != nil {
+		return nil, err
+	}
 	shards := map[string]*File{}
 	out := &File{Arrays: map[string]*Array{}, Metadata: map[string]string{}}
-	for name, shard := range index.Shards {
+	for name, shard := range index {
 		f := shards[shard]
 		if f == nil {
-			if shard == "" || filepath.Base(shard) != shard || strings.HasSuffix(shard, ".json") {
-				out.Close()
-				return nil, problem("%s: shard %q is no file name beside the index", path, shard)
-			}
 			if f, err = Open(filepath.Join(filepath.Dir(path), shard)); err != nil {
 				out.Close()
 				return nil, err

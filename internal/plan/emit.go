@@ -40,7 +40,7 @@ func emit(p *Plan, f *fusion, groups []int32) {
 	}
 }
 
-// Bytes returns the bytes of n elements; quantised matrices know their own size.
+// sizeBytes returns the bytes of n elements; quantised matrices know their own size.
 func sizeBytes(d ir.DType, n int) int { return d.Bytes() * n }
 
 func leafBytes(l *Leaf) int { return sizeBytes(l.DType, l.Shape.Size()) }

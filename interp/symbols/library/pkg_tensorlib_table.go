@@ -36,6 +36,7 @@ var pkg_tensorlib = table.Package{
 		{Name: "Grad", Value: p.Grad},
 		{Name: "Grads", Value: p.Grads},
 		{Name: "Graph", Value: p.Graph},
+		{Name: "Inspect", Value: p.Inspect},
 		{Name: "Ints", Value: p.Ints},
 		{Name: "JVP", Value: p.JVP},
 		{Name: "Linspace", Value: p.Linspace},
@@ -76,6 +77,7 @@ var pkg_tensorlib = table.Package{
 		{Name: "CrossEntropyOptions", Value: (*p.CrossEntropyOptions)(nil)},
 		{Name: "DType", Value: (*p.DType)(nil)},
 		{Name: "Error", Value: (*p.Error)(nil)},
+		{Name: "FileInfo", Value: (*p.FileInfo)(nil)},
 		{Name: "GraphView", Value: (*p.GraphView)(nil)},
 		{Name: "Index", Value: (*p.Index)(nil)},
 		{Name: "Kernel", Value: (*p.Kernel)(nil)},
@@ -92,5 +94,6 @@ var pkg_tensorlib = table.Package{
 		{Name: "Shape", Value: (*p.Shape)(nil)},
 		{Name: "Stats", Value: (*p.Stats)(nil)},
 		{Name: "Tensor", Value: (*p.Tensor)(nil)},
+		{Name: "TensorInfo", Value: (*p.TensorInfo)(nil)},
 	},
 }
