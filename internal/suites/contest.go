@@ -3,6 +3,7 @@ package suites
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -18,7 +19,10 @@ type contestant struct {
 }
 
 const (
-	minSample = 4 * time.Millisecond
+	minSample = 8 * time.Millisecond
+	// minBatch is long enough for the clock, and short enough to find a moment without
+	// other programs: they disturb a batch or they do not.
+	minBatch = 200 * time.Microsecond
 	// warmUp is how long a contestant runs before its sample: a virtual machine's
 	// core that was idle can take milliseconds to come back.
 	warmUp = 10 * time.Millisecond
@@ -60,8 +64,9 @@ func ours(name string, run func() *lt.Tensor) contestant {
 	return timed(name, func() { eval.Recycle(once) })
 }
 
-// timed samples a function in this process: the mean over at least minSample,
-// after a warm-up that wakes threads and fills caches, as for the peers.
+// timed samples a function in this process: the time of one run in the fastest batch
+// of at least minBatch within minSample, after a warm-up that wakes threads and fills
+// caches, as for the peers.
 func timed(name string, run func()) contestant {
 	runs := 1
 	return contestant{name, func() (us float64, err error) {
@@ -69,17 +74,22 @@ func timed(name string, run func()) contestant {
 			for begin := time.Now(); time.Since(begin) < warmUp; {
 				run()
 			}
-			for {
+			best := math.Inf(1)
+			for first := time.Now(); ; {
 				begin := time.Now()
 				for range runs {
 					run()
 				}
 				d := time.Since(begin)
-				if d >= minSample {
-					us = float64(d.Nanoseconds()) / 1e3 / float64(runs)
+				if d < minBatch {
+					runs = max(runs+1, int(float64(runs)*1.2*float64(minBatch)/float64(max(d, time.Microsecond))))
+					continue
+				}
+				best = min(best, float64(d.Nanoseconds())/1e3/float64(runs))
+				if time.Since(first) >= minSample {
+					us = best
 					return
 				}
-				runs = max(runs+1, int(float64(runs)*1.2*float64(minSample)/float64(max(d, time.Microsecond))))
 			}
 		})
 		return us, err

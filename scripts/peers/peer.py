@@ -9,8 +9,8 @@ can do, then answers one request per line on standard input:
     {"work": "gemm_1024", "variant": "eager", "min_us": 4000, "warm_us": 10000}
     {"us": 4170.3}
 
-A sample repeats the work until min_us have passed and answers the mean time of
-one run in microseconds. The caller interleaves the samples of all peers.
+A sample repeats the work until min_us have passed and answers the time of one run
+in microseconds, of its fastest batch. The caller interleaves the samples of all peers.
 """
 import importlib
 import json
@@ -25,21 +25,28 @@ for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(name, None)
 
 
+BATCH_US = 200  # runs are timed in batches of at least this long
+
+
 def time_runs(run, min_us, warm_us):
-    """Mean microseconds of one run over at least min_us, after warm_us to wake
-    threads and fill caches."""
+    """Microseconds of one run in the fastest batch within min_us, after warm_us to
+    wake threads and fill caches: other programs disturb a batch or not."""
     end = time.perf_counter() + warm_us / 1e6
     while time.perf_counter() < end:
         run()
-    runs = 1
+    runs, best, end = 1, float("inf"), time.perf_counter() + min_us / 1e6
     while True:
         start = time.perf_counter()
         for _ in range(runs):
             run()
-        us = (time.perf_counter() - start) * 1e6
-        if us >= min_us:
-            return us / runs
-        runs = max(runs + 1, int(runs * min_us / max(us, 1.0) * 1.2))
+        now = time.perf_counter()
+        us = (now - start) * 1e6
+        if us < BATCH_US:
+            runs = max(runs + 1, int(runs * BATCH_US / max(us, 1.0) * 1.2))
+            continue
+        best = min(best, us / runs)
+        if now >= end:
+            return best
 
 
 def serve(name, version, works):
