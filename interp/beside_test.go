@@ -93,7 +93,7 @@ func TestContextOutlivesACellBesideAnother(t *testing.T) {
 
 // A context taken in one cell tells of the interrupt of the other: they are
 // interrupted together.
-func TestInterruptEndsTheSharedContext(t *testing.T) {
+func TestInterruptEndsTheContextOfCellsBesideOthers(t *testing.T) {
 	s, _ := newSession(t)
 	beside(t, s, "begun := make(chan bool)")
 	ctx, interrupt := context.WithCancel(context.Background())

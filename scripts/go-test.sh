@@ -15,3 +15,7 @@ if [ -n "$2" ]; then
   # shellcheck disable=SC2086
   CGO_ENABLED=0 go test -timeout 30m $2
 fi
+if [ ${#race[@]} -gt 0 ]; then
+  # Cells that run beside others never use yaegi: what they share must be guarded.
+  go test "${race[@]}" -run Beside ./interp
+fi
