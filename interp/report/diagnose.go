@@ -71,17 +71,10 @@ func errorEnd(e types.Error) token.Pos {
 	return token.NoPos
 }
 
-// Diagnostics turns the errors that a types.Config.Error function collected
-// into diagnostics. Continuations, which go/types marks with a tab ("other
-// declaration of x"), become notes of the error before them.
-func Diagnostics(errs []types.Error) (ds []Diagnostic) {
-	for _, e := range errs {
-		ds = append(ds, FromTypes(e))
-	}
-	return fold(ds)
-}
-
-// Hinted is Diagnostics with what unknown names may have been meant to be.
+// Hinted turns the errors that a types.Config.Error function collected into
+// diagnostics, with what unknown names may have been meant to be. Continuations,
+// which go/types marks with a tab ("other declaration of x"), become notes of the
+// error before them.
 func Hinted(errs []types.Error, in Scope) (ds []Diagnostic) {
 	for _, e := range errs {
 		d := FromTypes(e)

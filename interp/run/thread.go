@@ -1,7 +1,6 @@
 package run
 
 import (
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -260,6 +259,3 @@ func (th *Thread) visible() *Frame {
 	}
 	return f
 }
-
-// Yield lets other goroutines run.
-func Yield() { runtime.Gosched() }

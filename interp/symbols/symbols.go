@@ -154,21 +154,6 @@ func (e *packageEntry) load() (map[string]reflect.Value, error) {
 	return m, nil
 }
 
-// Exports returns the symbols of all packages, keyed as yaegi wants them
-// ("path/name"). It reads all export data, which takes some 30 ms: prefer
-// Package as imports come up.
-func Exports() map[string]map[string]reflect.Value {
-	all := make(map[string]map[string]reflect.Value, len(paths))
-	for _, path := range paths {
-		m, err := Package(path)
-		if err != nil {
-			panic(err) // the tables and the archive come from one run of the generator
-		}
-		all[path+"/"+packages[path].table.Name] = m
-	}
-	return all
-}
-
 // UnknownError reports an import path without a table.
 type UnknownError struct{ Path string }
 
