@@ -90,3 +90,30 @@ func TestRedirectedStdoutTakesPrints(t *testing.T) {
 		t.Errorf("printed %q, %v", out, o.Err)
 	}
 }
+
+func TestLoggersNameTheLineOfTheCell(t *testing.T) {
+	s, r := newSession(t)
+	out, o := cell(t, s, r, `l := log.New(os.Stdout, "[p] ", log.Lshortfile)
+m := log.New(os.Stdout, "[m] ", log.Lshortfile|log.Lmsgprefix)
+func logs() {
+	l.Printf("n=%d", 5)
+}
+logs()
+m.Println("x")
+log.SetFlags(log.Lshortfile)
+log.Print("std")
+log.SetFlags(0)
+_, file, line, ok := runtime.Caller(0)
+fmt.Println(file, line, ok)`)
+	want := "[p] cell 1:4: n=5\ncell 1:7: [m] x\ncell 1:9: std\ncell 1 11 true\n"
+	if o.Err != nil || out != want {
+		t.Errorf("%v, printed %q, want %q", o.Err, out, want)
+	}
+	if out, _ := cell(t, s, r, "func inner() string { return string(debug.Stack()) }\ninner()"); strings.Contains(out, "loris") {
+		t.Error(out)
+	}
+	_, o = cell(t, s, r, `l.Fatal("bye")`)
+	if o.Err == nil || o.Err.Name != "Exit" {
+		t.Errorf("Fatal of a logger: %v", o.Err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"go/token"
 	"go/types"
+	"maps"
 	"sync"
 
 	"loris/display"
@@ -117,8 +118,8 @@ func quietSession(o Options) (*Session, error) {
 	s.program = lower.New(packages{}, fset)
 	s.program.UseContext(s.scope.Context)
 	s.program.RoomFor = s.roomFor
-	for name, call := range specials {
-		s.program.Special[name] = call
+	for _, calls := range []map[string]lower.SpecialCall{specials, s.loggers(), s.places()} {
+		maps.Copy(s.program.Special, calls)
 	}
 	s.replaceInput()
 	if err := s.runPrelude(); err != nil {

@@ -2,7 +2,6 @@ package interp
 
 import (
 	"fmt"
-	"log"
 	"reflect"
 	"time"
 
@@ -18,12 +17,7 @@ var specials = map[string]lower.SpecialCall{
 	"fmt.Printf": func(th *run.Thread, args []reflect.Value) []reflect.Value {
 		return printed(th, fmt.Sprintf(args[0].String(), args[1].Interface().([]any)...))
 	},
-	"os.Exit":     exit(func(args []reflect.Value) int { return int(args[0].Int()) }),
-	"log.Fatal":   logFatal(func(args []reflect.Value) string { return fmt.Sprint(args[0].Interface().([]any)...) }),
-	"log.Fatalln": logFatal(func(args []reflect.Value) string { return fmt.Sprintln(args[0].Interface().([]any)...) }),
-	"log.Fatalf": logFatal(func(args []reflect.Value) string {
-		return fmt.Sprintf(args[0].String(), args[1].Interface().([]any)...)
-	}),
+	"os.Exit":    exit(func(args []reflect.Value) int { return int(args[0].Int()) }),
 	"time.Sleep": sleep,
 }
 
@@ -44,26 +38,6 @@ func exit(code func([]reflect.Value) int) lower.SpecialCall {
 	return func(th *run.Thread, args []reflect.Value) []reflect.Value {
 		panic(run.Exit{Code: code(args)})
 	}
-}
-
-func logFatal(text func([]reflect.Value) string) lower.SpecialCall {
-	return func(th *run.Thread, args []reflect.Value) []reflect.Value {
-		th.Task.Print("stderr", logLine(text(args)))
-		panic(run.Exit{Code: 1})
-	}
-}
-
-func logLine(text string) string {
-	var b logBuffer
-	log.New(&b, log.Prefix(), log.Flags()&^(log.Lshortfile|log.Llongfile)).Print(text)
-	return string(b)
-}
-
-type logBuffer []byte
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	*b = append(*b, p...)
-	return len(p), nil
 }
 
 func sleep(th *run.Thread, args []reflect.Value) []reflect.Value {

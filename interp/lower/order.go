@@ -18,10 +18,11 @@ import (
 
 // ordering is what one statement, or the arguments of one call, evaluate.
 type ordering struct {
-	c     *compiler
-	reads bool       // something was read that a call may change
-	early []ast.Expr // what compiled Go evaluates ahead
-	last  int        // len(early) up to the last call after a read
+	c      *compiler
+	reads  bool       // something was read that a call may change
+	panics bool       // an element was read: the index may be out of range
+	early  []ast.Expr // what compiled Go evaluates ahead
+	last   int        // len(early) up to the last call after a read
 }
 
 // evaluateAhead compiles what must be evaluated before the rest of exprs; it
@@ -158,6 +159,14 @@ func (o *ordering) target(e ast.Expr) {
 	}
 }
 
+// mayPanic makes what was noted last be evaluated ahead of what was read before,
+// which may panic too.
+func (o *ordering) mayPanic() {
+	if o.panics {
+		o.last = len(o.early)
+	}
+}
+
 func (o *ordering) visit(e ast.Expr) {
 	c := o.c
 	if tv := c.info.Types[e]; tv.Value != nil || tv.IsType() {
@@ -187,8 +196,10 @@ func (o *ordering) visit(e ast.Expr) {
 		o.index(e)
 	case *ast.SliceExpr:
 		o.copied(e, e.X, e.Low, e.High, e.Max)
+		o.mayPanic()
 	case *ast.TypeAssertExpr:
 		o.copied(e, e.X)
+		o.mayPanic()
 	case *ast.CompositeLit:
 		o.literal(e)
 	case *ast.CallExpr:
@@ -227,8 +238,10 @@ func (o *ordering) index(e *ast.IndexExpr) {
 	o.visit(e.X)
 	o.visit(e.Index)
 	switch t.(type) {
-	case *types.Map, *types.Slice, *types.Pointer:
+	case *types.Map:
 		o.reads = true
+	case *types.Slice, *types.Pointer:
+		o.reads, o.panics = true, true
 	}
 }
 

@@ -114,6 +114,8 @@ func (n plainNames) Running(pos int) {
 	}
 }
 
+func (n plainNames) Method(f *types.Func) bool { return n.p.Special[f.FullName()] == nil }
+
 func (n plainNames) Function(f *types.Func) (reflect.Value, bool) {
 	fn, err := n.p.Packages.Symbol(f.Pkg().Path(), f.Name())
 	if err != nil || fn.Kind() != reflect.Func {

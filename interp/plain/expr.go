@@ -251,7 +251,7 @@ func (b *Batch) method(sel *ast.SelectorExpr, sig *types.Signature) (string, boo
 	if s == nil || s.Kind() != types.MethodVal || len(s.Index()) != 1 || !sel.Sel.IsExported() {
 		return "", false
 	}
-	if _, ok := types.Unalias(sig.Recv().Type()).(*types.Pointer); !ok {
+	if _, ok := types.Unalias(sig.Recv().Type()).(*types.Pointer); !ok || !b.names.Method(s.Obj().(*types.Func)) {
 		return "", false
 	}
 	if _, ok := types.Unalias(s.Recv()).(*types.Pointer); !ok || !b.compiled(s.Recv()) {

@@ -31,6 +31,8 @@ type Names interface {
 	Variable(v *types.Var) reflect.Value
 	// Function returns a compiled function.
 	Function(f *types.Func) (reflect.Value, bool)
+	// Method reports whether a method of a compiled type may be called as it is.
+	Method(f *types.Func) bool
 	// Running is told the place of a call ahead of it, where a statement has
 	// several.
 	Running(pos int)

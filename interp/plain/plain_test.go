@@ -24,6 +24,8 @@ func (n testNames) Variable(v *types.Var) reflect.Value { return n.vars[v.Name()
 
 func (n testNames) Running(int) {}
 
+func (n testNames) Method(*types.Func) bool { return true }
+
 func (n testNames) Function(f *types.Func) (reflect.Value, bool) {
 	fn, ok := n.funcs[f.FullName()]
 	return reflect.ValueOf(fn), ok
