@@ -11,6 +11,7 @@ import (
 
 	"loris/internal/eval"
 	lt "loris/tensorlib"
+	"loris/tensorlib/lora"
 	"loris/tensorlib/nn"
 )
 
@@ -272,6 +273,40 @@ func TestSchedules(t *testing.T) {
 		if s.Validate() == nil {
 			t.Errorf("%+v is valid", s)
 		}
+	}
+}
+
+type gate struct {
+	Drop  nn.Dropout
+	modes []bool
+}
+
+func (g *gate) SetTraining(on bool) { g.modes = append(g.modes, on) }
+
+func TestSetTrainingReachesAllLayers(t *testing.T) {
+	shared := nn.NewDropout(nil, 0.5)
+	own := &gate{Drop: *nn.NewDropout(nil, 0.5)}
+	m := struct {
+		First, Again *nn.Dropout
+		Layers       []any
+		Heads        map[string]nn.Module
+		Adapter      *lora.Layer
+		Seq          *nn.Seq
+	}{First: shared, Again: shared, Layers: []any{own, nn.NewLinear(nil, 2, 2)}, Heads: map[string]nn.Module{"a": nn.NewDropout(nil, 0.1)},
+		Adapter: lora.NewLayer(nil, lt.Ones(4, 4), lora.Config{R: 2, Dropout: 0.1}), Seq: nn.NewSeq([]nn.Module{nn.NewDropout(nil, 0.2)})}
+	if n := nn.SetTraining(&m, false); n != 6 {
+		t.Errorf("%d layers", n)
+	}
+	x := lt.Ones(8)
+	if m.First.Forward(x) != x || own.Drop.Forward(x) != x || m.Heads["a"].Forward(x) != x || m.Seq.Forward(x) != x || m.Adapter.Training() || fmt.Sprint(own.modes) != "[false]" {
+		t.Errorf("a layer is still in training; %v", own.modes)
+	}
+	nn.SetTraining(&m, true)
+	if m.First.Forward(x) == x || !m.Adapter.Training() {
+		t.Error("training was not switched on again")
+	}
+	if w := lt.Ones(2); nn.SetTraining(map[string]*lt.Tensor{"w": w}, true) != 0 || w.IsParameter() {
+		t.Error("a tensor was touched")
 	}
 }
 

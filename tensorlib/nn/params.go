@@ -37,15 +37,33 @@ type Params struct {
 // adds nothing to the path. A tensor
 // found twice counts once, under its first name.
 func Collect(model any) *Params {
-	c := collector{p: &Params{byName: map[string]*lt.Tensor{}, frozen: map[string]bool{}}, seen: map[any]bool{}}
+	p := &Params{byName: map[string]*lt.Tensor{}, frozen: map[string]bool{}}
+	c := collector{seen: map[any]bool{}}
+	c.tensor = func(name string, v reflect.Value) { p.add(&c, name, v) }
 	c.walk("", reflect.ValueOf(model), 0)
-	slices.Sort(c.p.names)
-	return c.p
+	slices.Sort(p.names)
+	return p
 }
 
+// trainer is a layer that does something else in training.
+type trainer interface{ SetTraining(on bool) }
+
+// SetTraining tells all layers in a model whether it is trained: Dropout and LoRA
+// layers, and every type of your own with a method SetTraining(bool). They are looked
+// for where Collect looks for tensors. It returns how many there are.
+func SetTraining(model any, on bool) int {
+	n := 0
+	c := collector{seen: map[any]bool{}}
+	c.layer = func(l trainer) { l.SetTraining(on); n++ }
+	c.walk("", reflect.ValueOf(model), 0)
+	return n
+}
+
+// collector walks through a model.
 type collector struct {
-	p    *Params
-	seen map[any]bool // pointers that were visited: models may hold cycles
+	tensor func(name string, v reflect.Value) // nil: not asked for
+	layer  func(l trainer)
+	seen   map[any]bool // pointers that were visited: models may hold cycles
 }
 
 // deepest bounds the nesting of models; what is deeper is none.
@@ -58,7 +76,9 @@ func (c *collector) walk(name string, v reflect.Value, depth int) {
 		return
 	}
 	if v.Type() == tensorType {
-		c.tensor(name, v)
+		if c.tensor != nil {
+			c.tensor(name, v)
+		}
 		return
 	}
 	switch v.Kind() {
@@ -76,6 +96,9 @@ func (c *collector) walk(name string, v reflect.Value, depth int) {
 	case reflect.Pointer:
 		if v.IsNil() || foreign(v.Type().Elem()) || c.visited(v) {
 			return
+		}
+		if v.Elem().Kind() != reflect.Struct { // those of structs are found below
+			c.tell(v)
 		}
 		c.walk(name, v.Elem(), depth+1)
 	case reflect.Struct:
@@ -111,6 +134,11 @@ func (c *collector) structure(name string, v reflect.Value, depth int) {
 		c.walk(name, f, depth+1)
 		return
 	}
+	if v.CanAddr() {
+		c.tell(v.Addr())
+	} else {
+		c.tell(v)
+	}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		part, tagged := f.Tag.Lookup("lt")
@@ -121,6 +149,16 @@ func (c *collector) structure(name string, v reflect.Value, depth int) {
 			part = fieldName(f.Name)
 		}
 		c.walk(join(name, part), v.Field(i), depth+1)
+	}
+}
+
+// tell passes v on if it is a layer.
+func (c *collector) tell(v reflect.Value) {
+	if c.layer == nil || !v.CanInterface() {
+		return
+	}
+	if l, ok := v.Interface().(trainer); ok {
+		c.layer(l)
 	}
 }
 
@@ -185,7 +223,8 @@ func isStandard(first string) bool {
 	return false
 }
 
-func (c *collector) tensor(name string, v reflect.Value) {
+// add makes a tensor that was found a parameter, unless it is one already.
+func (p *Params) add(c *collector, name string, v reflect.Value) {
 	if v.IsNil() || !v.CanInterface() {
 		return
 	}
@@ -194,13 +233,13 @@ func (c *collector) tensor(name string, v reflect.Value) {
 		return
 	}
 	c.seen[t] = true
-	for base, i := name, 2; c.p.byName[name] != nil; i++ {
+	for base, i := name, 2; p.byName[name] != nil; i++ {
 		name = fmt.Sprintf("%s_%d", base, i)
 	}
 	t.MakeParameter()
 	t.Rename(name)
-	c.p.byName[name] = t
-	c.p.names = append(c.p.names, name)
+	p.byName[name] = t
+	p.names = append(p.names, name)
 }
 
 // Names returns the names of the trainable parameters, sorted.

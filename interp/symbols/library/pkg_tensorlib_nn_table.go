@@ -34,6 +34,7 @@ var pkg_tensorlib_nn = table.Package{
 		{Name: "NewRMSNorm", Value: p.NewRMSNorm},
 		{Name: "NewSeq", Value: p.NewSeq},
 		{Name: "Perplexity", Value: p.Perplexity},
+		{Name: "SetTraining", Value: p.SetTraining},
 		{Name: "Triplet", Value: p.Triplet},
 	},
 	Types: []table.Symbol{
