@@ -75,7 +75,7 @@ func runNotebooks(ctx context.Context, w io.Writer, paths []string, o runOptions
 			if len(paths) == 1 {
 				return err
 			}
-			fmt.Fprintf(w, "%s: %v\n", path, err)
+			fmt.Fprintln(w, err) // which names the notebook
 			failed++
 		}
 	}

@@ -149,8 +149,10 @@ func TestRunEndsAtACellThatFails(t *testing.T) {
 	write(t, dir, "good.ipynb", "1")
 	r = loris(t, dir, "run", "a.ipynb", "missing.ipynb", "good.ipynb")
 	r.wants(t, "2 of 3 notebooks failed")
-	if !strings.Contains(r.stdout, "good.ipynb: all cells ran") {
-		t.Errorf("the others must run: %+v", r)
+	for _, want := range []string{"a.ipynb: cell 2", "there is no notebook missing.ipynb", "good.ipynb: all cells ran"} {
+		if strings.Count(r.stdout, want) != 1 {
+			t.Errorf("each notebook must be run and told of: %+v", r)
+		}
 	}
 }
 
