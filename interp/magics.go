@@ -58,6 +58,7 @@ func (h *cellHost) Repeat(src string) (func(ctx context.Context, n int) error, e
 		task.Output = func(name, text string) { h.Write(name, text) }
 		stop := context.AfterFunc(ctx, task.Interrupt)
 		defer stop()
+		defer h.s.active.enter(ctx)()
 		p := task.Run(func(th *run.Thread) {
 			for range n {
 				f := th.NewFrame(code.Code)
