@@ -164,6 +164,7 @@ func (tooLong) RuntimeError() {}
 
 // MapGet returns the element of a key, or nil.
 func MapGet(t *MapType, m, key unsafe.Pointer) unsafe.Pointer {
+	checkMap(m, "concurrent map read and map write")
 	p, ok := mapaccess2(t, m, key)
 	if !ok {
 		return nil
@@ -172,10 +173,16 @@ func MapGet(t *MapType, m, key unsafe.Pointer) unsafe.Pointer {
 }
 
 // MapAssign returns the place of a key's element, adding it if need be.
-func MapAssign(t *MapType, m, key unsafe.Pointer) unsafe.Pointer { return mapassign(t, m, key) }
+func MapAssign(t *MapType, m, key unsafe.Pointer) unsafe.Pointer {
+	checkMap(m, "concurrent map writes")
+	return mapassign(t, m, key)
+}
 
 // MapDelete removes a key.
-func MapDelete(t *MapType, m, key unsafe.Pointer) { mapdelete(t, m, key) }
+func MapDelete(t *MapType, m, key unsafe.Pointer) {
+	checkMap(m, "concurrent map writes")
+	mapdelete(t, m, key)
+}
 
 // MapClear removes all keys.
 func MapClear(t *MapType, m unsafe.Pointer) { mapclear(t, m) }
@@ -195,6 +202,31 @@ func MapRange(t *MapType, m unsafe.Pointer) *MapIter {
 
 // Next moves to the next key.
 func (it *MapIter) Next() { mapiternext(it) }
+
+// mapMirror is the head of the runtime's map.
+type mapMirror struct {
+	used                     uint64
+	seed                     uintptr
+	directory                unsafe.Pointer
+	directoryLen             int
+	globalDepth, globalShift uint8
+	writing                  uint8
+}
+
+// checkMap panics if another goroutine is writing to the map. The runtime finds
+// out too, but ends the process; the few nanoseconds in which only it can are
+// left to it.
+func checkMap(m unsafe.Pointer, msg string) {
+	if m != nil && (*mapMirror)(m).writing != 0 {
+		panic(Fatal{msg})
+	}
+}
+
+// Fatal is the panic of what ends a compiled program for good: cells cannot
+// recover it.
+type Fatal struct{ Msg string }
+
+func (e Fatal) Error() string { return "fatal error: " + e.Msg }
 
 // FindItab returns the method table of a concrete type for an interface type
 // with methods, or nil if the type does not implement it.

@@ -1,7 +1,14 @@
 package native
 
 import (
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"path/filepath"
 	"reflect"
+	"runtime"
 	"testing"
 	"unsafe"
 )
@@ -49,4 +56,55 @@ func TestLayoutOfNothing(t *testing.T) {
 	if typ := l.Type(); off >= typ.Size || typ.PtrBytes != 8 {
 		t.Fatalf("offset %d in %d bytes, pointers in %d", off, typ.Size, typ.PtrBytes)
 	}
+}
+
+// The flag of a map that is being written to is where the running Go has it.
+func TestMapMirror(t *testing.T) {
+	dir := filepath.Join(build.Default.GOROOT, "src", "internal", "runtime", "maps")
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, filepath.Join(dir, "map.go"), nil, 0)
+	if err != nil {
+		t.Skip("needs the source of Go: ", err)
+	}
+	var fields []*types.Var
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || spec.Name.Name != "Map" {
+			return true
+		}
+		for _, f := range spec.Type.(*ast.StructType).Fields.List {
+			typ := types.Typ[types.UnsafePointer]
+			if id, ok := f.Type.(*ast.Ident); ok {
+				typ = types.Universe.Lookup(id.Name).Type().(*types.Basic)
+			}
+			for _, name := range f.Names {
+				fields = append(fields, types.NewVar(0, nil, name.Name, typ))
+			}
+		}
+		return false
+	})
+	offsets := types.SizesFor("gc", runtime.GOARCH).Offsetsof(fields)
+	for i, f := range fields {
+		if f.Name() == "writing" && uintptr(offsets[i]) != unsafe.Offsetof(mapMirror{}.writing) {
+			t.Errorf("writing is at %d, mirrored at %d", offsets[i], unsafe.Offsetof(mapMirror{}.writing))
+		}
+	}
+	m := map[int]int{1: 2, 3: 4}
+	p := *(*unsafe.Pointer)(unsafe.Pointer(&m))
+	if head := (*mapMirror)(p); head.used != 2 || head.writing != 0 {
+		t.Errorf("%+v", *head)
+	}
+	mt := Of(reflect.TypeOf(m)).AsMap()
+	key := 3
+	if e := MapGet(mt, p, unsafe.Pointer(&key)); *(*int)(e) != 4 {
+		t.Error("element not found")
+	}
+	(*mapMirror)(p).writing = 1
+	defer func() {
+		(*mapMirror)(p).writing = 0
+		if _, ok := recover().(Fatal); !ok {
+			t.Error("reading a map that is written to did not panic")
+		}
+	}()
+	MapGet(mt, p, unsafe.Pointer(&key))
 }

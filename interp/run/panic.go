@@ -3,6 +3,8 @@ package run
 import (
 	"reflect"
 	"time"
+
+	"loris/interp/native"
 )
 
 // Panicking is a panic on its way through interpreted frames.
@@ -147,7 +149,7 @@ func (p *Panicking) recover() any {
 		return nil
 	}
 	switch p.Value.(type) {
-	case Interrupted, Exit:
+	case Interrupted, Exit, native.Fatal:
 		return nil
 	}
 	p.recovered = true
