@@ -130,7 +130,8 @@ func (s *scheduler) throttle(ctx context.Context) error {
 	}
 }
 
-// waitForSome waits for the oldest evaluation in flight, to get memory back.
+// waitForSome waits for the oldest evaluation in flight, to get memory back, or until
+// the running cell is interrupted.
 func waitForSome() {
 	queue.mu.Lock()
 	var first *job
@@ -138,8 +139,16 @@ func waitForSome() {
 		first = queue.flying[0]
 	}
 	queue.mu.Unlock()
-	if first != nil {
-		<-first.done
+	if first == nil {
+		return
+	}
+	var interrupted <-chan struct{}
+	if h := ir.CurrentHost(); h != nil {
+		interrupted = h.Done()
+	}
+	select {
+	case <-first.done:
+	case <-interrupted:
 	}
 }
 
