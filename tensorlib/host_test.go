@@ -9,12 +9,60 @@ import (
 )
 
 // cellHost runs one cell; the test moves its line.
-type cellHost struct{ line int }
+type cellHost struct {
+	line    int
+	globals map[string]any
+}
 
-func (h *cellHost) Pos() ir.Pos                     { return ir.Pos{Cell: "cell 7", Line: h.line} }
-func (h *cellHost) Done() <-chan struct{}           { return nil }
-func (h *cellHost) Unwrap(v any) any                { return v }
-func (h *cellHost) Globals(yield func(string, any)) {}
+func (h *cellHost) Pos() ir.Pos           { return ir.Pos{Cell: "cell 7", Line: h.line} }
+func (h *cellHost) Done() <-chan struct{} { return nil }
+func (h *cellHost) Unwrap(v any) any      { return v }
+func (h *cellHost) Globals(yield func(string, any)) {
+	for name, v := range h.globals {
+		yield(name, v)
+	}
+}
+
+// What variables of cells wait for is told by the line that called it.
+func TestStatsTellWhatWaits(t *testing.T) {
+	h := &cellHost{line: 1}
+	lt.SetHost(h)
+	defer lt.SetHost(nil)
+	x := lt.Of(1, 2).Add(1) // nobody holds the sum
+	h.line = 2
+	y := x.Mul(0.5).Exp()
+	h.line = 3
+	z := y.Sum()
+	h.globals = map[string]any{"y": y, "z": []*lt.Tensor{z, nil}, "n": 5}
+	waiting := func() (total int, lines map[string]int) {
+		s := lt.GetStats()
+		lines = map[string]int{}
+		for _, l := range s.Lines {
+			if l.Waiting > 0 {
+				lines[l.Place] = l.Waiting
+			}
+		}
+		return s.Waiting, lines
+	}
+	total, lines := waiting()
+	if total != 4 || lines["cell 7, line 1"] != 1 || lines["cell 7, line 2"] != 2 || lines["cell 7, line 3"] != 1 {
+		t.Errorf("%d: %v", total, lines)
+	}
+	before := lt.GetStats()
+	lt.Eval(y, z)
+	if total, lines := waiting(); total != 0 {
+		t.Errorf("after the evaluation %d: %v", total, lines)
+	}
+	after := lt.GetStats()
+	if after.Kernels <= before.Kernels || after.Evals != before.Evals+1 {
+		t.Errorf("%d steps, %d evaluations more", after.Kernels-before.Kernels, after.Evals-before.Evals)
+	}
+	lt.SetLimit(1 << 40)
+	defer lt.SetLimit(0)
+	if s := lt.GetStats(); s.Limit != 1<<40 || !strings.HasPrefix(s.Random, "key 00000000") || !strings.Contains(s.String(), "1 TiB") {
+		t.Errorf("%v", s)
+	}
+}
 
 func TestErrorsInCellsPointToTheirLines(t *testing.T) {
 	h := &cellHost{line: 1}

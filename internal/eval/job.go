@@ -324,6 +324,7 @@ func (j *job) run() *ir.Error {
 			return j.failure(err)
 		}
 	}
+	counters.kernels.Add(int64(len(p.Steps)))
 	if trace != nil {
 		trace.record(j)
 	}

@@ -10,16 +10,18 @@ import (
 
 // counters count evaluations of the process.
 var counters struct {
-	evals atomic.Int64
+	evals   atomic.Int64
+	kernels atomic.Int64
 }
 
 // Report is what Stats returns.
 type Report struct {
-	Evals  int64 // evaluations that ran
-	Plans  plan.CacheStats
-	Values int64 // live buffers of values
-	Live   int64 // bytes of them
-	Peak   int64 // highest Live so far
+	Evals   int64 // evaluations that ran
+	Kernels int64 // steps of those that ended well
+	Plans   plan.CacheStats
+	Values  int64 // live buffers of values
+	Live    int64 // bytes of them
+	Peak    int64 // highest Live so far
 	// Memory of each device, arenas of running plans and cached blocks included.
 	Devices []DeviceInfo
 	// Lines that made buffers, also ones that have gone; most bytes first.
@@ -36,7 +38,7 @@ type Line struct {
 
 // Stats counts evaluations, plans and memory.
 func Stats() Report {
-	r := Report{Evals: counters.evals.Load(), Plans: cache.Stats(), Devices: Devices()}
+	r := Report{Evals: counters.evals.Load(), Kernels: counters.kernels.Load(), Plans: cache.Stats(), Devices: Devices()}
 	memory.Lock()
 	r.Values, r.Live, r.Peak = memory.values, memory.live, memory.peak
 	unknown := Line{Values: r.Values, Bytes: r.Live}
@@ -61,6 +63,9 @@ func Stats() Report {
 	})
 	return r
 }
+
+// Plans counts the plans of the process.
+func Plans() plan.CacheStats { return cache.Stats() }
 
 // ResetPeak makes the peaks start again from what is in use.
 func ResetPeak() {
