@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -105,6 +106,67 @@ func TestIndependentDispatchesNeedNoBarrier(t *testing.T) {
 	}
 	if n := d.Stream.Barriers() - before; n != 1 {
 		t.Errorf("%d barriers for one dependence, want 1", n)
+	}
+}
+
+// What is submitted cannot be called back, so command buffers are short: in dispatches, in bytes, in expected time.
+func TestCommandBuffersAreBounded(t *testing.T) {
+	count := soft("softmetal_command_buffers")
+	if count == nil {
+		t.Skip("only the software Metal counts")
+	}
+	d := open(t, Options{})
+	soft("softmetal_set_noop")(1)
+	defer soft("softmetal_set_noop")(0)
+	const n = 64
+	a, b, c := floatBuffer(t, d, n), floatBuffer(t, d, n), floatBuffer(t, d, n)
+	for _, x := range []struct {
+		name           string
+		dispatches     int
+		estimate       time.Duration
+		bytes          int
+		commandBuffers uintptr
+	}{
+		{"few", 10, 0, 4 * n, 1},
+		{"many", 2*flushDispatches[Base] + 1, 0, 4 * n, 3},
+		{"long", 8, flushEstimate / 4, 4 * n, 2},
+		{"large", 6, 0, flushBytes / 6, 2}, // two bindings of each are that large
+	} {
+		launch := addDispatch(t, d, a, b, c, n, false)
+		launch.Estimate = x.estimate
+		launch.Bindings[0].Length, launch.Bindings[1].Length = x.bytes, x.bytes
+		before := count()
+		d.Stream.Begin()
+		for range x.dispatches {
+			d.Stream.Dispatch(launch)
+		}
+		if err := d.Stream.Wait(d.Stream.End()); err != nil {
+			t.Fatal(err)
+		}
+		if got := count() - before; got != x.commandBuffers {
+			t.Errorf("%s: %d command buffers, want %d", x.name, got, x.commandBuffers)
+		}
+	}
+}
+
+func TestSerialRunsEveryDispatchByItself(t *testing.T) {
+	count := soft("softmetal_command_buffers")
+	if count == nil {
+		t.Skip("only the software Metal counts")
+	}
+	t.Setenv("LORIS_METAL_SERIAL", "1")
+	d := open(t, Options{})
+	run, out := chain(t, d, 5)
+	before := count()
+	d.Stream.Begin()
+	for _, r := range run {
+		d.Stream.Dispatch(r)
+	}
+	if err := d.Stream.Wait(d.Stream.End()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count() - before; n != 5 || floats(out)[0] != 5 {
+		t.Errorf("5 dispatches took %d command buffers and gave %v", n, floats(out)[0])
 	}
 }
 
