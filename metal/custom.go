@@ -26,12 +26,18 @@ func (l *lowering) custom() error {
 	u := kernels.User{Name: "kernel_" + notInNames.ReplaceAllString(k.Name, "_"), Body: k.Metal, Header: k.Header, Grid: k.Grid}
 	var args []place
 	for i := range l.s.In {
-		p, t, err := l.dense(&l.s.In[i])
-		if err != nil {
-			return err
+		x := kernels.Tensor{Name: nameOf(k.Inputs, "in", i, len(l.s.In)), Size: l.s.In[i].Shape.Size()}
+		if l.chain != nil && i == l.chained {
+			c := l.chain
+			x.Chain, args = c.group, append(args, c.args[:len(c.args)-1]...)
+		} else {
+			p, t, err := l.dense(&l.s.In[i])
+			if err != nil {
+				return err
+			}
+			x.Type, args = t, append(args, p)
 		}
-		u.Inputs = append(u.Inputs, kernels.Tensor{Name: nameOf(k.Inputs, "in", i, len(l.s.In)), Type: t, Size: l.s.In[i].Shape.Size()})
-		args = append(args, p)
+		u.Inputs = append(u.Inputs, x)
 	}
 	for i := range l.s.Out {
 		o := &l.s.Out[i]
@@ -53,8 +59,58 @@ func (l *lowering) custom() error {
 			}
 		}
 	}
-	l.add(launch, args...)
+	c := l.add(launch, args...)
+	if l.chain != nil {
+		for n, p := range l.chain.patches {
+			p.at = u.ChainParam(launch, l.chained, n)
+			c.patches = append(c.patches, p)
+		}
+	}
 	return nil
+}
+
+// readByKernel joins step i, an elementwise chain, with step j, a user's kernel
+// that alone reads what it makes: elements are computed as they are read.
+func (g *joiner) readByKernel(l *lowering, i, j int) bool {
+	first, s := &g.p.Steps[i], &g.p.Steps[j]
+	if first.Kind != plan.FusedStep || len(first.Out) != 1 || s.Kind != plan.OpStep || s.Op != op.Custom || !g.onlyReader(i, j) {
+		return false
+	}
+	input, y := -1, &first.Out[0]
+	for k := range s.In {
+		if s.In[k].Buffer != y.Buffer {
+			continue
+		}
+		if input >= 0 || !s.In[k].IsDense() || s.In[k].Offset != y.Offset || s.In[k].Shape.Size() != y.Shape.Size() {
+			return false
+		}
+		input = k
+	}
+	if k := s.Attrs.(*op.Kernel); input < 0 || !readsOnce(k, nameOf(k.Inputs, "in", input, len(s.In))) {
+		return false
+	}
+	producer := &lowering{p: g.p, s: first, chip: g.chip}
+	if producer.program(nil) != nil || len(producer.commands) != 1 || producer.scratch > 0 || producer.commands[0].launch.Kernel != "elementwise" {
+		return false
+	}
+	l.chain, l.chained = &producer.commands[0], input
+	if l.custom() != nil || l.verify() != nil {
+		*l = lowering{p: l.p, s: s, chip: l.chip}
+		return false
+	}
+	return true
+}
+
+var loops = regexp.MustCompile(`\b(for|while|do)\b`)
+
+// readsOnce reports whether each thread reads one element of an array, which is
+// then as well computed where it is read.
+func readsOnce(k *op.Kernel, name string) bool {
+	word := regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`)
+	uses := len(word.FindAllString(k.Metal, -1))
+	own := len(regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\s*\[\s*i\s*\]`).FindAllString(k.Metal, -1))
+	reads := len(regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\s*\[`).FindAllString(k.Metal, -1))
+	return uses == reads && (reads == 1 || reads == own) && reads > 0 && !loops.MatchString(k.Metal) && !word.MatchString(k.Header)
 }
 
 // nameOf is the name of an array in the body.

@@ -71,6 +71,41 @@ func TestUserKernelsComputeAsTheirCPUFunctions(t *testing.T) {
 	}
 }
 
+// What is computed for a kernel alone is computed as it is read: one dispatch.
+func TestChainsBeforeAUserKernelAreComputedAsTheyAreRead(t *testing.T) {
+	defer lt.Use("cpu")
+	for _, c := range []struct {
+		body string
+		one  bool
+	}{
+		{"y[i] = x[i] > 0 ? sqrt(x[i]) : x[i];", true},
+		{"y[i] = x[n_x - 1 - i];", true},
+		{"y[i] = x[i] - x[n_x - 1 - i];", false},
+		{"float sum = 0; for (uint j = 0; j <= i; j++) sum += x[j]; y[i] = sum;", false},
+		{"device const float* p = x; y[i] = p[i];", false},
+	} {
+		k := &lt.Kernel{Name: "k", Inputs: []string{"x"}, Outputs: []string{"y"}, Metal: c.body}
+		run := func(x *lt.Tensor) []float64 {
+			return k.Run(lt.KernelCall{Shapes: [][]int{{35}}}, x)[0].Floats()
+		}
+		lt.Use("metal")
+		r := lt.NewRand(4)
+		a, b := r.Normal(5, 7).Eval(), r.Normal(7, 1).Eval()
+		chain := func() *lt.Tensor { return a.T().Mul(b).Add(lt.Full(0.25)).Tanh().Reshape(35) }
+		want := run(chain().Eval())
+		before := soft("dispatches")
+		got := run(chain())
+		if n := soft("dispatches") - before; (n == 1) != c.one && soft("dispatches") > 0 {
+			t.Errorf("%s: %d dispatches, one is wanted: %v", c.body, n, c.one)
+		}
+		for i := range want {
+			if math.Abs(got[i]-want[i]) > 1e-6 {
+				t.Fatalf("%s: element %d is %v, and %v of a tensor in memory", c.body, i, got[i], want[i])
+			}
+		}
+	}
+}
+
 func TestMistakesInUserKernelsAreToldAtTheirLines(t *testing.T) {
 	body := "float v = x[i];\n\ty[i] = nosuch(v);"
 	lt.SetHost(source("k := &lt.Kernel{\n  Metal: `" + body + "`}"))

@@ -76,9 +76,11 @@ type lowering struct {
 	s    *plan.Step
 	chip kernels.Chip
 
-	whole bool          // products do not split K
-	quant *plan.Operand // of a product joined with the step that unpacks its second factor: that, packed
-	keep  *plan.Operand // of a LoRA step: where z@A is to be kept, nil if it is not
+	whole   bool          // products do not split K
+	quant   *plan.Operand // of a product joined with the step that unpacks its second factor: that, packed
+	chain   *command      // of a user's kernel joined with the step that makes an input: that step's launch
+	chained int           // the input
+	keep    *plan.Operand // of a LoRA step: where z@A is to be kept, nil if it is not
 }
 
 // lowerings has the function for each op that stands on its own as a step.

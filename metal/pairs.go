@@ -35,6 +35,7 @@ func (g *joiner) join(steps []*lowered) {
 			at, gone := j, i
 			switch {
 			case g.unpacked(l, i, j):
+			case g.readByKernel(l, i, j):
 			case g.forwardWithInner(l, i, j):
 			case g.bothGradients(l, i, j):
 				if !g.movesDown(i, j) {
@@ -47,6 +48,22 @@ func (g *joiner) join(steps []*lowered) {
 			done[at], done[gone] = true, true
 		}
 	}
+}
+
+// onlyReader reports whether step j alone reads what step i makes, and step i may
+// run when step j does.
+func (g *joiner) onlyReader(i, j int) bool {
+	y := &g.p.Steps[i].Out[0]
+	b := &g.p.Buffers[y.Buffer]
+	if b.Kind != plan.TempBuffer || b.Alias >= 0 || b.First != i || b.Last != j || !g.movesDown(i, j) {
+		return false
+	}
+	for k := i + 1; k < j; k++ {
+		if g.touches(g.p.Steps[k].In, g.p.Steps[i].Out) {
+			return false
+		}
+	}
+	return true
 }
 
 // joinReach is how far apart joined steps may be: looking further costs time in long plans.

@@ -76,17 +76,11 @@ func (g *joiner) unpacked(l *lowering, i, j int) bool {
 		return false
 	}
 	y := &first.Out[0]
-	b := &g.p.Buffers[y.Buffer]
-	if s.In[1].Buffer != y.Buffer || b.Kind != plan.TempBuffer || b.Alias >= 0 || b.First != i || b.Last != j || !g.movesDown(i, j) {
+	if s.In[1].Buffer != y.Buffer || !g.onlyReader(i, j) {
 		return false
 	}
 	for k := range s.In {
 		if k != 1 && s.In[k].Buffer == y.Buffer {
-			return false
-		}
-	}
-	for k := i + 1; k < j; k++ {
-		if g.touches(g.p.Steps[k].In, first.Out) {
 			return false
 		}
 	}

@@ -369,7 +369,26 @@ func userCases() []*Case {
 		panic(err)
 	}
 	c := build(l, true, "outer product with a header and a scalar")
-	return append(all, c.want("c", 0, each(45, func(i int) float64 {
+	all = append(all, c.want("c", 0, each(45, func(i int) float64 {
 		return 0.5 * activate(kernels.GeluTanh, c.values["a"][i/9]*c.values["b"][i%9])
 	})).c)
+	return append(all, chainedUserCase())
+}
+
+// chainedUserCase reads exp(p)·q, q of one row for all, where it is computed: without memory of its own.
+func chainedUserCase() *Case {
+	chain := &kernels.Group{Shape: []int{4, 25}, Outputs: []kernels.Output{{Value: 3}},
+		Inputs: []kernels.Input{{Strides: []int{25, 1}, Size: 100}, {Type: kernels.F16, Strides: []int{0, 1}, Size: 25}},
+		Ops:    []kernels.Op{{Code: "exp", Args: []int{0}}, {Code: "mul", Args: []int{2, 1}}}}
+	u := kernels.User{Name: "chained", Inputs: []kernels.Tensor{{Name: "x", Size: 100, Chain: chain}, {Name: "z", Size: 100}}, Outputs: []kernels.Tensor{{Name: "y", Size: 100}},
+		Body: "y[i] = x[i] * x[i] + z[n_x - 1 - i];", Grid: [3]int{100, 1, 1}}
+	l, err := u.Launch()
+	if err != nil {
+		panic(err)
+	}
+	b := build(l, true, "an input that is computed as it is read")
+	return b.want("y", 0, each(100, func(i int) float64 {
+		x := math.Exp(b.values["chain_x_in0"][i]) * b.values["chain_x_in1"][i%25]
+		return x*x + b.values["z"][99-i]
+	})).c
 }

@@ -57,15 +57,7 @@ func (p *plan) inject(l *Launch) string {
 		kind, position, value = "GemmParams", "batch * p.c_batch + r * p.c_row + c", "p.alpha * mine[e] + (has_addend ? float(addend[batch * p.c_batch + r * p.c_row + c]) : 0.0f)"
 	}
 	var fields, buffers, formal, actual strings.Builder
-	fmt.Fprintf(&fields, "  uint shape[%d], offsets[%d];\n", len(p.axes), max(1, len(p.Inputs)))
-	for i, a := range p.access {
-		if a == strided {
-			fmt.Fprintf(&fields, "  int strides%d[%d];\n", i, len(p.axes))
-		}
-	}
-	if p.Params > 0 {
-		fmt.Fprintf(&fields, "  uint numbers[%d];\n", 2*p.Params)
-	}
+	p.writeFields(&fields)
 	index := len(l.Arguments)
 	argument := func(declared, name string) {
 		fmt.Fprintf(&buffers, "  %s %s [[buffer(%d)]],\n", declared, name, index)

@@ -197,15 +197,8 @@ func (p *plan) source(threads int) string {
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	b.WriteString(Prelude())
 	w("#line 1 \"generated.metal\"")
-	w("struct GroupParams {\n  uint size, columns;\n  uint shape[%d];\n  uint offsets[%d];", len(p.axes), max(1, len(p.Inputs)))
-	for i, a := range p.access {
-		if a == strided {
-			w("  int strides%d[%d];", i, len(p.axes))
-		}
-	}
-	if p.Params > 0 {
-		w("  uint numbers[%d];", 2*p.Params)
-	}
+	w("struct GroupParams {\n  uint size, columns;")
+	p.writeFields(&b)
 	w("};")
 	kernel := "elementwise"
 	if p.rows {
@@ -225,6 +218,20 @@ func (p *plan) source(threads int) string {
 		p.writeElements(&b)
 	}
 	return b.String()
+}
+
+// writeFields declares the parameters that params lays out, without size and columns.
+func (p *plan) writeFields(b *strings.Builder) {
+	w := func(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
+	w("  uint shape[%d], offsets[%d];", len(p.axes), max(1, len(p.Inputs)))
+	for i, a := range p.access {
+		if a == strided {
+			w("  int strides%d[%d];", i, len(p.axes))
+		}
+	}
+	if p.Params > 0 {
+		w("  uint numbers[%d];", 2*p.Params)
+	}
 }
 
 // writeElements is the body for a group without reductions.

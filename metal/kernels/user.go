@@ -26,6 +26,9 @@ type Tensor struct {
 	Name string
 	Type Type
 	Size int
+	// Chain, of an input, computes its elements as they are read, from tensors that take its place among the arguments:
+	// a group without reductions and with one output.
+	Chain *Group
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -54,6 +57,11 @@ func (u User) Launch() (*Launch, error) {
 	if !identifier.MatchString(u.Name) || reserved[u.Name] {
 		return nil, fmt.Errorf("kernel name %q is not a plain identifier", u.Name)
 	}
+	for _, t := range u.Inputs {
+		if t.Chain != nil && (t.Chain.check() != nil || t.Chain.plan().rows || len(t.Chain.Outputs) != 1) {
+			return nil, fmt.Errorf("kernel %s: what computes %s is no chain", u.Name, t.Name)
+		}
+	}
 	seen := map[string]bool{}
 	scalars := make([]string, 0, len(u.Scalars))
 	for name := range u.Scalars {
@@ -80,7 +88,7 @@ func (u User) Launch() (*Launch, error) {
 	l := &Launch{Kernel: "user_" + u.Name, Variant: "user", Source: u.source(scalars)}
 	fields := []any{u.Grid[0], u.Grid[1], u.Grid[2]}
 	for _, t := range u.Inputs {
-		l.Arguments = append(l.Arguments, in(t.Name, t.Type, t.Size))
+		l.Arguments = append(l.Arguments, t.arguments()...)
 		fields = append(fields, t.Size)
 	}
 	for _, t := range u.Outputs {
@@ -91,6 +99,14 @@ func (u User) Launch() (*Launch, error) {
 		fields = append(fields, u.Scalars[name])
 	}
 	l.Params = params(fields...)
+	for _, t := range u.Inputs {
+		if t.Chain != nil {
+			l.Params = append(l.Params, t.Chain.plan().chainParams()...)
+		}
+	}
+	if len(l.Arguments) > 30 || len(l.Params) > 4096 {
+		return nil, fmt.Errorf("kernel %s: %d tensors and %d bytes of parameters, too many", u.Name, len(l.Arguments), len(l.Params))
+	}
 	group := u.Group
 	if group == ([3]int{}) {
 		group = chooseGroup(u.Grid)
@@ -124,7 +140,13 @@ func (u User) source(scalars []string) string {
 	if u.Header != "" {
 		w("#line 1 %q\n%s", HeaderFile, u.Header)
 	}
-	w("#line 1 \"wrapper.metal\"\nstruct UserParams {\n  uint grid[3];")
+	w("#line 1 \"wrapper.metal\"")
+	for _, t := range u.Inputs {
+		if t.Chain != nil {
+			t.Chain.plan().writeChain(&b, t.Name)
+		}
+	}
+	w("struct UserParams {\n  uint grid[3];")
 	all := append(append([]Tensor(nil), u.Inputs...), u.Outputs...)
 	for _, t := range all {
 		w("  uint n_%s;", t.Name)
@@ -132,17 +154,41 @@ func (u User) source(scalars []string) string {
 	for _, s := range scalars {
 		w("  float %s;", s)
 	}
-	w("};\n%skernel void user_%s(", threadBound(max(flatThreads, u.Group[0]*u.Group[1]*u.Group[2])), u.Name)
-	for n, t := range all {
-		qualifier := "const "
-		if n >= len(u.Inputs) {
-			qualifier = ""
+	for _, t := range u.Inputs {
+		if t.Chain != nil {
+			w("  Chain_%s_Params chain_%[1]s;", t.Name)
 		}
-		w("  device %s%s* %s [[buffer(%d)]],", qualifier, t.Type.MSL(), t.Name, n)
 	}
-	w("  constant UserParams& user_params [[buffer(%d)]],\n  uint3 position [[thread_position_in_grid]]) {", len(all))
+	w("};\n%skernel void user_%s(", threadBound(max(flatThreads, u.Group[0]*u.Group[1]*u.Group[2])), u.Name)
+	buffer := 0
+	declare := func(qualifier string, t Type, name string) {
+		w("  device %s%s* %s [[buffer(%d)]],", qualifier, t.MSL(), name, buffer)
+		buffer++
+	}
+	for _, t := range u.Inputs {
+		if t.Chain == nil {
+			declare("const ", t.Type, t.Name)
+			continue
+		}
+		for i, in := range t.Chain.Inputs {
+			declare("const ", in.Type, t.part(i))
+		}
+	}
+	for _, t := range u.Outputs {
+		declare("", t.Type, t.Name)
+	}
+	w("  constant UserParams& user_params [[buffer(%d)]],\n  uint3 position [[thread_position_in_grid]]) {", buffer)
 	w("  const uint3 grid = uint3(user_params.grid[0], user_params.grid[1], user_params.grid[2]);")
 	w("  if (position.x >= grid.x || position.y >= grid.y || position.z >= grid.z) return;\n  const uint i = position.x;")
+	for _, t := range u.Inputs {
+		if t.Chain != nil {
+			var parts strings.Builder
+			for i := range t.Chain.Inputs {
+				parts.WriteString(t.part(i) + ", ")
+			}
+			w("  const Chain_%s %[1]s = {%s&user_params.chain_%[1]s};", t.Name, parts.String())
+		}
+	}
 	for _, t := range all {
 		w("  const uint n_%s = user_params.n_%s;", t.Name, t.Name)
 	}
@@ -151,4 +197,50 @@ func (u User) source(scalars []string) string {
 	}
 	w("  {\n#line 1 %q\n%s\n#line 1 \"wrapper end\"\n  }\n}", UserFile, u.Body)
 	return b.String()
+}
+
+// part is the name of tensor i of a chain, as a kernel's argument.
+func (t Tensor) part(i int) string { return fmt.Sprintf("chain_%s_in%d", t.Name, i) }
+
+// arguments are the buffers of an input: its own, or those of what computes it.
+func (t Tensor) arguments() (all []Argument) {
+	if t.Chain == nil {
+		return []Argument{in(t.Name, t.Type, t.Size)}
+	}
+	for i, x := range t.Chain.Inputs {
+		all = append(all, in(t.part(i), x.Type, x.Size))
+	}
+	return all
+}
+
+// chainParams are the parameters of a group whose size and rows are the reader's business.
+func (p *plan) chainParams() []byte { return p.params(0, 0)[8:] }
+
+// ChainParam is where in the launch's Params number n of the chain of an input lies, see Group.ParamOffset.
+func (u User) ChainParam(l *Launch, input, n int) int {
+	at := len(l.Params)
+	for k := len(u.Inputs) - 1; k >= input; k-- {
+		if c := u.Inputs[k].Chain; c != nil {
+			at -= len(c.plan().chainParams())
+		}
+	}
+	return at + u.Inputs[input].Chain.ParamOffset(n) - 8
+}
+
+// writeChain writes what the body indexes instead of a pointer: an object whose [] computes the element.
+func (p *plan) writeChain(b *strings.Builder, name string) {
+	w := func(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
+	w("struct Chain_%s_Params {", name)
+	p.writeFields(b)
+	w("};\nstruct Chain_%s {", name)
+	for i, in := range p.Inputs {
+		w("  device const %s* in%d;", in.Type.MSL(), i)
+	}
+	w("  constant Chain_%s_Params* params;\n  %s operator[](uint i) const {\n    constant Chain_%[1]s_Params& p = *params;", name, computed(p.Outputs[0].Type))
+	all := make([]bool, len(p.perRow))
+	for i := range all {
+		all[i] = true
+	}
+	p.writeValues(b, all, "    ")
+	w("    return v%d;\n  }\n};", p.Outputs[0].Value)
 }
