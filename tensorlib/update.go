@@ -31,14 +31,18 @@ func AdamWUpdate(p, g, m, v, h *Tensor, o AdamWOptions) (p2, m2, v2 *Tensor) {
 // memory, without a graph: params, m and v hold the new values afterwards, as Set
 // would store them. Gradients that have no values yet are computed first. donate is
 // Donate for the parameters; moments that nothing else looks at are updated in place
-// anyway. It reports false, and nothing has changed, where AdamWUpdate is the way: for
-// few parameters whose gradients are still to be computed, since one evaluation then
-// does all; in eager mode; on other devices than the CPU; for other dtypes than f32.
+// anyway. No tensor may stand twice in params, m and v. It reports false, and nothing
+// has changed, where AdamWUpdate is the way: for few parameters whose gradients are
+// still to be computed, since one evaluation then does all; in eager mode; on other
+// devices than the CPU; for other dtypes than f32.
 func AdamWUpdateAll(params, grads, m, v []*Tensor, h [3]float64, o AdamWOptions, donate bool) bool {
 	const (
 		name = "AdamWUpdateAll"
 		few  = 8 // below, nodes of updates cost less than an evaluation of their own
 	)
+	if len(grads) != len(params) || len(m) != len(params) || len(v) != len(params) {
+		fail(name, ir.CodeValue, nil, "%d parameters, %d gradients, %d and %d moments", len(params), len(grads), len(m), len(v))
+	}
 	if ir.Built.Load() != nil {
 		return false
 	}
