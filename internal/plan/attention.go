@@ -40,6 +40,10 @@ type scores struct {
 // cache on its way to the softmax and back.
 const maskedScores = 1 << 18
 
+// widestHead bounds the width of queries and values: GPUs keep them in registers, and
+// have no kernel for wider ones, which then are products of matrices anyway.
+const widestHead = 128
+
 // scores matches value i.
 func (m *matcher) scores(i int32) (s scores, ok bool) {
 	p := &m.b.vals[i]
@@ -95,6 +99,9 @@ func (m *matcher) attention(v value, s scores) value {
 		if x.dtype != ir.F32 || len(x.shape) != rank || !x.shape[:rank-2].Equal(batch) || x.shape.Size() == 0 {
 			return v
 		}
+	}
+	if q.shape[rank-1] > widestHead || w.shape[rank-1] > widestHead {
+		return v
 	}
 	if s.mask >= 0 && (m.b.vals[s.mask].dtype != ir.F32 || len(m.b.vals[s.mask].shape) > rank) {
 		return v
