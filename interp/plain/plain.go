@@ -46,10 +46,16 @@ type Interpreter struct {
 }
 
 // New returns an interpreter that knows no symbols: each batch brings its own.
-func New() *Interpreter {
+func New() *Interpreter { return &Interpreter{yaegi: newYaegi()} }
+
+// renewal is the number of batches after which yaegi is replaced: it keeps the
+// syntax tree of everything that it has compiled, some 25 KB for a cell.
+const renewal = 64
+
+func newYaegi() *interp.Interpreter {
 	// A panic is reported by whoever runs the cell; what yaegi writes about it
 	// goes nowhere.
-	return &Interpreter{yaegi: interp.New(interp.Options{Stdout: io.Discard, Stderr: io.Discard})}
+	return interp.New(interp.Options{Stdout: io.Discard, Stderr: io.Discard})
 }
 
 // Executed counts the statements run so far.
@@ -141,7 +147,9 @@ func (b *Batch) Compile() (run []func(), err error) {
 		return nil, nil
 	}
 	in := b.in
-	in.serial++
+	if in.serial++; in.serial%renewal == 0 {
+		in.yaegi = newYaegi()
+	}
 	// yaegi may panic on what it does not expect.
 	defer func() {
 		if r := recover(); r != nil {
