@@ -156,6 +156,9 @@ func rowNorms(w *lt.Tensor) *lt.Tensor { return w.Norm(-1).Detach() }
 
 // Forward maps x [… in] to [… out].
 func (l *Layer) Forward(x *lt.Tensor) *lt.Tensor {
+	if l == nil {
+		panic(&lt.Error{Code: ir.CodeNil, Op: "lora.Layer", Msg: "the layer is nil", Hint: "make it with lora.NewLayer"})
+	}
 	y := x.MatMul(l.Base.T())
 	if l.off {
 		return l.biased(y)

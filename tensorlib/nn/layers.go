@@ -12,6 +12,12 @@ func uniform(r *lt.Rand, bound float64, shape ...int) *lt.Tensor {
 	return lt.Parameter(r.Uniform(-bound, bound, shape...))
 }
 
+// unmade panics for a layer that is nil or has no weight, as the fields of a model are
+// until it is built.
+func unmade(layer, constructor string) {
+	panic(&lt.Error{Code: ir.CodeNil, Op: layer, Msg: "the layer is nil or has no weight", Hint: "make it with nn." + constructor})
+}
+
 // Linear is x·Wᵀ + B.
 type Linear struct {
 	W *lt.Tensor `lt:"w"` // [out in]
@@ -26,6 +32,9 @@ func NewLinear(r *lt.Rand, in, out int) *Linear {
 
 // Forward maps x [… in] to [… out].
 func (l *Linear) Forward(x *lt.Tensor) *lt.Tensor {
+	if l == nil || l.W == nil {
+		unmade("Linear", "NewLinear")
+	}
 	y := x.MatMul(l.W.T())
 	if l.B != nil {
 		y = y.Add(l.B)
@@ -47,6 +56,9 @@ func NewConv1D(r *lt.Rand, in, out int) *Conv1D {
 
 // Forward maps x [… in] to [… out].
 func (l *Conv1D) Forward(x *lt.Tensor) *lt.Tensor {
+	if l == nil || l.W == nil {
+		unmade("Conv1D", "NewConv1D")
+	}
 	y := x.MatMul(l.W)
 	if l.B != nil {
 		y = y.Add(l.B)
@@ -78,6 +90,9 @@ func newConv(r *lt.Rand, o lt.ConvOptions, shape ...int) *Conv {
 
 // Forward maps x [n in length] or [n in h w] to [n out …].
 func (l *Conv) Forward(x *lt.Tensor) *lt.Tensor {
+	if l == nil || l.W == nil {
+		unmade("Conv", "NewConv1d or nn.NewConv2d")
+	}
 	o := l.Options
 	o.Bias = l.B
 	if l.W.Rank() == 3 {
@@ -97,7 +112,12 @@ func NewEmbedding(r *lt.Rand, words, width int) *Embedding {
 }
 
 // Forward maps indices […] (i64 or i32) to […, width].
-func (l *Embedding) Forward(x *lt.Tensor) *lt.Tensor { return l.W.Take(x, 0) }
+func (l *Embedding) Forward(x *lt.Tensor) *lt.Tensor {
+	if l == nil || l.W == nil {
+		unmade("Embedding", "NewEmbedding")
+	}
+	return l.W.Take(x, 0)
+}
 
 // RMSNorm is lt's RMSNorm with a trained weight.
 type RMSNorm struct {
@@ -111,7 +131,12 @@ func NewRMSNorm(width int) *RMSNorm {
 }
 
 // Forward normalises the last axis.
-func (l *RMSNorm) Forward(x *lt.Tensor) *lt.Tensor { return x.RMSNorm(l.W, l.Eps) }
+func (l *RMSNorm) Forward(x *lt.Tensor) *lt.Tensor {
+	if l == nil {
+		unmade("RMSNorm", "NewRMSNorm")
+	}
+	return x.RMSNorm(l.W, l.Eps)
+}
 
 // LayerNorm is lt's LayerNorm with trained weight and bias.
 type LayerNorm struct {
@@ -126,7 +151,12 @@ func NewLayerNorm(width int) *LayerNorm {
 }
 
 // Forward normalises the last axis.
-func (l *LayerNorm) Forward(x *lt.Tensor) *lt.Tensor { return x.LayerNorm(l.W, l.B, l.Eps) }
+func (l *LayerNorm) Forward(x *lt.Tensor) *lt.Tensor {
+	if l == nil {
+		unmade("LayerNorm", "NewLayerNorm")
+	}
+	return x.LayerNorm(l.W, l.B, l.Eps)
+}
 
 // Dropout sets elements to 0 with probability P and divides the others by
 // 1-P, while training; Eval makes it the identity.
@@ -149,6 +179,9 @@ func (l *Dropout) SetTraining(on bool) { l.eval = !on }
 
 // Forward drops elements.
 func (l *Dropout) Forward(x *lt.Tensor) *lt.Tensor {
+	if l == nil {
+		unmade("Dropout", "NewDropout")
+	}
 	if l.eval || l.P == 0 {
 		return x
 	}

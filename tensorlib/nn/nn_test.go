@@ -276,6 +276,19 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+func TestLayersThatWereNotMadeSaySo(t *testing.T) {
+	x := lt.Ones(2, 2)
+	for _, f := range []func(){
+		func() { (*nn.Linear)(nil).Forward(x) }, func() { (&nn.Linear{}).Forward(x) }, func() { (*nn.Conv1D)(nil).Forward(x) }, func() { (&nn.Conv{}).Forward(x) },
+		func() { (*nn.Embedding)(nil).Forward(lt.Ints(1)) }, func() { (*nn.RMSNorm)(nil).Forward(x) }, func() { (*nn.LayerNorm)(nil).Forward(x) }, func() { (*nn.Dropout)(nil).Forward(x) },
+	} {
+		err := lt.Try(f)
+		if e, ok := err.(*lt.Error); !ok || !strings.Contains(err.Error(), "the layer is nil") || !strings.Contains(e.Hint, "nn.New") {
+			t.Error(err)
+		}
+	}
+}
+
 type gate struct {
 	Drop  nn.Dropout
 	modes []bool
