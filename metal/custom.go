@@ -103,14 +103,15 @@ func (g *joiner) readByKernel(l *lowering, i, j int) bool {
 
 var loops = regexp.MustCompile(`\b(for|while|do)\b`)
 
-// readsOnce reports whether each thread reads one element of an array, which is
-// then as well computed where it is read.
+// readsOnce reports whether each thread reads one element of an array and takes no
+// address: it is then as well computed where it is read.
 func readsOnce(k *op.Kernel, name string) bool {
-	word := regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`)
-	uses := len(word.FindAllString(k.Metal, -1))
-	own := len(regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\s*\[\s*i\s*\]`).FindAllString(k.Metal, -1))
-	reads := len(regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\s*\[`).FindAllString(k.Metal, -1))
-	return uses == reads && (reads == 1 || reads == own) && reads > 0 && !loops.MatchString(k.Metal) && !word.MatchString(k.Header)
+	count := func(pattern string) int {
+		return len(regexp.MustCompile(fmt.Sprintf(pattern, regexp.QuoteMeta(name))).FindAllString(k.Metal, -1))
+	}
+	uses, reads, own := count(`\b%s\b`), count(`\b%s\s*\[`), count(`\b%s\s*\[\s*i\s*\]`)
+	return reads > 0 && uses == reads && (reads == 1 || reads == own) && count(`&\s*%s\b`) == 0 && !loops.MatchString(k.Metal) &&
+		!regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\b`).MatchString(k.Header)
 }
 
 // nameOf is the name of an array in the body.

@@ -83,6 +83,7 @@ func TestChainsBeforeAUserKernelAreComputedAsTheyAreRead(t *testing.T) {
 		{"y[i] = x[i] - x[n_x - 1 - i];", false},
 		{"float sum = 0; for (uint j = 0; j <= i; j++) sum += x[j]; y[i] = sum;", false},
 		{"device const float* p = x; y[i] = p[i];", false},
+		{"device const float* p = &x[i]; y[i] = *p;", false},
 	} {
 		k := &lt.Kernel{Name: "k", Inputs: []string{"x"}, Outputs: []string{"y"}, Metal: c.body}
 		run := func(x *lt.Tensor) []float64 {
