@@ -90,6 +90,10 @@ func TestLongTrainingHoldsNoMoreMemory(t *testing.T) {
 	var heap [2]uint64
 	var stats [2]lt.Stats
 	steps := 0
+	flat := func() bool {
+		a, b := stats[0], stats[1]
+		return b.Tensors <= a.Tensors+2 && b.Active <= a.Active && b.Plans == a.Plans && b.PlanMisses == a.PlanMisses && heap[1] <= heap[0]+512<<10
+	}
 	for i, upTo := range []int{300, 3000} {
 		for ; steps < upTo; steps++ {
 			at := steps * 16 % 256
@@ -100,20 +104,18 @@ func TestLongTrainingHoldsNoMoreMemory(t *testing.T) {
 				t.Fatalf("step %d: loss %v", steps, l)
 			}
 		}
-		for range 3 { // cleanups run after a collection
+		// What a collection frees goes when the machine finds time for it.
+		for try := 0; try < 3 || i == 1 && !flat() && try < 500; try++ {
 			runtime.GC()
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			heap[i], stats[i] = m.HeapAlloc, lt.GetStats()
 		}
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		heap[i], stats[i] = m.HeapAlloc, lt.GetStats()
 	}
-	if a, b := stats[0], stats[1]; b.Tensors > a.Tensors+2 || b.Active > a.Active || b.Plans != a.Plans || b.PlanMisses != a.PlanMisses {
-		t.Errorf("after 300 steps %d tensors, %d bytes, %d plans, %d misses; after 3000 %d, %d, %d, %d",
-			a.Tensors, a.Active, a.Plans, a.PlanMisses, b.Tensors, b.Active, b.Plans, b.PlanMisses)
-	}
-	if heap[1] > heap[0]+512<<10 {
-		t.Errorf("the heap grew from %d to %d bytes", heap[0], heap[1])
+	if a, b := stats[0], stats[1]; !flat() {
+		t.Errorf("after 300 steps %d tensors, %d bytes, %d plans, %d misses, a heap of %d; after 3000 %d, %d, %d, %d, %d",
+			a.Tensors, a.Active, a.Plans, a.PlanMisses, heap[0], b.Tensors, b.Active, b.Plans, b.PlanMisses, heap[1])
 	}
 }
 
