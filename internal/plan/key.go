@@ -59,6 +59,9 @@ const (
 	keyRoots
 )
 
+// manyInputs is how many inputs the first word of a node has no room for.
+const manyInputs = 0xffff
+
 // walk reads the graph below roots. The nodes in roots have no value.
 func (w *walker) walk(roots []*ir.Node) error {
 	w.nodes, w.leaves, w.leafOf = w.nodes[:0], w.leaves[:0], w.leafOf[:0]
@@ -165,7 +168,10 @@ func (w *walker) node(n *ir.Node) error {
 	w.nodes = append(w.nodes, n)
 	w.leafOf = append(w.leafOf, -1)
 	k := binary.LittleEndian.AppendUint64(w.key, uint64(n.Op)|uint64(n.DType)<<16|uint64(len(n.Shape))<<24|
-		uint64(n.Output)<<32|uint64(n.Flags&ir.Kept)<<40|uint64(len(in))<<48)
+		uint64(n.Output)<<32|uint64(n.Flags&ir.Kept)<<40|uint64(min(len(in), manyInputs))<<48)
+	if len(in) >= manyInputs {
+		k = binary.LittleEndian.AppendUint64(k, uint64(len(in)))
+	}
 	for _, d := range n.Shape {
 		k = binary.LittleEndian.AppendUint64(k, uint64(d))
 	}

@@ -17,8 +17,7 @@ type SeedRow struct {
 	Device  string  `json:"device"`
 	LazyUS  float64 `json:"lazy_us"`
 	EagerUS float64 `json:"eager_us"`
-	// Ratio is eager/lazy, above 1 means that lazy is faster, and its 95 %
-	// bootstrap interval.
+	// Ratio is eager/lazy, above 1 means that lazy is faster, and its 95 % interval.
 	Ratio    float64 `json:"ratio"`
 	CI95Low  float64 `json:"ci95_low"`
 	CI95High float64 `json:"ci95_high"`
