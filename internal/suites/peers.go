@@ -16,12 +16,12 @@ import (
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 
-	"loris/tensorlib/bench"
-
 	lt "loris/tensorlib"
 )
 
-// PeerRow compares a work with the fastest form of it that any peer has.
+// PeerRow compares a work with the fastest form of it that any peer has. Times are
+// those of the fastest samples: on a machine that others use, medians tell how well
+// threads bear to be disturbed, which is another question.
 type PeerRow struct {
 	Work     string  `json:"work"`
 	OursUS   float64 `json:"ours_us"`
@@ -31,7 +31,7 @@ type PeerRow struct {
 	// Shares of the machine's limit, 0 to 1; null where no limit is named.
 	LimitShare     *float64 `json:"limit_share"`
 	PeerLimitShare *float64 `json:"peer_limit_share"`
-	// All peers' medians in microseconds, by "library/form".
+	// All peers' times in microseconds, by "library/form".
 	Peers map[string]float64 `json:"peers"`
 }
 
@@ -86,13 +86,13 @@ func runPeers(ctx context.Context, o Options) (*Result, error) {
 }
 
 func peerRow(w work, list []contestant, samples [][]float64) PeerRow {
-	row := PeerRow{Work: w.name, OursUS: bench.Median(samples[0]), Peers: map[string]float64{}}
+	row := PeerRow{Work: w.name, OursUS: slices.Min(samples[0]), Peers: map[string]float64{}}
 	best := 0
 	for i := 2; i < len(list); i++ {
 		if samples[i] == nil {
 			continue
 		}
-		m := bench.Median(samples[i])
+		m := slices.Min(samples[i])
 		row.Peers[list[i].name] = m
 		if best == 0 || m < row.PeerUS {
 			best, row.PeerUS = i, m
@@ -105,7 +105,7 @@ func peerRow(w work, list []contestant, samples [][]float64) PeerRow {
 	row.LimitShare = share(w.cost, samples[0], limit)
 	if best > 0 {
 		row.BestPeer = list[best].name
-		row.Ratio = bench.Median(ratios(samples[best], samples[0]))
+		row.Ratio = row.PeerUS / row.OursUS
 		row.PeerLimitShare = share(w.cost, samples[best], limit)
 	}
 	return row
