@@ -82,5 +82,11 @@ func (s *Session) panicReport(p *run.Panicking) report.Report {
 		}
 		pn.Frames = append(pn.Frames, report.Frame{Func: e.Func, Pos: s.position(token.Pos(e.Pos)), Repeated: e.Frames - 1})
 	}
-	return report.Render(s.source, pn)
+	// Rendering calls methods of the value, which may panic as well.
+	var r report.Report
+	if again := run.Attached(func() { r = report.Render(s.source, pn) }); again != nil {
+		pn.Value = fmt.Sprintf("a %T, of which a method panics too", p.Value)
+		r = report.Render(s.source, pn)
+	}
+	return r
 }

@@ -40,9 +40,12 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 	defer done()
 	defer s.active.enter(ctx)()
 	stop := context.AfterFunc(ctx, task.Interrupt)
+	var value *display.Bundle
 	p := task.Run(func(th *run.Thread) {
 		f := th.NewFrame(code.Code)
 		f.Invoke()
+		value = show(code.Results) // here, for it calls methods of the cell's types
+		f.Check()                  // package fmt recovers even an interrupt
 	})
 	stop()
 	ended.Store(true)
@@ -66,7 +69,7 @@ func (s *Session) execute(ctx context.Context, c Cell, code *lower.Cell) Outcome
 		}
 		return Outcome{}
 	}
-	return Outcome{Value: show(code.Results)}
+	return Outcome{Value: value}
 }
 
 func interrupted(p *run.Panicking) bool {

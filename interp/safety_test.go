@@ -2,6 +2,7 @@ package interp
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -157,5 +158,42 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	if _, o := cell(t, s, r, "for range 100 { b := make([]byte, 20<<20); b[0] = 1 }\nkept"); o.Err != nil {
 		t.Errorf("garbage counted: %v", o.Err)
+	}
+}
+
+// Showing a value calls its methods, as part of the cell.
+func TestMethodsThatPanicWhileAValueIsShown(t *testing.T) {
+	s, r := newSession(t)
+	cell(t, s, r, "type Bad struct{}\nfunc (Bad) String() string { panic(\"in String\") }\n"+
+		"type Worse struct{}\nfunc (Worse) Error() string { panic(\"in Error\") }\n"+
+		"type Page struct{}\nfunc (Page) MIME() map[string]any { var m map[string]any; m[\"x\"] = 1; return m }\n"+
+		"type Slow struct{}\nfunc (Slow) String() string { for {} }")
+	for _, c := range []struct{ code, want string }{
+		{"Bad{}", "in String"},
+		{"[]any{Bad{}, 1}", "in String"},
+		{"panic(Worse{})", "Error"},
+		{"panic(Bad{})", ""},
+		{"Page{}", ""},
+		{"go panic(Worse{}); select {}", "Error"},
+	} {
+		done := make(chan Outcome, 1)
+		go func() { done <- s.Run(context.Background(), Cell{Code: c.code}) }()
+		select {
+		case o := <-done:
+			got := fmt.Sprint(o.Err)
+			if o.Value != nil {
+				got = fmt.Sprint(o.Value.Data["text/plain"])
+			}
+			if !strings.Contains(got, c.want) {
+				t.Errorf("%s: %s", c.code, got)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s hangs", c.code)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if o := s.Run(ctx, Cell{Code: "Slow{}"}); o.Err == nil || o.Err.Name != "Interrupted" {
+		t.Errorf("showing for ever: %v", o.Err)
 	}
 }
