@@ -27,6 +27,7 @@ func TestCompileErrorsOfCells(t *testing.T) {
 		{"method of a tensor", "lt.Ones(2).Matmul(lt.Ones(2))", []string{"MatMul"}},
 		{"keyword", "func g() int { retrun 1 }", []string{"line 1: "}},
 		{"all at once", "a := nope1\nb := \"s\" + 1\nfunc h() int { return \"x\" }\nc := nope2", []string{"line 1: undefined: nope1", "line 2: ", "line 3: cannot use \"x\"", "line 4: undefined: nope2", "and 3 more errors"}},
+		{"type of the library", "var n int = lt.Ones(2)", []string{"cannot use lt.Ones(2) (value of type *lt.Tensor) as int value"}},
 		{"embedded files", "//go:embed x.txt\nvar data string", []string{"line 1: //go:embed cannot be used in a cell", "os.ReadFile"}},
 		{"cgo", `import "C"`, []string{"cgo cannot be used in a cell"}},
 		{"another module", `import "github.com/a/b"`, []string{"only the standard library", "pasted into a cell"}},

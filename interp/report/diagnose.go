@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"go/types"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -50,9 +51,13 @@ func syntaxError(msg string) string {
 	return "syntax error: " + msg
 }
 
+// libraryName matches what go/types calls things of the tensor library, which
+// cells know as lt.
+var libraryName = regexp.MustCompile(`\btensorlib\.([A-Z])`)
+
 // FromTypes turns an error of the type checker into a diagnostic.
 func FromTypes(e types.Error) Diagnostic {
-	d := Diagnostic{Msg: e.Msg}
+	d := Diagnostic{Msg: libraryName.ReplaceAllString(e.Msg, "lt.$1")}
 	if e.Fset != nil && e.Pos.IsValid() {
 		d.Pos = e.Fset.Position(e.Pos)
 		if end := errorEnd(e); end > e.Pos {
