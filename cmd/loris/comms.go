@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"sync"
 
+	"loris/interp/run"
 	"loris/kernel/worker"
 )
 
@@ -41,7 +43,10 @@ func (c *comms) receive(m worker.CommMessage) error {
 	}
 	c.mu.Unlock()
 	if f != nil && m.Type == "msg" {
-		f(m.Data, m.Buffers)
+		// A panic of a cell's function ends a goroutine that no cell started.
+		if p := run.Attached(func() { f(m.Data, m.Buffers) }); p != nil {
+			return fmt.Errorf("the receiver of comm %s panicked: %v", m.ID, p.Value)
+		}
 	}
 	return nil
 }
