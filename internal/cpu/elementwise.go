@@ -156,7 +156,7 @@ func (b *vecProgram) constInputs(dims int) bool {
 		if d == ir.U8 {
 			return false
 		}
-		b.consts[r.Index] = b.prog.Input(vecTypes[d])
+		b.consts[r.Index] = b.prog.Element(vecTypes[d])
 		b.slots = append(b.slots, constSlot{r.Index, d, new([8]byte)})
 		b.strides = append(b.strides, make([]int, dims))
 		return true

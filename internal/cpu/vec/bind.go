@@ -112,17 +112,20 @@ func (k *Kernel) Run(p *pool.Pool, stop *atomic.Bool, in, out []unsafe.Pointer) 
 	return done
 }
 
-// split makes chunks of 8 µs to 1 ms, at least four for each thread where they are that long.
+// split makes chunks of 4 µs to 1 ms, at least four for each thread where they are that long.
 func (k *Kernel) split(cost float64, threads int) int {
-	chunks := max(1, min(cost/8e3, max(float64(4*threads), cost/1e6)))
+	chunks := max(1, int(min(cost/4e3, max(float64(4*threads), cost/1e6))))
+	if chunks > threads && chunks < 4*threads {
+		chunks -= chunks % threads // none waits for another's last
+	}
 	tile := k.p.tile
-	return (int(float64(k.n)/chunks)/tile + 1) * tile
+	return ((k.n+chunks-1)/chunks + tile - 1) / tile * tile
 }
 
 func (k *Kernel) runChunk(chunk int, w *pool.Worker) {
 	p := k.p
 	tileBytes := p.tile * p.width
-	scratch := w.Scratch((p.regs + len(k.inputs) + 1) * tileBytes).Pointer()
+	scratch := w.Scratch((p.regs + len(k.inputs) + len(k.out)) * tileBytes).Pointer()
 	for i := range k.inputs {
 		if a := &k.inputs[i]; a.kind == splat {
 			a.splat(unsafe.Add(scratch, a.slot*tileBytes), k.in[i])
@@ -176,14 +179,13 @@ func (k *Kernel) runTile(o, n int, scratch unsafe.Pointer) {
 				if a.kind == splat {
 					step[j] = 0
 				}
+			case inOutput:
+				src[j] = k.output(s.index, o, in.width[j], partial, scratch)
 			}
 		}
 		dst := unsafe.Add(scratch, in.dst.index*tileBytes)
 		if in.dst.in == inOutput {
-			dst = unsafe.Add(k.out[in.dst.index], o*in.size)
-			if partial {
-				dst = unsafe.Add(scratch, (p.regs+len(k.inputs))*tileBytes)
-			}
+			dst = k.output(in.dst.index, o, in.size, partial, scratch)
 		}
 		in.run(dst, src[0], src[1], src[2], step[0], step[1], step[2], m)
 		if partial && in.dst.in == inOutput {
@@ -191,6 +193,15 @@ func (k *Kernel) runTile(o, n int, scratch unsafe.Pointer) {
 			copy(unsafe.Slice((*byte)(unsafe.Add(k.out[in.dst.index], o*in.size)), bytes), unsafe.Slice((*byte)(dst), bytes))
 		}
 	}
+}
+
+// output returns where elements of an output from o on are written: a partial tile's in
+// scratch memory.
+func (k *Kernel) output(i, o, size int, partial bool, scratch unsafe.Pointer) unsafe.Pointer {
+	if partial {
+		return unsafe.Add(scratch, (k.p.regs+len(k.inputs)+i)*k.p.tile*k.p.width)
+	}
+	return unsafe.Add(k.out[i], o*size)
 }
 
 // splat fills a block with the input's one value.

@@ -45,6 +45,7 @@ type node struct {
 	args []Value
 	bits float64
 	uses int
+	one  bool // an input of one element
 }
 
 type outputNode struct {
@@ -81,6 +82,14 @@ type instruction struct {
 func (p *Program) Input(t Type) Value {
 	p.inputs = append(p.inputs, Value(len(p.nodes)))
 	return p.add(node{kind: nodeInput, typ: t.register(), mem: t})
+}
+
+// Element adds an input of one element, which is repeated: a constant that changes
+// from run to run. No output may be the same memory.
+func (p *Program) Element(t Type) Value {
+	v := p.Input(t)
+	p.nodes[v].one = true
+	return v
 }
 
 // Const adds a constant of a register type (F32, F64, I32, I64, Bool).
@@ -283,7 +292,7 @@ func (p *Program) schedule() {
 			last[v] = -1
 		}
 	}
-	inputs := 0
+	inputs, from := 0, p.lastRead(last)
 	for i := range p.nodes {
 		n := &p.nodes[i]
 		if n.kind == nodeInput {
@@ -327,7 +336,10 @@ func (p *Program) schedule() {
 					release(a, i)
 				}
 			}
-			at[i] = take()
+			at[i] = place{inOutput, p.direct(Value(i))}
+			if i < from || at[i].index < 0 {
+				at[i] = take()
+			}
 			for _, a := range args {
 				release(a, i)
 			}
@@ -340,12 +352,41 @@ func (p *Program) schedule() {
 	p.tile = max(64, min(1024, feature.Cache().L1*3/4/(p.width*per)/64*64))
 }
 
-// store writes the outputs. Only the very last instruction writes to memory
-// directly: until then an output may share its memory with an input.
+// lastRead returns the last node that reads memory of inputs. Until then an output may
+// share its memory with one of them.
+func (p *Program) lastRead(last []int) (node int) {
+	for _, v := range p.inputs {
+		n := &p.nodes[v]
+		if n.one || n.uses == 0 {
+			continue
+		}
+		if _, narrow := reads[n.mem]; narrow {
+			node = max(node, int(v)) // a register holds it from there on
+		} else {
+			node = max(node, last[v])
+		}
+	}
+	return node
+}
+
+// direct returns the first output that a value can be computed in, or -1.
+func (p *Program) direct(v Value) int {
+	for i, o := range p.outputs {
+		if _, narrow := writes[o.mem]; o.value == v && !narrow && o.mem.Size() == p.nodes[v].typ.lane() {
+			return i
+		}
+	}
+	return -1
+}
+
+// store writes the outputs that no instruction has computed in their place.
 func (p *Program) store(at []place) {
 	for i, o := range p.outputs {
 		dst := place{inOutput, i}
 		src := at[o.value]
+		if src == dst {
+			continue
+		}
 		step := 1
 		if src.in == inConst {
 			step = 0
@@ -354,11 +395,6 @@ func (p *Program) store(at []place) {
 		if k, narrow := writes[o.mem]; narrow {
 			in.run = active[k]
 		} else {
-			l := len(p.code) - 1
-			if i == len(p.outputs)-1 && i == 0 && l >= 0 && p.code[l].dst == src && src.in == inRegister {
-				p.code[l].dst = dst
-				continue
-			}
 			in.run = copy4
 			if in.size == 8 {
 				in.run = copy8

@@ -208,6 +208,40 @@ func TestInPlaceAndTwoOutputs(t *testing.T) {
 	}
 }
 
+// TestResultsInOutputs: what is stored and used on is computed in the output, also where
+// that is the memory of an input, and in tiles shorter than a vector.
+func TestResultsInOutputs(t *testing.T) {
+	workers := newPool(t, 2)
+	p := &Program{}
+	a, b, c := p.Input(F32), p.Input(F32), p.Element(F32)
+	d := p.Apply(Sub, a, b)
+	p.Output(d, F32)
+	p.Output(p.Apply(Mul, p.Apply(Mul, d, c), d), F32)
+	p.Output(d, F32)
+	if err := p.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	if p.Instructions() != 4 { // three and the copy of d
+		t.Errorf("%d instructions", p.Instructions())
+	}
+	for _, n := range []int{1, 15, 16, 1030, 3001} {
+		r := rand.New(rand.NewPCG(7, uint64(n)))
+		x, y, again, factor := normal(r, n), normal(r, n), make([]float32, n), []float32{3}
+		x0, y0 := slices.Clone(x), slices.Clone(y)
+		k, err := p.Bind([]int{n}, [][]int{nil, nil, {0}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.Run(workers, nil, []unsafe.Pointer{ptrOf(x), ptrOf(y), ptrOf(factor)}, []unsafe.Pointer{ptrOf(x), ptrOf(y), ptrOf(again)})
+		for i := range n {
+			d := x0[i] - y0[i]
+			if x[i] != d || again[i] != d || y[i] != d*3*d {
+				t.Fatalf("%d elements, %d: %v %v %v", n, i, x[i], y[i], again[i])
+			}
+		}
+	}
+}
+
 // TestOpsAndTypes runs every operation for every type it has against the slow path in float64 or int64.
 func TestOpsAndTypes(t *testing.T) {
 	workers := newPool(t, 1)
