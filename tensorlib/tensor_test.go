@@ -348,6 +348,29 @@ func TestCompileSeesNewParametersAndDrawsAnew(t *testing.T) {
 	}
 }
 
+func TestCompiledGradientsKnowTheirLoss(t *testing.T) {
+	w := lt.Parameter(lt.Of(1, 2))
+	f := lt.Compile(func(x ...*lt.Tensor) []*lt.Tensor {
+		loss := w.Mul(x[0]).Square().Sum()
+		return append(lt.Grads(loss, w), loss, x[0].Add(1))
+	})
+	for i := range 3 {
+		w.Set(lt.Of(float64(1+i), 2))
+		out := f.Call(lt.Of(3, 1))
+		if out[0].Loss() != out[1] || out[2].Loss() != nil {
+			t.Fatalf("call %d: the gradient's loss is %v", i, out[0].Loss())
+		}
+		a := float64(1 + i)
+		before := lt.GetStats().Evals
+		lt.SetAll([]*lt.Tensor{w}, []*lt.Tensor{w.Sub(out[0])}, out[0])
+		near(t, "loss", out[1], 9*a*a+4)
+		if n := lt.GetStats().Evals - before; n != 1 {
+			t.Errorf("%d evaluations for the update and the loss", n)
+		}
+		near(t, "updated", w, a-18*a, 2-4)
+	}
+}
+
 func TestRandomNumbersDoNotDependOnOrder(t *testing.T) {
 	draw := func(swap bool) (string, string) {
 		r := lt.NewRand(42)

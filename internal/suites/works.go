@@ -55,7 +55,8 @@ var works = []work{
 		x := random(1, 64, 512)
 		return func() *lt.Tensor { return layer.Forward(x) }
 	}},
-	{"lora_train_512x64_r8", "", 2*64*512*512 + 5*2*64*512*8, boundByFMA, 0, trainStep(512, 64)},
+	{"lora_train_512x64_r8", "", 2*64*512*512 + 5*2*64*512*8, boundByFMA, 0, trainStep(512, 64, compiled)},
+	{"lora_train_512x64_r8_uncompiled", "lora_train_512x64_r8", 2*64*512*512 + 5*2*64*512*8, boundByFMA, 0, trainStep(512, 64, trainer)},
 	{"gemm_1024", "", 2 * 1024 * 1024 * 1024, boundByFMA, 0, func() func() *lt.Tensor {
 		start()
 		a, b := random(1, 1024, 1024), random(1, 1024, 1024)
@@ -96,21 +97,39 @@ var works = []work{
 	}},
 }
 
-func trainStep(size, rows int) func() func() *lt.Tensor {
+// stepper makes a step of training that returns the loss.
+type stepper func(layer *lora.Layer, x, target *lt.Tensor) func() *lt.Tensor
+
+func trainStep(size, rows int, step stepper) func() func() *lt.Tensor {
 	return func() func() *lt.Tensor {
 		start()
 		layer := layerOf(size)
-		return trainer(layer, random(1, rows, size), random(1, rows, size))
+		return step(layer, random(1, rows, size), random(1, rows, size))
 	}
 }
 
 // trainer returns one step of training: forward, MSE, backward, AdamW.
 func trainer(layer *lora.Layer, x, target *lt.Tensor) func() *lt.Tensor {
-	params := nn.Collect(layer)
-	opt := &nn.AdamW{LR: 1e-3, WeightDecay: 0.01, Donate: true}
+	params, opt := nn.Collect(layer), trainerOptimizer()
 	return func() *lt.Tensor {
 		loss := nn.MSE(layer.Forward(x), target)
 		opt.Step(params, lt.Grads(loss, params.Tensors()...))
 		return loss
 	}
 }
+
+// compiled is trainer with the graph of the loss and its gradients built once.
+func compiled(layer *lora.Layer, x, target *lt.Tensor) func() *lt.Tensor {
+	params, opt := nn.Collect(layer), trainerOptimizer()
+	gradients := lt.Compile(func(in ...*lt.Tensor) []*lt.Tensor {
+		loss := nn.MSE(layer.Forward(in[0]), in[1])
+		return append([]*lt.Tensor{loss}, lt.Grads(loss, params.Tensors()...)...)
+	})
+	return func() *lt.Tensor {
+		out := gradients.Call(x, target)
+		opt.Step(params, out[1:])
+		return out[0]
+	}
+}
+
+func trainerOptimizer() *nn.AdamW { return &nn.AdamW{LR: 1e-3, WeightDecay: 0.01, Donate: true} }
