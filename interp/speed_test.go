@@ -6,40 +6,6 @@ import (
 	"testing"
 )
 
-// Both engines run the same programs; ns/op of ours and of yaegi.
-func BenchmarkAgainstYaegi(b *testing.B) {
-	for _, c := range SpeedCases() {
-		ours, raw, err := c.Prepare()
-		if err != nil {
-			b.Fatal(c.Name, err)
-		}
-		for name, f := range map[string]func() error{"ours": ours, "yaegi": raw} {
-			b.Run(c.Name+"/"+name, func(b *testing.B) {
-				for b.Loop() {
-					if err := f(); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
-	}
-}
-
-func TestSpeedCasesRunInBoth(t *testing.T) {
-	for _, c := range SpeedCases() {
-		ours, raw, err := c.Prepare()
-		if err != nil {
-			t.Fatal(c.Name, err)
-		}
-		if err := ours(); err != nil {
-			t.Error(c.Name, err)
-		}
-		if err := raw(); err != nil {
-			t.Error(c.Name, err)
-		}
-	}
-}
-
 func BenchmarkTrivialCell(b *testing.B) {
 	s, _ := newSession(b)
 	for b.Loop() {

@@ -65,7 +65,8 @@ func (p *Program) plainValue(batch *plain.Batch, info *types.Info, e ast.Expr) (
 		index, ok := batch.Statement(&ast.ExprStmt{X: e})
 		return index, Result{}, ok
 	}
-	if _, many := tv.Type.(*types.Tuple); many || tv.IsNil() {
+	// go/types has computed constants already.
+	if _, many := tv.Type.(*types.Tuple); many || tv.IsNil() || tv.Value != nil {
 		return 0, Result{}, false
 	}
 	t := types.Default(tv.Type)
