@@ -50,7 +50,11 @@ func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 // nothing: it must leave the moments as they are.
 func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) update {
 	a, now := o.constants()
-	constants := map[[2]any]*lt.Tensor{} // by rate and dtype: mostly one
+	type kind struct {
+		rate  float64
+		dtype lt.DType
+	}
+	constants := map[kind]*lt.Tensor{} // mostly one
 	u := update{slots: make([]*lt.Tensor, 0, 3*len(params)), values: make([]*lt.Tensor, 0, 3*len(params))}
 	for i, p := range params {
 		r := now[0]
@@ -61,7 +65,7 @@ func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) 
 		if s == nil {
 			s = o.of(p, o.layout(p))
 		}
-		key := [2]any{r, s[0].DType()}
+		key := kind{r, s[0].DType()}
 		h := constants[key]
 		if h == nil {
 			h = lt.Of(r, now[1], now[2])
@@ -69,6 +73,7 @@ func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) 
 				h = lt.From([]float64{r, now[1], now[2]})
 			}
 			constants[key] = h
+			u.temps = append(u.temps, h)
 		}
 		if donate {
 			s[0].Donate()

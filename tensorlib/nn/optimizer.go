@@ -123,8 +123,8 @@ func begin(name string, ps *Params, grads []*lt.Tensor, limit float64) (params, 
 	return params, grads, norm
 }
 
-// update collects the new values of one step.
-type update struct{ slots, values []*lt.Tensor }
+// update collects the new values of one step, and what only they are computed from.
+type update struct{ slots, values, temps []*lt.Tensor }
 
 // set makes value, in slot's dtype, the slot's next.
 func (u *update) set(slot, value *lt.Tensor) {
@@ -146,6 +146,9 @@ func (s *progress) commit(name string, u update, grads []*lt.Tensor, norm *lt.Te
 		}
 	}
 	lt.SetAll(u.slots, u.values, grads...)
+	for _, t := range u.temps {
+		t.Release() // its memory serves the next step
+	}
 	s.step++
 }
 
