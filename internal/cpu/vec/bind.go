@@ -112,9 +112,9 @@ func (k *Kernel) Run(p *pool.Pool, stop *atomic.Bool, in, out []unsafe.Pointer) 
 	return done
 }
 
-// split makes chunks of 4 µs to 1 ms, at least four for each thread where they are that long.
+// split makes chunks of 3 µs to 1 ms, at least four for each thread where they are that long.
 func (k *Kernel) split(cost float64, threads int) int {
-	chunks := max(1, int(min(cost/4e3, max(float64(4*threads), cost/1e6))))
+	chunks := max(1, int(min(cost/3e3, max(float64(4*threads), cost/1e6))))
 	if chunks > threads && chunks < 4*threads {
 		chunks -= chunks % threads // none waits for another's last
 	}
