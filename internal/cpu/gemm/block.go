@@ -21,6 +21,9 @@ func (c *Call) blockOf(item, chunk int, w *pool.Worker, packs *[MaxTerms]PackedB
 		return
 	}
 	row, col := chunk/pl.colParts, chunk%pl.colParts
+	if c.N > c.M { // threads share out the larger factor, and each has all of the smaller
+		row, col = chunk%pl.rowParts, chunk/pl.rowParts
+	}
 	m := c.begin(item, packs, w)
 	m.block(cut(c.M, pl.rowParts, row), cut(c.M, pl.rowParts, row+1),
 		cut(pl.panels, pl.colParts, col), cut(pl.panels, pl.colParts, col+1))
