@@ -212,13 +212,13 @@ func (r *run) release() {
 	r.temps = r.temps[:0]
 }
 
-// chunksFor cuts work of the given cost (ns) into at most limit chunks of a few
-// microseconds or more each.
+// chunksFor cuts work of the given cost (ns) into at most limit chunks: two of a
+// microsecond or more each, or more of two microseconds.
 func (r *run) chunksFor(cost float64, limit int) int { return chunksOf(r.pool, cost, limit) }
 
 func chunksOf(p *pool.Pool, cost float64, limit int) int {
 	const least = 2000
-	n := int(cost / least)
+	n := max(int(cost/least), min(2, int(2*cost/least)))
 	if most := 8 * p.Threads(); n > most {
 		n = max(most, int(cost/2e6))
 	}

@@ -24,7 +24,7 @@ func init() {
 const adamTile = 2048
 
 // adamNanos is the time of one element on one thread.
-const adamNanos = 0.2
+const adamNanos = 0.25
 
 // adamJob updates float32 parameters in tiles; those of different parameters are
 // handed out alike.

@@ -28,7 +28,7 @@ const (
 	yieldEvery = 1024       // turns between calls of the Go scheduler
 	waitTurns  = 1000       // turns the caller spins for the last chunks before it naps
 	wakeCost   = 150 * 1000 // nanoseconds of work, in one job or several, from which waking sleepers pays
-	splitCost  = 3 * 1000   // nanoseconds of work from which splitting pays
+	splitCost  = 2 * 1000   // nanoseconds of work from which splitting pays
 	nap        = 20 * time.Microsecond
 	maxChunks  = 1<<16 - 1 // chunks of one worker in one job
 )
