@@ -177,19 +177,22 @@ func (m *multiplication) copyRows(g group, i0, i1 int) {
 		}
 		ld := packedStride(q.k1 - q.k0)
 		d := unsafe.Slice((*float32)(to), (i1-i0)*ld)
-		if src.ColStride == 1 {
-			for i := i0; i < i1; i++ {
-				copy(d[(i-i0)*ld:], unsafe.Slice((*float32)(src.at(i, q.k0)), q.k1-q.k0))
-			}
-		} else {
+		alpha := t.alpha()
+		if src.ColStride != 1 {
 			transpose(d, ld, src, i0, i1, q.k0, q.k1)
 		}
-		if alpha := t.alpha(); alpha != 1 {
-			for i := range i1 - i0 {
-				row := d[i*ld:][:q.k1-q.k0]
-				for j := range row {
-					row[j] *= alpha
-				}
+		for i := i0; i < i1 && (src.ColStride == 1 || alpha != 1); i++ {
+			row := d[(i-i0)*ld:][:q.k1-q.k0]
+			from := row
+			if src.ColStride == 1 {
+				from = unsafe.Slice((*float32)(src.at(i, q.k0)), len(row))
+			}
+			if alpha == 1 {
+				copy(row, from)
+				continue
+			}
+			for j, v := range from {
+				row[j] = alpha * v
 			}
 		}
 		m.rowStart[s], m.rowBytes[s] = to, uintptr(4*ld)
