@@ -25,9 +25,7 @@ func (c *Call) runSplitDepth(p *pool.Pool, stop *atomic.Bool) bool {
 	cols := c.cols()
 	for i := range c.M {
 		y := unsafe.Slice((*float32)(c.C.at(i, 0)), cols)
-		for j := range y {
-			y[j] = t.initial(i, j)
-		}
+		t.begin(y, i, 0)
 		for d := 0; d < c.plan.depthParts; d += 8 {
 			m := min(8, c.plan.depthParts-d)
 			for q := range m {

@@ -180,14 +180,23 @@ func (t *thinJob) initial(i, j int) (v float32) {
 	return v
 }
 
+// begin sets y, which are elements of row i of C from column j on, to their start.
+func (t *thinJob) begin(y []float32, i, j int) {
+	if t.c.Beta == 0 && t.c.Bias == nil && t.c.Residual.Data == nil {
+		clear(y)
+		return
+	}
+	for q := range y {
+		y[q] = t.initial(i, j+q)
+	}
+}
+
 // rows sets the rows of C to their start and adds rows of B to them, eight at a time.
 func (t *thinJob) rows(i0, i1, j0, j1 int) {
 	c := t.c
 	for i := i0; i < i1; i++ {
 		y := unsafe.Slice((*float32)(unsafe.Add(c.C.at(i, j0), 4*t.off.C)), j1-j0)
-		for j := range y {
-			y[j] = t.initial(i, j0+j)
-		}
+		t.begin(y, i, j0)
 	}
 	for n := range c.Terms {
 		to := Matrix{unsafe.Add(c.C.Data, 4*t.off.C), c.C.RowStride, 1}
