@@ -5,7 +5,7 @@ import "fmt"
 // gemvX86 writes matrix-vector kernels for weights of one element type:
 //
 //	rows: y[j] += Σ x[i]·w[i][j] for up to eight rows of w, contiguous along j
-//	dots: out[i] = Σ x[k]·w[i][k] for up to eight rows of w, contiguous along k
+//	dots: out[i] = Σ x[k]·w[i][k] for up to four rows of w (eight of bytes), contiguous along k
 //
 // Both take whole vectors only.
 func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
@@ -79,7 +79,7 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 	if !x.wide {
 		v = ymm
 	}
-	for _, n := range []int{8, 4, 2, 1} {
+	for _, n := range dotRows(e) {
 		t.label(fmt.Sprintf("dots%d", n))
 		pointers(n)
 		// Few rows read more of each at once, with sums of their own.
@@ -134,6 +134,16 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 	}
 }
 
+// dotRows lists the numbers of rows that dots takes at once, the largest first.
+// Memory serves four streams best; bytes are widened so slowly that eight do not
+// hurt, and save sums.
+func dotRows(e elem) []int {
+	if e.size() == 1 {
+		return []int{8, 4, 2, 1}
+	}
+	return []int{4, 2, 1}
+}
+
 // gemvNEON writes the same for arm64.
 func gemvNEON(t *text, e elem, suffix string) {
 	var x neon
@@ -178,7 +188,7 @@ func gemvNEON(t *text, e elem, suffix string) {
 	t.fn("gemvDots"+suffix, "(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)", 48)
 	t.ps("MOVD out+0(FP), R1; MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD x+24(FP), R2; MOVD k+32(FP), R5; MOVD rows+40(FP), R6")
 	choose("dots")
-	for _, n := range []int{8, 4, 2, 1} {
+	for _, n := range dotRows(e) {
 		t.label(fmt.Sprintf("dots%d", n))
 		pointers(n)
 		for i := range n {

@@ -31,7 +31,7 @@ const (
 // Size returns the bytes of an element.
 func (k Kind) Size() int { return [...]int{4, 2, 2, 1}[k] }
 
-// kernels take whole vectors and 1, 2, 4 or 8 rows.
+// kernels take whole vectors and 1, 2, 4 or 8 rows, dots of all but I8 up to 4.
 type kernels struct {
 	rows  [kinds]func(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
 	dots  [kinds]func(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
@@ -69,7 +69,7 @@ func Rows(kind Kind, y []float32, w unsafe.Pointer, ldw int, x []float32) {
 	whole := n - n%k.lanes
 	size := kind.Size()
 	most := 8
-	if kind == F32 && n <= 4096 { // y stays in the first-level cache, and four streams are foreseen better
+	if kind != I8 && 8*n <= feature.Cache().L1 { // y stays in the first-level cache, and four streams are foreseen better
 		most = 4
 	}
 	for i := 0; i < len(x); {
@@ -118,8 +118,12 @@ func Dots(kind Kind, out []float32, w unsafe.Pointer, ldw int, x []float32) {
 	defer scratches.Put(s)
 	size := kind.Size()
 	whole := n - n%k.lanes
+	most := 4
+	if kind == I8 {
+		most = 8
+	}
 	for i := 0; i < len(out); {
-		r := step(len(out) - i)
+		r := step(min(most, len(out)-i))
 		at := unsafe.Add(w, i*ldw)
 		clear(s.sum[:])
 		for j := 0; j < whole; j += callElements / 8 {

@@ -136,22 +136,14 @@ TEXT ·gemvDotsF32NEON(SB), NOSPLIT, $0-48
 	BEQ  dots2
 	CMP  $4, R6
 	BEQ  dots4
-dots8:
+dots4:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
-	ADD  R4, R11, R12
-	ADD  R4, R12, R13
-	ADD  R4, R13, R14
-	ADD  R4, R14, R15
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-	VEOR V20.B16, V20.B16, V20.B16
-	VEOR V21.B16, V21.B16, V21.B16
-	VEOR V22.B16, V22.B16, V22.B16
-	VEOR V23.B16, V23.B16, V23.B16
 loop5:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVQ (R3), F1
@@ -166,69 +158,8 @@ loop5:
 	FMOVQ (R11), F4
 	ADD  $16, R11, R11
 	VFMLA V4.S4, V0.S4, V19.S4
-	FMOVQ (R12), F1
-	ADD  $16, R12, R12
-	VFMLA V1.S4, V0.S4, V20.S4
-	FMOVQ (R13), F2
-	ADD  $16, R13, R13
-	VFMLA V2.S4, V0.S4, V21.S4
-	FMOVQ (R14), F3
-	ADD  $16, R14, R14
-	VFMLA V3.S4, V0.S4, V22.S4
-	FMOVQ (R15), F4
-	ADD  $16, R15, R15
-	VFMLA V4.S4, V0.S4, V23.S4
 	SUBS $4, R5, R5
 	BNE  loop5
-	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
-	WORD $0x7e30da10 // faddp s16, v16.2s
-	FMOVS F16, 0(R1)
-	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
-	FMOVS F17, 4(R1)
-	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
-	WORD $0x7e30da52 // faddp s18, v18.2s
-	FMOVS F18, 8(R1)
-	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
-	WORD $0x7e30da73 // faddp s19, v19.2s
-	FMOVS F19, 12(R1)
-	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
-	WORD $0x7e30da94 // faddp s20, v20.2s
-	FMOVS F20, 16(R1)
-	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
-	WORD $0x7e30dab5 // faddp s21, v21.2s
-	FMOVS F21, 20(R1)
-	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
-	WORD $0x7e30dad6 // faddp s22, v22.2s
-	FMOVS F22, 24(R1)
-	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
-	WORD $0x7e30daf7 // faddp s23, v23.2s
-	FMOVS F23, 28(R1)
-	RET
-dots4:
-	ADD  R4, R3, R9
-	ADD  R4, R9, R10
-	ADD  R4, R10, R11
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	VEOR V19.B16, V19.B16, V19.B16
-loop6:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVQ (R3), F1
-	ADD  $16, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVQ (R9), F2
-	ADD  $16, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
-	FMOVQ (R10), F3
-	ADD  $16, R10, R10
-	VFMLA V3.S4, V0.S4, V18.S4
-	FMOVQ (R11), F4
-	ADD  $16, R11, R11
-	VFMLA V4.S4, V0.S4, V19.S4
-	SUBS $4, R5, R5
-	BNE  loop6
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -246,7 +177,7 @@ dots2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop7:
+loop6:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVQ (R3), F1
 	ADD  $16, R3, R3
@@ -255,7 +186,7 @@ loop7:
 	ADD  $16, R9, R9
 	VFMLA V2.S4, V0.S4, V17.S4
 	SUBS $4, R5, R5
-	BNE  loop7
+	BNE  loop6
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -265,13 +196,13 @@ loop7:
 	RET
 dots1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop8:
+loop7:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVQ (R3), F1
 	ADD  $16, R3, R3
 	VFMLA V1.S4, V0.S4, V16.S4
 	SUBS $4, R5, R5
-	BNE  loop8
+	BNE  loop7
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -307,7 +238,7 @@ rows8:
 	VLD1R.P 4(R2), [V21.S4]
 	VLD1R.P 4(R2), [V22.S4]
 	VLD1R.P 4(R2), [V23.S4]
-loop9:
+loop8:
 	FMOVQ (R1), F0
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
@@ -344,7 +275,7 @@ loop9:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop9
+	BNE  loop8
 	RET
 rows4:
 	ADD  R4, R3, R9
@@ -354,7 +285,7 @@ rows4:
 	VLD1R.P 4(R2), [V17.S4]
 	VLD1R.P 4(R2), [V18.S4]
 	VLD1R.P 4(R2), [V19.S4]
-loop10:
+loop9:
 	FMOVQ (R1), F0
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
@@ -375,13 +306,13 @@ loop10:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop10
+	BNE  loop9
 	RET
 rows2:
 	ADD  R4, R3, R9
 	VLD1R.P 4(R2), [V16.S4]
 	VLD1R.P 4(R2), [V17.S4]
-loop11:
+loop10:
 	FMOVQ (R1), F0
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
@@ -394,11 +325,11 @@ loop11:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop11
+	BNE  loop10
 	RET
 rows1:
 	VLD1R.P 4(R2), [V16.S4]
-loop12:
+loop11:
 	FMOVQ (R1), F0
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
@@ -407,7 +338,7 @@ loop12:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop12
+	BNE  loop11
 	RET
 
 // func gemvDotsBF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
@@ -424,83 +355,6 @@ TEXT ·gemvDotsBF16NEON(SB), NOSPLIT, $0-48
 	BEQ  dots2
 	CMP  $4, R6
 	BEQ  dots4
-dots8:
-	ADD  R4, R3, R9
-	ADD  R4, R9, R10
-	ADD  R4, R10, R11
-	ADD  R4, R11, R12
-	ADD  R4, R12, R13
-	ADD  R4, R13, R14
-	ADD  R4, R14, R15
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	VEOR V19.B16, V19.B16, V19.B16
-	VEOR V20.B16, V20.B16, V20.B16
-	VEOR V21.B16, V21.B16, V21.B16
-	VEOR V22.B16, V22.B16, V22.B16
-	VEOR V23.B16, V23.B16, V23.B16
-loop13:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVD (R3), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
-	ADD  $8, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVD (R9), F2
-	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
-	ADD  $8, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
-	FMOVD (R10), F3
-	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
-	ADD  $8, R10, R10
-	VFMLA V3.S4, V0.S4, V18.S4
-	FMOVD (R11), F4
-	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
-	ADD  $8, R11, R11
-	VFMLA V4.S4, V0.S4, V19.S4
-	FMOVD (R12), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
-	ADD  $8, R12, R12
-	VFMLA V1.S4, V0.S4, V20.S4
-	FMOVD (R13), F2
-	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
-	ADD  $8, R13, R13
-	VFMLA V2.S4, V0.S4, V21.S4
-	FMOVD (R14), F3
-	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
-	ADD  $8, R14, R14
-	VFMLA V3.S4, V0.S4, V22.S4
-	FMOVD (R15), F4
-	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
-	ADD  $8, R15, R15
-	VFMLA V4.S4, V0.S4, V23.S4
-	SUBS $4, R5, R5
-	BNE  loop13
-	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
-	WORD $0x7e30da10 // faddp s16, v16.2s
-	FMOVS F16, 0(R1)
-	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
-	FMOVS F17, 4(R1)
-	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
-	WORD $0x7e30da52 // faddp s18, v18.2s
-	FMOVS F18, 8(R1)
-	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
-	WORD $0x7e30da73 // faddp s19, v19.2s
-	FMOVS F19, 12(R1)
-	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
-	WORD $0x7e30da94 // faddp s20, v20.2s
-	FMOVS F20, 16(R1)
-	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
-	WORD $0x7e30dab5 // faddp s21, v21.2s
-	FMOVS F21, 20(R1)
-	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
-	WORD $0x7e30dad6 // faddp s22, v22.2s
-	FMOVS F22, 24(R1)
-	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
-	WORD $0x7e30daf7 // faddp s23, v23.2s
-	FMOVS F23, 28(R1)
-	RET
 dots4:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
@@ -509,7 +363,7 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop14:
+loop12:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
@@ -528,7 +382,7 @@ loop14:
 	ADD  $8, R11, R11
 	VFMLA V4.S4, V0.S4, V19.S4
 	SUBS $4, R5, R5
-	BNE  loop14
+	BNE  loop12
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -546,7 +400,7 @@ dots2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop15:
+loop13:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
@@ -557,7 +411,7 @@ loop15:
 	ADD  $8, R9, R9
 	VFMLA V2.S4, V0.S4, V17.S4
 	SUBS $4, R5, R5
-	BNE  loop15
+	BNE  loop13
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -567,14 +421,14 @@ loop15:
 	RET
 dots1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop16:
+loop14:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
 	ADD  $8, R3, R3
 	VFMLA V1.S4, V0.S4, V16.S4
 	SUBS $4, R5, R5
-	BNE  loop16
+	BNE  loop14
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -610,7 +464,7 @@ rows8:
 	VLD1R.P 4(R2), [V21.S4]
 	VLD1R.P 4(R2), [V22.S4]
 	VLD1R.P 4(R2), [V23.S4]
-loop17:
+loop15:
 	FMOVQ (R1), F0
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
@@ -647,7 +501,7 @@ loop17:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop17
+	BNE  loop15
 	RET
 rows4:
 	ADD  R4, R3, R9
@@ -657,7 +511,7 @@ rows4:
 	VLD1R.P 4(R2), [V17.S4]
 	VLD1R.P 4(R2), [V18.S4]
 	VLD1R.P 4(R2), [V19.S4]
-loop18:
+loop16:
 	FMOVQ (R1), F0
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
@@ -678,13 +532,13 @@ loop18:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop18
+	BNE  loop16
 	RET
 rows2:
 	ADD  R4, R3, R9
 	VLD1R.P 4(R2), [V16.S4]
 	VLD1R.P 4(R2), [V17.S4]
-loop19:
+loop17:
 	FMOVQ (R1), F0
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
@@ -697,11 +551,11 @@ loop19:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop19
+	BNE  loop17
 	RET
 rows1:
 	VLD1R.P 4(R2), [V16.S4]
-loop20:
+loop18:
 	FMOVQ (R1), F0
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
@@ -710,7 +564,7 @@ loop20:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop20
+	BNE  loop18
 	RET
 
 // func gemvDotsF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
@@ -727,83 +581,6 @@ TEXT ·gemvDotsF16NEON(SB), NOSPLIT, $0-48
 	BEQ  dots2
 	CMP  $4, R6
 	BEQ  dots4
-dots8:
-	ADD  R4, R3, R9
-	ADD  R4, R9, R10
-	ADD  R4, R10, R11
-	ADD  R4, R11, R12
-	ADD  R4, R12, R13
-	ADD  R4, R13, R14
-	ADD  R4, R14, R15
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	VEOR V19.B16, V19.B16, V19.B16
-	VEOR V20.B16, V20.B16, V20.B16
-	VEOR V21.B16, V21.B16, V21.B16
-	VEOR V22.B16, V22.B16, V22.B16
-	VEOR V23.B16, V23.B16, V23.B16
-loop21:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVD (R3), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
-	ADD  $8, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVD (R9), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	ADD  $8, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
-	FMOVD (R10), F3
-	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
-	ADD  $8, R10, R10
-	VFMLA V3.S4, V0.S4, V18.S4
-	FMOVD (R11), F4
-	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
-	ADD  $8, R11, R11
-	VFMLA V4.S4, V0.S4, V19.S4
-	FMOVD (R12), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
-	ADD  $8, R12, R12
-	VFMLA V1.S4, V0.S4, V20.S4
-	FMOVD (R13), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	ADD  $8, R13, R13
-	VFMLA V2.S4, V0.S4, V21.S4
-	FMOVD (R14), F3
-	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
-	ADD  $8, R14, R14
-	VFMLA V3.S4, V0.S4, V22.S4
-	FMOVD (R15), F4
-	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
-	ADD  $8, R15, R15
-	VFMLA V4.S4, V0.S4, V23.S4
-	SUBS $4, R5, R5
-	BNE  loop21
-	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
-	WORD $0x7e30da10 // faddp s16, v16.2s
-	FMOVS F16, 0(R1)
-	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
-	WORD $0x7e30da31 // faddp s17, v17.2s
-	FMOVS F17, 4(R1)
-	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
-	WORD $0x7e30da52 // faddp s18, v18.2s
-	FMOVS F18, 8(R1)
-	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
-	WORD $0x7e30da73 // faddp s19, v19.2s
-	FMOVS F19, 12(R1)
-	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
-	WORD $0x7e30da94 // faddp s20, v20.2s
-	FMOVS F20, 16(R1)
-	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
-	WORD $0x7e30dab5 // faddp s21, v21.2s
-	FMOVS F21, 20(R1)
-	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
-	WORD $0x7e30dad6 // faddp s22, v22.2s
-	FMOVS F22, 24(R1)
-	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
-	WORD $0x7e30daf7 // faddp s23, v23.2s
-	FMOVS F23, 28(R1)
-	RET
 dots4:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
@@ -812,7 +589,7 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop22:
+loop19:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
@@ -831,7 +608,7 @@ loop22:
 	ADD  $8, R11, R11
 	VFMLA V4.S4, V0.S4, V19.S4
 	SUBS $4, R5, R5
-	BNE  loop22
+	BNE  loop19
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -849,7 +626,7 @@ dots2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop23:
+loop20:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
@@ -860,7 +637,7 @@ loop23:
 	ADD  $8, R9, R9
 	VFMLA V2.S4, V0.S4, V17.S4
 	SUBS $4, R5, R5
-	BNE  loop23
+	BNE  loop20
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -870,14 +647,14 @@ loop23:
 	RET
 dots1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop24:
+loop21:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
 	ADD  $8, R3, R3
 	VFMLA V1.S4, V0.S4, V16.S4
 	SUBS $4, R5, R5
-	BNE  loop24
+	BNE  loop21
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -913,7 +690,7 @@ rows8:
 	VLD1R.P 4(R2), [V21.S4]
 	VLD1R.P 4(R2), [V22.S4]
 	VLD1R.P 4(R2), [V23.S4]
-loop25:
+loop22:
 	FMOVQ (R1), F0
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -966,7 +743,7 @@ loop25:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop25
+	BNE  loop22
 	RET
 rows4:
 	ADD  R4, R3, R9
@@ -976,7 +753,7 @@ rows4:
 	VLD1R.P 4(R2), [V17.S4]
 	VLD1R.P 4(R2), [V18.S4]
 	VLD1R.P 4(R2), [V19.S4]
-loop26:
+loop23:
 	FMOVQ (R1), F0
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -1005,13 +782,13 @@ loop26:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop26
+	BNE  loop23
 	RET
 rows2:
 	ADD  R4, R3, R9
 	VLD1R.P 4(R2), [V16.S4]
 	VLD1R.P 4(R2), [V17.S4]
-loop27:
+loop24:
 	FMOVQ (R1), F0
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -1028,11 +805,11 @@ loop27:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop27
+	BNE  loop24
 	RET
 rows1:
 	VLD1R.P 4(R2), [V16.S4]
-loop28:
+loop25:
 	FMOVQ (R1), F0
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -1043,7 +820,7 @@ loop28:
 	FMOVQ F0, (R1)
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop28
+	BNE  loop25
 	RET
 
 // func gemvDotsI8NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
@@ -1076,7 +853,7 @@ dots8:
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-loop29:
+loop26:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -1127,7 +904,7 @@ loop29:
 	ADD  $4, R15, R15
 	VFMLA V4.S4, V0.S4, V23.S4
 	SUBS $4, R5, R5
-	BNE  loop29
+	BNE  loop26
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -1161,7 +938,7 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop30:
+loop27:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -1188,7 +965,7 @@ loop30:
 	ADD  $4, R11, R11
 	VFMLA V4.S4, V0.S4, V19.S4
 	SUBS $4, R5, R5
-	BNE  loop30
+	BNE  loop27
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -1206,7 +983,7 @@ dots2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop31:
+loop28:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -1221,7 +998,7 @@ loop31:
 	ADD  $4, R9, R9
 	VFMLA V2.S4, V0.S4, V17.S4
 	SUBS $4, R5, R5
-	BNE  loop31
+	BNE  loop28
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -1231,7 +1008,7 @@ loop31:
 	RET
 dots1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop32:
+loop29:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -1240,7 +1017,7 @@ loop32:
 	ADD  $4, R3, R3
 	VFMLA V1.S4, V0.S4, V16.S4
 	SUBS $4, R5, R5
-	BNE  loop32
+	BNE  loop29
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
