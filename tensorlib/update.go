@@ -46,6 +46,13 @@ func AdamWUpdateAll(params, grads, m, v []*Tensor, h [3]float64, o AdamWOptions,
 	if ir.Built.Load() != nil {
 		return false
 	}
+	if len(params) < few {
+		for _, g := range grads {
+			if g.n(name).Value() == nil {
+				return false
+			}
+		}
+	}
 	sets := make([]eval.AdamWSet, len(params))
 	roots := make([]*ir.Node, 0, len(params))
 	for i, p := range params {
@@ -61,9 +68,6 @@ func AdamWUpdateAll(params, grads, m, v []*Tensor, h [3]float64, o AdamWOptions,
 		}
 	}
 	if len(roots) > 0 {
-		if len(params) < few {
-			return false
-		}
 		roots = append(roots, rootsOf(name, grads)[len(grads):]...)
 		if err := eval.Eval(background, roots...); err != nil {
 			panic(asError(name, err))
