@@ -40,6 +40,10 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 	for _, n := range []int{8, 4, 2, 1} {
 		t.label(fmt.Sprintf("rows%d", n))
 		pointers(n)
+		ahead := n == 4 && e == f32 // of the rows that come next: streams of few pages are not foreseen
+		if ahead {
+			t.p("LEAQ (R8)(R12*4), DX")
+		}
 		first := x.registers() - n
 		for i := range n {
 			t.p("VBROADCASTSS %d(SI), %s", 4*i, x.r(first+i))
@@ -56,7 +60,13 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 				for v := range u {
 					load(i, v*w*e.size(), 2+v)
 					t.p("VFMADD231PS %s, %s, %s", x.r(2+v), x.r(first+i), x.r(v))
+					if ahead && v*w*e.size()%64 == 0 {
+						t.p("PREFETCHT0 %s", rowAddress(i, v*w*e.size(), [3]string{"DX"}, "R12", "R13"))
+					}
 				}
+			}
+			if ahead {
+				t.p("ADDQ $%d, DX", w*u*e.size())
 			}
 			for v := range u {
 				t.p("VMOVUPS %s, %d(DI)", x.r(v), 4*w*v)
