@@ -23,7 +23,7 @@ func (h *hostFor) Done() <-chan struct{}     { return h.done }
 func (h *hostFor) Unwrap(v any) any          { return v }
 func (h *hostFor) Globals(func(string, any)) {}
 
-// slow returns a graph that keeps the machine busy for some seconds.
+// slow returns a graph that keeps the machine busy for some tenths of a second at least.
 func slow() *ir.Node {
 	x := wave(512, 512)
 	y := x
@@ -299,14 +299,19 @@ func TestEvalRightAfterCancel(t *testing.T) {
 // which go on.
 func TestInterruptEndsWaitingForRoom(t *testing.T) {
 	var flying []*eval.Pending
-	for range 10 {
-		flying = append(flying, eval.Async(ctx, slow()))
+	var graphs [10]*ir.Node
+	eleventh := slow()
+	for i := range graphs { // before the first one runs: under the race detector this takes longer
+		graphs[i] = slow()
+	}
+	for _, y := range graphs {
+		flying = append(flying, eval.Async(ctx, y))
 	}
 	defer func() {
 		for _, p := range flying {
 			p.Cancel()
 			if p.Wait(ctx) == nil {
-				t.Error("an evaluation of some seconds had ended already")
+				t.Error("a slow evaluation had ended already")
 			}
 		}
 	}()
@@ -314,7 +319,7 @@ func TestInterruptEndsWaitingForRoom(t *testing.T) {
 	ir.SetHost(h)
 	defer ir.SetHost(nil)
 	got := make(chan error)
-	go func() { got <- eval.Async(ctx, slow()).Wait(ctx) }()
+	go func() { got <- eval.Async(ctx, eleventh).Wait(ctx) }()
 	select {
 	case err := <-got:
 		t.Fatalf("the eleventh evaluation did not wait: %v", err)
