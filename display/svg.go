@@ -129,8 +129,11 @@ func textPixels(s string, size float64, mono bool) float64 {
 // centredEnd is how far to the right a label of an axis reaches that is centred
 // at x, with a little room.
 func centredEnd(x float64, label string) float64 {
-	return x + textPixels(label, 11, false)*1.05/2 + 4
+	return x + labelPixels(label)/2 + 4
 }
+
+// labelPixels is the room that a label needs, in the size of labels.
+func labelPixels(label string) float64 { return textPixels(label, 11, false) * 1.05 }
 
 // shorten cuts s in the middle to at most n runes.
 func shorten(s string, n int) string {

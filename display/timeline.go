@@ -120,7 +120,7 @@ func (t *Timeline) SVG() string {
 	left, rows := 20.0, 0
 	end := time.Duration(0)
 	for _, l := range lanes {
-		left = max(left, textPixels(shorten(l.name, 28), 11, false)*1.05+18)
+		left = max(left, labelPixels(shorten(l.name, 28))+18)
 		rows += len(l.rows)
 	}
 	for _, s := range t.Spans {
@@ -188,7 +188,7 @@ func fitting(label string, width float64) string {
 		return ""
 	}
 	for n := len([]rune(label)); n >= 3; n-- {
-		if s := shorten(label, n); textPixels(s, 11, false)*1.05 <= width {
+		if s := shorten(label, n); labelPixels(s) <= width {
 			return s
 		}
 	}

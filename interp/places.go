@@ -31,10 +31,7 @@ func (s *Session) places() map[string]lower.SpecialCall {
 // caller is where the skip'th function of a cell on the stack is, counted from
 // the innermost.
 func (s *Session) caller(th *run.Thread, skip int) (at token.Position, ok bool) {
-	for f := th.Top; f != nil; f = f.Caller {
-		if f.Code.Hidden {
-			continue
-		}
+	for f := range th.Frames {
 		if skip == 0 {
 			return s.position(token.Pos(f.Pos)), true
 		}
@@ -53,10 +50,7 @@ func (s *Session) placeOf(th *run.Thread) string {
 func (s *Session) stack(th *run.Thread) string {
 	var b strings.Builder
 	b.WriteString("goroutine of a cell [running]:\n")
-	for f := th.Top; f != nil; f = f.Caller {
-		if f.Code.Hidden {
-			continue
-		}
+	for f := range th.Frames {
 		name := f.Code.Name
 		if name == "" {
 			name = "main"

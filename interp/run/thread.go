@@ -251,6 +251,15 @@ func (th *Thread) At(pos int32) {
 	}
 }
 
+// Frames yields the frames of cells' own code, innermost first.
+func (th *Thread) Frames(yield func(*Frame) bool) {
+	for f := th.Top; f != nil; f = f.Caller {
+		if !f.Code.Hidden && !yield(f) {
+			return
+		}
+	}
+}
+
 // visible is the innermost frame of a cell's own code.
 func (th *Thread) visible() *Frame {
 	f := th.Top
