@@ -25,6 +25,7 @@ type mover struct {
 	job      pool.Func
 	load     func(l *loader, dst, src unsafe.Pointer, start, n int)
 	size     int // bytes of an element written
+	rows     int // of the result in a block of a transposition
 }
 
 // newMover returns a mover whose load writes elements of size bytes.
@@ -48,13 +49,14 @@ func (m *mover) prepare(r *run) {
 	if m.l.transposed() && m.size == m.l.dtype.Bytes() {
 		d := len(m.l.shape) - 1
 		rows, cols := m.l.shape[d-1], m.l.shape[d]
-		blocks := (rows + transposeRows - 1) / transposeRows
+		m.rows = max(transposeRows, transposeCells/cols/8*8)
+		blocks := (rows + m.rows - 1) / m.rows
 		all := m.n / (rows * cols) * blocks
 		m.cost = float64(m.n) * 0.3
 		m.chunks = r.chunksFor(m.cost, all)
 		m.job = func(c int, _ *pool.Worker) {
 			for b := all * c / m.chunks; b < all*(c+1)/m.chunks; b++ {
-				m.l.transposeBlock(m.dst, m.src, b/blocks, b%blocks*transposeRows, rows, cols)
+				m.l.transposeBlock(m.dst, m.src, b/blocks, b%blocks*m.rows, min(m.rows, rows-b%blocks*m.rows), rows, cols)
 			}
 		}
 		return
@@ -81,9 +83,12 @@ func (l *loader) copyRange(dst, src unsafe.Pointer, start, n int) {
 	}
 }
 
-// transposeRows is the number of result rows that a transposition writes
-// together: it reads as many neighbours at a time.
-const transposeRows = 16
+// A transposition writes this many rows of the result together, reading as many
+// neighbours at a time; more of short rows, so that a block has enough elements.
+const (
+	transposeRows  = 16
+	transposeCells = 4096
+)
 
 // transposed reports whether the last two dimensions are a transposed matrix,
 // whose elements of one column lie together.
@@ -92,11 +97,10 @@ func (l *loader) transposed() bool {
 	return d >= 1 && l.strides[d-1] == 1 && l.strides[d] >= 2 && l.shape[d] >= 4 && l.shape[d-1] >= 4
 }
 
-// transposeBlock writes result rows row.. of matrix item.
-func (l *loader) transposeBlock(dst, src unsafe.Pointer, item, row, rows, cols int) {
+// transposeBlock writes n of the result's rows, from row on, of matrix item.
+func (l *loader) transposeBlock(dst, src unsafe.Pointer, item, row, n, rows, cols int) {
 	d := len(l.shape) - 1
 	off := place(item, l.shape[:d-1], l.strides[:d-1]) + row
-	n := min(transposeRows, rows-row)
 	size := l.dtype.Bytes()
 	dst = unsafe.Add(dst, ((item*rows+row)*cols)*size)
 	src = unsafe.Add(src, off*size)

@@ -212,15 +212,19 @@ func (r *run) release() {
 	r.temps = r.temps[:0]
 }
 
-// chunksFor cuts work of the given cost (ns) into at most limit chunks: two of a
-// microsecond or more each, or more of two microseconds.
+// chunksFor cuts work of the given cost (ns) into at most limit chunks: of two
+// microseconds or more, or one for each of a few threads if it is shorter than that.
 func (r *run) chunksFor(cost float64, limit int) int { return chunksOf(r.pool, cost, limit) }
 
 func chunksOf(p *pool.Pool, cost float64, limit int) int {
 	const least = 2000
+	threads := p.Threads()
 	n := max(int(cost/least), min(2, int(2*cost/least)))
-	if most := 8 * p.Threads(); n > most {
-		n = max(most, int(cost/2e6))
+	switch {
+	case n > 8*threads:
+		n = max(8*threads, int(cost/2e6))
+	case n > threads:
+		n -= n % threads // none waits for another's last
 	}
 	return max(1, min(n, limit))
 }

@@ -33,7 +33,7 @@ func (r *run) compileNormResidual(s *plan.Step) (kernel, bool) {
 			return nil, false
 		}
 	}
-	cost := float64(n.rows*n.cols) * 0.15
+	cost := rowCost(s.In[n.x].DType, n.rows*n.cols, normNanos)
 	n.chunks = r.chunksFor(cost, n.rows)
 	job := func(c int, _ *pool.Worker) { n.run(r, n.rows*c/n.chunks, n.rows*(c+1)/n.chunks) }
 	return func() error { r.split(n.chunks, cost, job); return nil }, true

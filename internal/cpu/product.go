@@ -14,10 +14,9 @@ type product struct {
 	r     *run
 	s     *plan.Step
 	parts []rowPart  // the sum of products, by blocks of rows
-	inner *gemm.Call // z@A of a LoRAStep
 	terms []term     // factors of the sum
-	low   term       // factors of inner
-	hSize int        // elements of the result of inner
+	left  leftFactor // of a term that has none of its own
+	low   term       // factors of left.inner
 	after *epilogue  // nil if there is none
 	batch int
 	rows  int
@@ -32,7 +31,7 @@ type rowPart struct {
 
 // term are two factors: operands of the step.
 type term struct {
-	a, b  *plan.Operand // nil a: the result of the inner product
+	a, b  *plan.Operand // nil a: product.left
 	alpha plan.Ref
 }
 
@@ -47,11 +46,13 @@ func (r *run) compileProduct(s *plan.Step) (kernel, error) {
 	switch {
 	case s.Kind == plan.LoRAStep:
 		p.low = term{a: &s.In[2], b: &s.In[3]}
-		p.terms = append(p.terms, term{b: &s.In[4], alpha: s.Alpha})
+		p.left.alpha = s.Alpha
+		p.terms = append(p.terms, term{b: &s.In[4]})
 	case s.Own == 4:
 		p.terms = append(p.terms, term{a: &s.In[2], b: &s.In[3], alpha: s.Alpha})
 	}
 	p.flatten()
+	p.scaleLeft()
 	if err := p.prepare(); err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func (p *product) prepare() error {
 			g.A = p.leftOf(t.a)
 			g.K = t.a.Shape[n-1]
 		} else {
-			g.K = s.In[3].Shape[n-1]
+			g.K = t.b.Shape[n-2]
 			g.A = gemm.Matrix{RowStride: g.K, ColStride: 1}
 		}
 		c.Terms = append(c.Terms, g)
@@ -133,15 +134,15 @@ func (p *product) prepare() error {
 	})
 	if s.Kind == plan.LoRAStep {
 		k := s.In[3].Shape[n-1]
-		p.hSize = rows * k * p.batch
-		p.inner = &gemm.Call{M: rows, N: k, C: gemm.Matrix{RowStride: k, ColStride: 1},
+		p.left.size = rows * k * p.batch
+		p.left.inner = &gemm.Call{M: rows, N: k, C: gemm.Matrix{RowStride: k, ColStride: 1},
 			Terms: []gemm.Term{{A: p.leftOf(p.low.a), B: matrixOf(p.low.b), K: s.In[2].Shape[n-1]}}}
 		low := p.offsets(func(i int) *plan.Operand { return []*plan.Operand{p.low.a, p.low.b, nil, nil}[i] })
 		for i := range low {
 			low[i].C = i * rows * k
 			batch[i].A[1] = i * rows * k
 		}
-		p.inner.Batch = low
+		p.left.inner.Batch = low
 	}
 	for i := range batch {
 		batch[i].C = i * rows * cols
@@ -228,14 +229,9 @@ func (p *product) offsets(factor func(i int) *plan.Operand) []gemm.Offsets {
 // run computes the product.
 func (p *product) run() error {
 	r := p.r
-	var h unsafe.Pointer
-	if p.inner != nil {
-		h = r.mustTemp(4 * p.hSize)
-		p.inner.C.Data = h
-		p.factor(&p.inner.Terms[0], p.low, nil, 0)
-		if !p.inner.Run(r.pool, r.b.Stop.Flag()) {
-			return nil
-		}
+	left, ok := p.makeLeft()
+	if !ok {
+		return nil
 	}
 	acc := r.at(&p.s.Out[0])
 	if p.after != nil {
@@ -246,7 +242,7 @@ func (p *product) run() error {
 		if row+part.rows > p.rows {
 			part = &p.parts[1]
 		}
-		if !p.block(part, row, h, acc) {
+		if !p.block(part, row, left, acc) {
 			return nil
 		}
 		if p.after != nil {
@@ -257,10 +253,10 @@ func (p *product) run() error {
 }
 
 // block computes rows from row on.
-func (p *product) block(part *rowPart, row int, h, acc unsafe.Pointer) bool {
+func (p *product) block(part *rowPart, row int, left, acc unsafe.Pointer) bool {
 	r, c := p.r, part.call
 	for i, t := range p.terms {
-		p.factor(&c.Terms[i], t, h, row)
+		p.factor(&c.Terms[i], t, left, row)
 	}
 	if w := p.weight(c); w != nil {
 		if part.ready == nil {
@@ -284,14 +280,14 @@ func (p *product) weight(c *gemm.Call) *gemm.PackedB {
 	return p.r.weight(p.terms[0].b, t.B, t.K, c.N)
 }
 
-// factor binds the addresses of a term for the rows from row on; h is the left
+// factor binds the addresses of a term for the rows from row on; left is the left
 // factor of a term that has none of its own.
-func (p *product) factor(g *gemm.Term, t term, h unsafe.Pointer, row int) {
+func (p *product) factor(g *gemm.Term, t term, left unsafe.Pointer, row int) {
 	r := p.r
 	if t.a != nil {
-		h = r.at(t.a)
+		left = r.at(t.a)
 	}
-	g.A.Data = unsafe.Add(h, 4*row*g.A.RowStride)
+	g.A.Data = unsafe.Add(left, 4*row*g.A.RowStride)
 	g.B.Data = r.at(t.b)
 	if t.alpha.Kind == plan.ConstRef {
 		g.Alpha = float32(r.b.Consts[t.alpha.Index])

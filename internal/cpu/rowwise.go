@@ -5,6 +5,7 @@ import (
 	"math"
 	"unsafe"
 
+	"loris/internal/cpu/feature"
 	"loris/internal/cpu/pool"
 	"loris/internal/cpu/vec"
 	"loris/internal/ir"
@@ -18,6 +19,20 @@ func init() {
 	register(compileRoPE, op.RoPE)
 	register(compileCrossEntropy, op.CrossEntropy)
 	register(compileCrossEntropyGrad, op.CrossEntropyGrad)
+}
+
+// What an element costs on one thread with vectors, in nanoseconds.
+const (
+	softmaxNanos = 0.15
+	normNanos    = 0.1
+)
+
+// rowCost is the time of n elements that take so many nanoseconds with vectors of float32.
+func rowCost(d ir.DType, n int, nanos float64) float64 {
+	if computed(d) != ir.F32 || feature.Active() == feature.Generic {
+		nanos *= 20
+	}
+	return nanos * float64(n)
 }
 
 // eachRow runs f on ranges of rows over the pool.
@@ -39,7 +54,7 @@ func compileSoftmax(r *run, s *plan.Step) (kernel, error) {
 		f = softmaxLines[float64]
 	}
 	var src, dst unsafe.Pointer
-	run := r.eachRow(l.count, float64(out.n)*1.0, func(from, to int, w *pool.Worker) {
+	run := r.eachRow(l.count, rowCost(s.In[0].DType, out.n, softmaxNanos), func(from, to int, w *pool.Worker) {
 		f(dst, src, w, l, from, to, s.Op == op.LogSoftmax)
 	})
 	return func() error {
@@ -104,7 +119,7 @@ func compileNorm(r *run, s *plan.Step) (kernel, error) {
 	}
 	var src, dst, w, b unsafe.Pointer
 	fast := normOp(a, s.Op == op.LayerNorm)
-	run := r.eachRow(out.n/cols, float64(out.n)*0.3, func(from, to int, _ *pool.Worker) {
+	run := r.eachRow(out.n/cols, rowCost(s.In[0].DType, out.n, normNanos), func(from, to int, _ *pool.Worker) {
 		if computed(s.In[0].DType) == ir.F32 {
 			p, q := w, b
 			if a.Bias && !a.Weight { // row ops take them in the order of the inputs

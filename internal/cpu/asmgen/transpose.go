@@ -1,10 +1,11 @@
 package main
 
-// transposeX86 writes the transposition of eight rows of src, contiguous, into
-// columns of dst, eight elements of each row at a time.
+// transposeX86 writes the transposition of blocks of 8×8 elements: rows of src, lds
+// apart, become columns of dst, whose rows are ldd apart. From block to block dst and
+// src move by steps of their own, along rows or columns.
 func transposeX86(t *text) {
-	t.fn("transposeAVX2", "(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int)", 40)
-	t.ps("MOVQ dst+0(FP), DI; MOVQ ldd+8(FP), R11; MOVQ src+16(FP), SI; MOVQ lds+24(FP), R12; MOVQ blocks+32(FP), CX")
+	t.fn("transposeAVX2", "(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int, dstStep, srcStep uintptr)", 56)
+	t.ps("MOVQ dst+0(FP), DI; MOVQ ldd+8(FP), R11; MOVQ src+16(FP), SI; MOVQ lds+24(FP), R12; MOVQ blocks+32(FP), CX; MOVQ dstStep+40(FP), AX; MOVQ srcStep+48(FP), BX")
 	t.ps("LEAQ (R11)(R11*2), R13; LEAQ (R12)(R12*2), R8; LEAQ (SI)(R12*4), R9")
 	t.label("transposeBlock")
 	for half, base := range []string{"SI", "R9"} {
@@ -30,9 +31,9 @@ func transposeX86(t *text) {
 		t.p("VMOVUPS Y8, (DI)%s", indexed(i, "R11", "R13"))
 		t.p("VMOVUPS Y9, (R10)%s", indexed(i, "R11", "R13"))
 	}
-	t.p("LEAQ (DI)(R11*8), DI")
-	t.p("ADDQ $32, SI")
-	t.p("ADDQ $32, R9")
+	t.p("ADDQ AX, DI")
+	t.p("ADDQ BX, SI")
+	t.p("ADDQ BX, R9")
 	t.p("DECQ CX")
 	t.p("JNE  transposeBlock")
 	t.p("VZEROUPPER")

@@ -249,10 +249,13 @@ func (m *multiplication) panels(g group, p int) {
 		switch {
 		case term.panels():
 			m.segment(s, q.k0, q.k0, k1, term.Packed.panel(q.k0, kc, p), nr)
-		case !c.plan.direct[q.term]:
+		case !c.plan.direct[q.term] && !m.packs[q.term].plain:
 			m.segment(s, q.k0, q.k0, k1, m.packs[q.term].panel(q.k0, kc, p), nr)
 		default:
 			b := Matrix{unsafe.Add(term.B.Data, 4*m.off.B[q.term]), term.B.RowStride, 1}
+			if !c.plan.direct[q.term] {
+				b = m.packs[q.term].matrix()
+			}
 			inside := q.k0
 			if (p+1)*nr <= c.N {
 				inside = k1
@@ -339,6 +342,9 @@ func (m *multiplication) edgeTile(to, from unsafe.Pointer, step, cols int) {
 	}
 }
 
+// packNanos is the time of packing an element on one thread, more or less.
+const packNanos = 0.2
+
 // packAll packs the right factors that are neither packed nor read in place.
 func (c *Call) packAll(p *pool.Pool, stop *atomic.Bool) bool {
 	for i := range c.Terms {
@@ -347,14 +353,18 @@ func (c *Call) packAll(p *pool.Pool, stop *atomic.Bool) bool {
 			continue
 		}
 		q := &c.packs[i]
-		*q = PackedB{K: t.K, N: c.N, kern: c.kern}
+		*q = PackedB{K: t.K, N: c.N, kern: c.kern, plain: t.K <= shortColumns && t.B.RowStride == 1}
 		if err := q.alloc(p.Arena()); err != nil {
 			panic(err)
+		}
+		if q.plain {
+			q.fill(p, c.rightOf(i))
+			continue
 		}
 		panels := q.blocks * c.plan.panels
 		c.packing.term, c.packing.group = i, max(1, panels/(8*p.Threads()))
 		chunks := (panels + c.packing.group - 1) / c.packing.group
-		if !p.Run(chunks, float64(t.K*c.N)/2, stop, c.jobs.pack) {
+		if !p.Run(chunks, packNanos*float64(t.K*c.N), stop, c.jobs.pack) {
 			return false
 		}
 	}
@@ -365,13 +375,19 @@ func (c *Call) packAll(p *pool.Pool, stop *atomic.Bool) bool {
 func (c *Call) packChunk(chunk int, _ *pool.Worker) {
 	i, group := c.packing.term, c.packing.group
 	q := &c.packs[i]
+	b := c.rightOf(i)
+	for n := chunk * group; n < min(q.blocks*c.plan.panels, (chunk+1)*group); n++ {
+		q.packOne(b, c.Terms[i].Source, n)
+	}
+}
+
+// rightOf returns the right factor of a term of the present item.
+func (c *Call) rightOf(i int) Matrix {
 	b := c.Terms[i].B
 	if len(c.Batch) > 0 && b.Data != nil {
 		b.Data = unsafe.Add(b.Data, 4*c.Batch[c.item].B[i])
 	}
-	for n := chunk * group; n < min(q.blocks*c.plan.panels, (chunk+1)*group); n++ {
-		q.packOne(b, c.Terms[i].Source, n)
-	}
+	return b
 }
 
 func (c *Call) freePacks() {

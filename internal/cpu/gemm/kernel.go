@@ -43,9 +43,9 @@ type kernel struct {
 	lanes   int
 	dotCols int
 
-	// transpose turns eight rows of src, 8·blocks elements each, into columns of dst;
-	// nil where plain Go does it.
-	transpose func(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int)
+	// transpose turns rows of blocks of 8×8 elements of src into columns of dst, whose
+	// addresses move by steps from block to block; nil where plain Go does it.
+	transpose func(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int, dstStep, srcStep uintptr)
 }
 
 // run computes a whole tile.

@@ -27,7 +27,7 @@ func dotAVX512(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ld
 func dotAVX2(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)
 
 //go:noescape
-func transposeAVX2(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int)
+func transposeAVX2(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int, dstStep, srcStep uintptr)
 
 var kernels = map[feature.Level]*kernel{
 	feature.AVX512: {"avx512 14x32", 14, 32, []func(*tile){narrowAVX512, kernelAVX512}, dotAVX512, 16, 8, transposeAVX2},

@@ -7859,13 +7859,15 @@ loop40:
 	VZEROUPPER
 	RET
 
-// func transposeAVX2(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int)
-TEXT ·transposeAVX2(SB), NOSPLIT, $0-40
+// func transposeAVX2(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int, dstStep, srcStep uintptr)
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-56
 	MOVQ dst+0(FP), DI
 	MOVQ ldd+8(FP), R11
 	MOVQ src+16(FP), SI
 	MOVQ lds+24(FP), R12
 	MOVQ blocks+32(FP), CX
+	MOVQ dstStep+40(FP), AX
+	MOVQ srcStep+48(FP), BX
 	LEAQ (R11)(R11*2), R13
 	LEAQ (R12)(R12*2), R8
 	LEAQ (SI)(R12*4), R9
@@ -7911,9 +7913,9 @@ transposeBlock:
 	VPERM2F128 $0x31, Y7, Y3, Y9
 	VMOVUPS Y8, (DI)(R13*1)
 	VMOVUPS Y9, (R10)(R13*1)
-	LEAQ (DI)(R11*8), DI
-	ADDQ $32, SI
-	ADDQ $32, R9
+	ADDQ AX, DI
+	ADDQ BX, SI
+	ADDQ BX, R9
 	DECQ CX
 	JNE  transposeBlock
 	VZEROUPPER

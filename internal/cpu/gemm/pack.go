@@ -35,7 +35,7 @@ type PackedB struct {
 	K, N   int
 	kern   *kernel
 	blocks int  // along k
-	plain  bool // a row-major copy, see library.go
+	plain  bool // a row-major copy: for a library, and of short columns
 	mem    arena.Block
 	arena  *arena.Arena
 }
@@ -120,6 +120,13 @@ func (q *PackedB) panel(k0, kc, j int) unsafe.Pointer {
 	return unsafe.Add(q.mem.Pointer(), 4*q.kern.nr*(k0*q.panels()+kc*j))
 }
 
+// matrix returns a row-major copy.
+func (q *PackedB) matrix() Matrix { return Matrix{q.mem.Pointer(), q.N, 1} }
+
+// shortColumns is up to how many elements the columns of a right factor are copied to
+// rows all at once: panels of so few rows would be many small transpositions.
+const shortColumns = 32
+
 func (q *PackedB) fill(p *pool.Pool, b Matrix) {
 	n := q.blocks * q.panels()
 	if n == 0 || q.K == 0 {
@@ -130,7 +137,7 @@ func (q *PackedB) fill(p *pool.Pool, b Matrix) {
 		return
 	}
 	group := max(1, n/(8*p.Threads()))
-	p.Run((n+group-1)/group, float64(q.K*q.N)/2, nil, func(chunk int, _ *pool.Worker) {
+	p.Run((n+group-1)/group, packNanos*float64(q.K*q.N), nil, func(chunk int, _ *pool.Worker) {
 		for i := chunk * group; i < min(n, (chunk+1)*group); i++ {
 			q.packOne(b, nil, i)
 		}
@@ -192,17 +199,32 @@ func transpose(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) {
 		return
 	}
 	j := j0
-	if whole := (k1 - k0) / 8 * 8; active.transpose != nil && b.RowStride == 1 && whole > 0 {
-		for ; j+8 <= j1; j += 8 {
-			active.transpose(unsafe.Pointer(&d[j-j0]), uintptr(4*ld), b.at(k0, j), uintptr(4*b.ColStride), whole/8)
-		}
-		if j > j0 && whole < k1-k0 {
-			transposeGo(d[whole*ld:], ld, b, k0+whole, k1, j0, j)
+	if active.transpose != nil && b.RowStride == 1 && k1-k0 >= 8 && j1-j0 >= 8 {
+		k, end := transposeBlocks(d, ld, b, k0, k1, j0, j1)
+		if j = end; k < k1 {
+			transposeGo(d[(k-k0)*ld:], ld, b, k, k1, j0, j)
 		}
 	}
 	if j < j1 {
 		transposeGo(d[j-j0:], ld, b, k0, k1, j, j1)
 	}
+}
+
+// transposeBlocks does the whole blocks of 8×8, in runs along the longer side, and
+// returns where they end.
+func transposeBlocks(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) (k, j int) {
+	ldd, lds := uintptr(4*ld), uintptr(4*b.ColStride)
+	alongK, alongJ := (k1-k0)/8, (j1-j0)/8
+	if alongK >= alongJ {
+		for j := range alongJ {
+			active.transpose(unsafe.Pointer(&d[8*j]), ldd, b.at(k0, j0+8*j), lds, alongK, 8*ldd, 32)
+		}
+	} else {
+		for k := range alongK {
+			active.transpose(unsafe.Pointer(&d[8*k*ld]), ldd, b.at(k0+8*k, j0), lds, alongJ, 32, 8*lds)
+		}
+	}
+	return k0 + 8*alongK, j0 + 8*alongJ
 }
 
 func transposeGo(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) {
