@@ -258,7 +258,8 @@ func (w *walker) constant(k []byte, n *ir.Node) []byte {
 	}
 	if slot < 0 {
 		slot = len(w.slots)
-		w.slots = append(w.slots, constSlot{n.DType, bakedConst(n.Const)})
+		baked := bakedConst(n.Const) || len(w.nodes) > 1 && isCount(n.Const, w.nodes[len(w.nodes)-2])
+		w.slots = append(w.slots, constSlot{n.DType, baked})
 		w.consts = append(w.consts, n.Const)
 	}
 	k = binary.LittleEndian.AppendUint32(k, uint32(slot))
