@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"loris/internal/cpu/feature"
 	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/op"
@@ -28,9 +29,17 @@ type compiler struct {
 	freeRow []slot
 	size    []int // bytes of each register, 0 for directs
 	isRow   []bool
-	wide    int // bytes of an element of a register
-	at      int // instruction being compiled
+	wide    int     // bytes of an element of a register
+	at      int     // instruction being compiled
+	nanos   float64 // of the instructions so far, for each element
 }
+
+// What an instruction takes for an element on one thread, in nanoseconds: with vectors
+// and without.
+const (
+	fastNanos = 0.08
+	slowNanos = 0.8
+)
 
 type inputUse struct {
 	input int32
@@ -67,6 +76,7 @@ func compileProgram(p *plan.Plan, s *plan.Step) (*program, error) {
 		}
 		c.release(i)
 	}
+	pr.cost = float64(c.p.Rows*c.p.Cols) * (slowNanos/8 + c.nanos)
 	c.at = len(c.p.Instrs)
 	c.stores()
 	c.layout()
@@ -84,7 +94,6 @@ func (c *compiler) shape() {
 		c.wide = max(c.wide, computed(p.Inputs[i].DType).Bytes())
 	}
 	pr.tile = tileElements
-	pr.cost = float64(p.Rows*p.Cols) * (0.2 + 0.15*float64(len(p.Instrs)))
 	if !p.HasRows() && !c.hasRowInputs() {
 		pr.tile = min(pr.tile, p.Rows*p.Cols)
 		return
@@ -403,10 +412,12 @@ func (c *compiler) instr(i int) error {
 		if a.reduce == nil {
 			return fmt.Errorf("no kernel for %s of %s in a program", op.NameOf(in.Op), from)
 		}
+		c.count(in, from == ir.F32)
 	case isRowOp(in.Op):
 		a.kind = doRowOp
 		a.rowOp = rowOps(in)
 		a.elem, a.dstE = 4, 4
+		c.count(in, true)
 	default:
 		if in.Op == op.Where {
 			from = computed(c.dtypeOf(in.Args[1]))
@@ -415,12 +426,24 @@ func (c *compiler) instr(i int) error {
 		if a.f == nil {
 			return fmt.Errorf("no kernel for %s of %s", op.NameOf(in.Op), from)
 		}
+		c.count(in, fast(in, from) != nil)
 	}
 	a.a, a.b, a.c = args[0], args[1], args[2]
 	a.dst = c.target(i)
 	c.value[i] = a.dst
 	c.add(a, late)
 	return nil
+}
+
+// count adds the time of an instruction.
+func (c *compiler) count(in *plan.Instr, vectors bool) {
+	switch {
+	case in.Row && !isReduction(in.Op):
+	case vectors && feature.Active() != feature.Generic:
+		c.nanos += fastNanos
+	default:
+		c.nanos += slowNanos
+	}
 }
 
 // takesSquare reports whether the last action squares what sum i, of float32, alone

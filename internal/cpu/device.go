@@ -57,6 +57,9 @@ func (d *Device) Supports(o ir.Op, dtype ir.DType) bool {
 	return kernels[o] != nil || runsFused(o)
 }
 
+// ReducesProducts implements plan.RowReducer.
+func (d *Device) ReducesProducts() bool { return true }
+
 // runsFused reports whether programs, products or copies cover an op.
 func runsFused(o ir.Op) bool {
 	switch op.Table[o].Kind {

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"loris/internal/cpu/vec"
@@ -43,7 +44,7 @@ func (r *run) compileElementwise(s *plan.Step) (k kernel, ok bool, err error) {
 // of its inputs are given.
 func (r *run) newVecProgram(s *plan.Step, strides [][]int, dims int) (b *vecProgram, ok bool) {
 	p := s.Program
-	if p.HasRows() || !narrowOnlyAtEnds(p) {
+	if p.HasRows() && (s.Own == 0 || !sumsRowsOnly(p)) || !narrowOnlyAtEnds(p) {
 		return nil, false
 	}
 	b = &vecProgram{r: r, s: s, prog: &vec.Program{}, consts: map[int32]vec.Value{}, strides: strides}
@@ -66,9 +67,32 @@ func (r *run) newVecProgram(s *plan.Step, strides [][]int, dims int) (b *vecProg
 		}
 	}
 	for i, st := range p.Stores {
-		b.prog.Output(b.value(st.Ref), vecTypes[s.Out[i].DType])
+		if st.Row {
+			b.prog.RowSum(b.value(p.Instrs[st.Ref.Index].Args[0]))
+		} else {
+			b.prog.Output(b.value(st.Ref), vecTypes[s.Out[i].DType])
+		}
 	}
 	return b, b.prog.Compile() == nil
+}
+
+// sumsRowsOnly reports whether all that a program computes for rows are float32 sums of
+// what it computes for their elements, stored as they are.
+func sumsRowsOnly(p *plan.Program) bool {
+	isSum := func(r plan.Ref) bool { return r.Kind == plan.InstrRef && p.Instrs[r.Index].Row }
+	for i := range p.Instrs {
+		in := &p.Instrs[i]
+		if isRowOp(in.Op) || in.Row && (in.Op != op.Sum || in.DType != ir.F32 || in.Args[0].Kind != plan.InstrRef) ||
+			slices.ContainsFunc(in.Args[:in.NArgs], isSum) {
+			return false
+		}
+	}
+	for _, st := range p.Stores {
+		if st.Row != isSum(st.Ref) {
+			return false
+		}
+	}
+	return true
 }
 
 // narrowOnlyAtEnds reports whether half results are only stored, there are no
@@ -190,6 +214,10 @@ func (b *vecProgram) value(r plan.Ref) vec.Value {
 }
 
 func (b *vecProgram) instr(in *plan.Instr) bool {
+	if in.Row { // an output, see newVecProgram
+		b.instrs = append(b.instrs, -1)
+		return true
+	}
 	var args [3]vec.Value
 	for i := range in.NArgs {
 		args[i] = b.value(in.Args[i])

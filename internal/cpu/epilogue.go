@@ -16,7 +16,10 @@ type epilogue struct {
 	rows    int
 	out     int // output that holds the product, -1: memory of its own
 	kernels map[int]*vecKernel
-	general *program // where package vec cannot express the program
+	general *program // where package vec cannot express the program, as with sums of rows
+
+	from, count, chunks int // rows of the general program's run in progress
+	job                 pool.Func
 }
 
 // newEpilogue compiles the program of a product of rows x cols for blocks of the
@@ -32,10 +35,36 @@ func (r *run) newEpilogue(s *plan.Step, blocks []int, rows, cols int) (*epilogue
 	if e.compile(r, blocks) {
 		return e, nil
 	}
-	e.out = -1 // the interpreter may write outputs before it has read the product
+	if e.out >= 0 && writtenBeforeRead(s.Program, s.Program.Stores[e.out].Ref) {
+		e.out = -1
+	}
 	var err error
 	e.general, err = compileProgram(r.plan, s)
+	e.job = func(c int, w *pool.Worker) {
+		e.general.runRows(r, w, e.from+e.count*c/e.chunks, e.from+e.count*(c+1)/e.chunks)
+	}
 	return e, err
+}
+
+// writtenBeforeRead reports whether the interpreter may write a result before the last
+// instruction that reads the product: stored in the same memory, it would destroy that.
+func writtenBeforeRead(p *plan.Program, result plan.Ref) bool {
+	if result.Kind != plan.InstrRef {
+		return true
+	}
+	for _, st := range p.Stores {
+		if st.Ref.Kind == plan.AccRef {
+			return true
+		}
+	}
+	for i := int(result.Index) + 1; i < len(p.Instrs); i++ {
+		for _, a := range p.Instrs[i].Args[:p.Instrs[i].NArgs] {
+			if a.Kind == plan.AccRef {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func aliased(p *plan.Plan, buffer int) bool { return p.Buffers[buffer].Alias >= 0 }
@@ -56,7 +85,9 @@ func (e *epilogue) compile(r *run, blocks []int) bool {
 	}
 	outRow := make([]int, len(s.Out))
 	for i := range s.Out {
-		outRow[i] = e.cols * s.Out[i].DType.Bytes()
+		if outRow[i] = s.Out[i].DType.Bytes(); !s.Program.Stores[i].Row {
+			outRow[i] *= e.cols
+		}
 	}
 	for _, n := range blocks {
 		b, ok := r.newVecProgram(s, append([][]int(nil), strides...), 2)
@@ -89,20 +120,7 @@ func (e *epilogue) run(r *run, row, rows, batch int, acc unsafe.Pointer) {
 		return
 	}
 	cost := e.general.cost * float64(rows) / float64(e.rows)
-	chunks := r.chunksFor(cost, rows)
-	r.split(chunks, cost, func(c int, w *pool.Worker) {
-		e.interpret(r, w, acc, row+rows*c/chunks, row+rows*(c+1)/chunks)
-	})
-}
-
-// interpret runs the general program over whole rows.
-func (e *epilogue) interpret(r *run, w *pool.Worker, acc unsafe.Pointer, from, to int) {
-	pr := e.general
-	pv := pr.start(r, w.Scratch(pr.scratchBytes()).Pointer())
-	for o := from * e.cols; o < to*e.cols; o += pr.tile {
-		if pr.acc >= 0 {
-			pv[pr.acc] = unsafe.Add(acc, 4*o)
-		}
-		pr.runTile(r, pv, o, min(pr.tile, to*e.cols-o), 0, 0, pr.actions, false)
-	}
+	r.product, e.from, e.count, e.chunks = acc, row, rows, r.chunksFor(cost, rows)
+	r.split(e.chunks, cost, e.job)
+	r.product = nil
 }

@@ -36,6 +36,8 @@ type run struct {
 	steps []kernel
 	from  int           // number of the first step in the plan
 	temps []arena.Block // of the running step
+
+	product unsafe.Pointer // what the epilogue that the interpreter runs begins with
 }
 
 // kernel runs one step of an instance.

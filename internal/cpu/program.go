@@ -144,6 +144,22 @@ func (pr *program) run(r *run, w *pool.Worker, from, to int) {
 	}
 }
 
+// runRows runs rows from to to-1, for programs whose rows are not cut.
+func (pr *program) runRows(r *run, w *pool.Worker, from, to int) {
+	pv := pr.start(r, w.Scratch(pr.scratchBytes()).Pointer())
+	cols := pr.p.Cols
+	if pr.rowsTile > 0 {
+		for row := from; row < to; row += pr.rowsTile {
+			rows := min(pr.rowsTile, to-row)
+			pr.runTile(r, pv, row*cols, rows*cols, row, rows, pr.actions, false)
+		}
+		return
+	}
+	for o := from * cols; o < to*cols; o += pr.tile {
+		pr.runTile(r, pv, o, min(pr.tile, to*cols-o), 0, 0, pr.actions, false)
+	}
+}
+
 // scratchBytes is the memory that start needs.
 func (pr *program) scratchBytes() int { return pr.scratch + 8*pr.slots }
 
@@ -178,6 +194,9 @@ func (pr *program) cutRow(r *run, pv []unsafe.Pointer, row int) {
 
 // runTile runs actions on n elements from element o, rows rows from row.
 func (pr *program) runTile(r *run, pv []unsafe.Pointer, o, n, row, rows int, actions []action, more bool) {
+	if pr.acc >= 0 {
+		pv[pr.acc] = unsafe.Add(r.product, 4*o)
+	}
 	for i := range pr.directs {
 		d := &pr.directs[i]
 		op := &pr.s.Out

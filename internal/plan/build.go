@@ -44,11 +44,9 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 		{"simplify", simplify(consts)},
 		{"cse again", cse},
 		{"dead", dead},
-		{"rows", rowOps(consts)},
-		{"dead rows", dead},
-		{"loss", crossEntropy(opt.Device, consts)},
-		{"attention", attention(opt.Device, consts)},
+		{"attention", attention(opt.Device)},
 		{"products", products(consts)},
+		{"row sums", rowSums(opt.Device)},
 		{"dead again", dead},
 		{"views", func(g *graph) *graph { return views(g, p.Leaves) }},
 	}
@@ -63,7 +61,7 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 		}
 	}
 	start := time.Now()
-	f := fuse(g)
+	f := fuse(g, reducesProducts(opt.Device))
 	p.Passes = append(p.Passes, PassInfo{"fuse", len(f.groups), time.Since(start).Nanoseconds()})
 	start = time.Now()
 	steps := order(f)

@@ -30,6 +30,8 @@ type fusion struct {
 	isOut  []bool
 	groups []group
 
+	reduceProducts bool // see RowReducer
+
 	first []int32 // consumers of value i: edges[first[i]:first[i+1]]
 	edges []edge
 	stamp []int32
@@ -48,8 +50,8 @@ type edge struct {
 // stored for the others; steps equally far depend on each other in no way and
 // are merged. So no cycle can arise: a step's level never changes, and every
 // value that leaves a step goes to steps of lower levels.
-func fuse(g *graph) *fusion {
-	f := &fusion{g: g, of: make([]int32, len(g.vals)), row: make([]bool, len(g.vals)),
+func fuse(g *graph, reduceProducts bool) *fusion {
+	f := &fusion{g: g, reduceProducts: reduceProducts, of: make([]int32, len(g.vals)), row: make([]bool, len(g.vals)),
 		isOut: make([]bool, len(g.vals)), stamp: make([]int32, len(g.vals))}
 	for i := range f.of {
 		f.of[i] = -1
@@ -131,6 +133,7 @@ func (f *fusion) place(i int32) {
 		}
 	}
 	if n == 1 && level >= 0 {
+		f.liftReductions(i, edges, level)
 		if id, ok := f.join(i, edges, level); ok {
 			f.of[i] = id
 			f.groups[id].members = append(f.groups[id].members, i)
@@ -318,9 +321,7 @@ func (f *fusion) fits(i int32, edges []edge, level int32) (out fit, ok bool) {
 		default:
 			ft = fit{row: f.row[e.by] && !isReduction(f.g.vals[e.by].op)}
 		}
-		if seen && out.row && ft.row {
-			ft.cols = max(ft.cols, out.cols) // one of them reads it per row, not per element
-		} else if seen && ft != out {
+		if seen && ft != out {
 			return fit{}, false
 		}
 		out, seen = ft, true
@@ -376,7 +377,10 @@ func (f *fusion) fitsOp(i int32, ft fit, level int32, edges []edge) (fit, bool) 
 		return ft, true
 	case isProduct(v.op) && v.dtype == ir.F32:
 		// The product alone feeds the group, element by element.
-		if ft.row || gr.cols != 0 || gr.head >= 0 || f.isOut[i] {
+		if ft.row || gr.head >= 0 || f.isOut[i] {
+			return fit{}, false
+		}
+		if gr.cols != 0 && !(f.reduceProducts && f.reducesOnly(gr, v.shape[len(v.shape)-1])) {
 			return fit{}, false
 		}
 		for _, e := range edges {

@@ -14,10 +14,13 @@ import (
 type Kernel struct {
 	p      *Program
 	n      int
+	tile   int // elements, whole rows where those are summed
+	cols   int // of a row
 	inputs []access
 	chunk  int // elements of a chunk, a multiple of the tile
 	in     []unsafe.Pointer
 	out    []unsafe.Pointer
+	bound  [][]bound // the instructions, for each worker
 	job    pool.Func
 }
 
@@ -65,6 +68,14 @@ func (p *Program) Bind(shape []int, strides [][]int) (*Kernel, error) {
 		}
 		k.inputs = append(k.inputs, a)
 	}
+	k.tile = p.tile
+	if p.sumsRows() {
+		if len(shape) == 0 || shape[len(shape)-1]%lanes != 0 {
+			return nil, fmt.Errorf("vec: rows of %v are not whole vectors", shape)
+		}
+		k.cols = shape[len(shape)-1]
+		k.tile = k.cols * max(1, p.tile/max(1, k.cols))
+	}
 	k.job = k.runChunk
 	return k, nil
 }
@@ -105,6 +116,9 @@ func (k *Kernel) Run(p *pool.Pool, stop *atomic.Bool, in, out []unsafe.Pointer) 
 	copy(k.out, out)
 	cost := k.p.cost * float64(k.n)
 	k.chunk = k.split(cost, p.Threads())
+	if k.bound == nil {
+		k.bound = make([][]bound, p.Threads())
+	}
 	done := p.Run((k.n+k.chunk-1)/k.chunk, cost, stop, k.job)
 	runtime.KeepAlive(k)
 	clear(k.in)
@@ -118,90 +132,8 @@ func (k *Kernel) split(cost float64, threads int) int {
 	if chunks > threads && chunks < 4*threads {
 		chunks -= chunks % threads // none waits for another's last
 	}
-	tile := k.p.tile
+	tile := k.tile
 	return ((k.n+chunks-1)/chunks + tile - 1) / tile * tile
-}
-
-func (k *Kernel) runChunk(chunk int, w *pool.Worker) {
-	p := k.p
-	tileBytes := p.tile * p.width
-	scratch := w.Scratch((p.regs + len(k.inputs) + len(k.out)) * tileBytes).Pointer()
-	for i := range k.inputs {
-		if a := &k.inputs[i]; a.kind == splat {
-			a.splat(unsafe.Add(scratch, a.slot*tileBytes), k.in[i])
-		}
-	}
-	end := min(k.n, (chunk+1)*k.chunk)
-	for o := chunk * k.chunk; o < end; {
-		n := min(p.tile, end-o)
-		if n >= lanes {
-			n -= n % lanes
-		}
-		k.runTile(o, n, scratch)
-		o += n
-	}
-}
-
-// runTile runs the instructions over elements o to o+n. Fewer elements than the
-// lanes of a vector are copied, so that nothing beyond them is touched.
-func (k *Kernel) runTile(o, n int, scratch unsafe.Pointer) {
-	p := k.p
-	tileBytes := p.tile * p.width
-	partial := n < lanes
-	m := n
-	if partial {
-		m = lanes
-	}
-	for i := range k.inputs {
-		a := &k.inputs[i]
-		if a.kind == gathered || a.kind == inOrder && partial {
-			a.gather(unsafe.Add(scratch, a.slot*tileBytes), k.in[i], o, n)
-		}
-	}
-	for c := range p.code {
-		in := &p.code[c]
-		var src [3]unsafe.Pointer
-		step := in.step
-		for j := range src {
-			s := in.src[j]
-			switch s.in {
-			case inRegister:
-				src[j] = unsafe.Add(scratch, s.index*tileBytes)
-			case inConst:
-				src[j] = unsafe.Pointer(&p.consts[s.index][0])
-			case inInput:
-				a := &k.inputs[s.index]
-				if a.kind == inOrder && !partial {
-					src[j] = unsafe.Add(k.in[s.index], o*a.size)
-					continue
-				}
-				src[j] = unsafe.Add(scratch, a.slot*tileBytes)
-				if a.kind == splat {
-					step[j] = 0
-				}
-			case inOutput:
-				src[j] = k.output(s.index, o, in.width[j], partial, scratch)
-			}
-		}
-		dst := unsafe.Add(scratch, in.dst.index*tileBytes)
-		if in.dst.in == inOutput {
-			dst = k.output(in.dst.index, o, in.size, partial, scratch)
-		}
-		in.run(dst, src[0], src[1], src[2], step[0], step[1], step[2], m)
-		if partial && in.dst.in == inOutput {
-			bytes := n * in.size
-			copy(unsafe.Slice((*byte)(unsafe.Add(k.out[in.dst.index], o*in.size)), bytes), unsafe.Slice((*byte)(dst), bytes))
-		}
-	}
-}
-
-// output returns where elements of an output from o on are written: a partial tile's in
-// scratch memory.
-func (k *Kernel) output(i, o, size int, partial bool, scratch unsafe.Pointer) unsafe.Pointer {
-	if partial {
-		return unsafe.Add(scratch, (k.p.regs+len(k.inputs)+i)*k.p.tile*k.p.width)
-	}
-	return unsafe.Add(k.out[i], o*size)
 }
 
 // splat fills a block with the input's one value.

@@ -49,8 +49,10 @@ type node struct {
 }
 
 type outputNode struct {
-	value Value
-	mem   Type
+	value  Value
+	mem    Type
+	rowSum bool // one number for each row
+	kernel rowKernel
 }
 
 // place tells where an operand lies.
@@ -76,6 +78,9 @@ type instruction struct {
 	src   [3]place
 	step  [3]int
 	width [3]int // bytes of one operand element
+
+	rowSum bool // kernel gives one number for each row of the tile, instead of run
+	kernel rowKernel
 }
 
 // Input adds an input of a memory type.
@@ -142,7 +147,22 @@ func (p *Program) Output(v Value, t Type) {
 	if p.nodes[v].typ != t.register() {
 		p.fail("vec: an output of %s stored as %s; cast it first", p.nodes[v].typ, t)
 	}
-	p.outputs = append(p.outputs, outputNode{v, t})
+	p.outputs = append(p.outputs, outputNode{value: v, mem: t})
+}
+
+// RowSum adds an output that has the sum of each row of v, a float32 result of an
+// operation. Rows are the last dimension of the shape that the program is bound to, a
+// multiple of 16.
+func (p *Program) RowSum(v Value) {
+	if n := &p.nodes[v]; n.kind != nodeOp || n.typ != F32 {
+		p.fail("vec: the sum of rows of %s that no operation has made", n.typ)
+	}
+	p.outputs = append(p.outputs, outputNode{value: v, mem: F32, rowSum: true, kernel: kSumRows})
+}
+
+// sumsRows reports whether the program has sums of rows.
+func (p *Program) sumsRows() bool {
+	return slices.ContainsFunc(p.outputs, func(o outputNode) bool { return o.rowSum })
 }
 
 // Type returns the register type of a value.
@@ -169,6 +189,7 @@ func (p *Program) Compile() error {
 	}
 	p.countUses()
 	p.fuse()
+	p.fuseSquares()
 	p.countUses()
 	p.schedule()
 	return nil
@@ -242,6 +263,19 @@ func (p *Program) fuse() {
 			} else if m := p.only(n.args[0], Sub); m != nil && n.op == Exp {
 				n.op, n.args = ExpSub, m.args
 			}
+		}
+	}
+}
+
+// fuseSquares lets sums of rows square what they sum.
+func (p *Program) fuseSquares() {
+	for i := range p.outputs {
+		o := &p.outputs[i]
+		if !o.rowSum {
+			continue
+		}
+		if m := p.only(o.value, Square); m != nil && p.nodes[m.args[0]].kind == nodeOp {
+			o.value, o.kernel = m.args[0], kSumSquaresRows
 		}
 	}
 }
@@ -372,7 +406,7 @@ func (p *Program) lastRead(last []int) (node int) {
 // direct returns the first output that a value can be computed in, or -1.
 func (p *Program) direct(v Value) int {
 	for i, o := range p.outputs {
-		if _, narrow := writes[o.mem]; o.value == v && !narrow && o.mem.Size() == p.nodes[v].typ.lane() {
+		if _, narrow := writes[o.mem]; o.value == v && !o.rowSum && !narrow && o.mem.Size() == p.nodes[v].typ.lane() {
 			return i
 		}
 	}
@@ -384,6 +418,10 @@ func (p *Program) store(at []place) {
 	for i, o := range p.outputs {
 		dst := place{inOutput, i}
 		src := at[o.value]
+		if o.rowSum {
+			p.emit(instruction{dst: dst, size: 4, src: [3]place{src}, step: [3]int{1}, width: [3]int{4}, rowSum: true, kernel: o.kernel}, .05)
+			continue
+		}
 		if src == dst {
 			continue
 		}
