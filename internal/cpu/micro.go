@@ -271,18 +271,8 @@ func commonMicro[T number](o ir.Op) micro {
 				d[i] = x[i] * y[i]
 			}
 		}
-	case op.Eq:
-		return binary(func(a, b T) bool { return a == b })
-	case op.Ne:
-		return binary(func(a, b T) bool { return a != b })
-	case op.Lt:
-		return binary(func(a, b T) bool { return a < b })
-	case op.Le:
-		return binary(func(a, b T) bool { return a <= b })
-	case op.Gt:
-		return binary(func(a, b T) bool { return a > b })
-	case op.Ge:
-		return binary(func(a, b T) bool { return a >= b })
+	case op.Eq, op.Ne, op.Lt, op.Le, op.Gt, op.Ge:
+		return comparison[T](o)
 	case op.Where:
 		return where[T]
 	}
@@ -308,9 +298,9 @@ func castFrom[A number](to ir.DType) micro {
 	isFloat := A(1)/2 != 0
 	switch to {
 	case ir.F32:
-		return unary(func(x A) float32 { return float32(x) })
+		return converted[A, float32]
 	case ir.F64:
-		return unary(func(x A) float64 { return float64(x) })
+		return converted[A, float64]
 	case ir.F16:
 		return unary(func(x A) float32 { return ir.F16ToF32(ir.F32ToF16(float32(x))) })
 	case ir.BF16:
@@ -321,17 +311,17 @@ func castFrom[A number](to ir.DType) micro {
 		if isFloat {
 			return unary(func(x A) int32 { return toInt[int32](float64(x)) })
 		}
-		return unary(func(x A) int32 { return int32(x) })
+		return converted[A, int32]
 	case ir.I64:
 		if isFloat {
 			return unary(func(x A) int64 { return toInt[int64](float64(x)) })
 		}
-		return unary(func(x A) int64 { return int64(x) })
+		return converted[A, int64]
 	case ir.U8:
 		if isFloat {
 			return unary(func(x A) uint8 { return toInt[uint8](float64(x)) })
 		}
-		return unary(func(x A) uint8 { return uint8(x) })
+		return converted[A, uint8]
 	}
 	return nil
 }
