@@ -2,6 +2,7 @@ package tensorlib
 
 import (
 	"fmt"
+	"weak"
 
 	"loris/internal/grad"
 	"loris/internal/ir"
@@ -19,21 +20,22 @@ func Grads(loss *Tensor, wrt ...*Tensor) []*Tensor {
 	in := nodes(name, wrt)
 	gs, freed := differentiate(name, y, in)
 	out := make([]*Tensor, len(gs))
+	link := weak.Make(loss)
 	for i, g := range gs {
 		if g == nil {
 			op.Raise(name, independent(y, in[i], i, freed), y, in[i])
 		}
 		out[i] = wrap(g)
-		out[i].loss = loss
+		out[i].loss = link
 	}
 	return out
 }
 
 // Loss returns the loss that x, as returned by Grads, is the gradient of; nil
-// for other tensors.
+// for other tensors and when nobody holds the loss any more.
 func (x *Tensor) Loss() *Tensor {
 	x.n("Loss")
-	return x.loss
+	return x.loss.Value()
 }
 
 func scalarLoss(name string, loss *Tensor) *ir.Node {

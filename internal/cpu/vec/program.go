@@ -475,11 +475,11 @@ func (o Op) cost(t Type) float64 {
 	case feature.Active() == feature.Generic:
 		return 4
 	case o >= Exp:
-		return .3
+		return .15
 	case o == Div || o == Sqrt || o == Rsqrt || o == Reciprocal:
-		return .2
+		return .1
 	}
-	return .08
+	return .05
 }
 
 // constant adds a block of equal values and returns its index.
