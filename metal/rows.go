@@ -1,6 +1,8 @@
 package metal
 
 import (
+	"math"
+
 	"loris/internal/op"
 	"loris/internal/plan"
 	"loris/metal/kernels"
@@ -118,6 +120,11 @@ func (l *lowering) rope() error {
 
 func (l *lowering) crossEntropy() error {
 	s, a := l.s, l.s.Attrs.(op.Targets)
+	classes := s.In[0].Shape[len(s.In[0].Shape)-1]
+	ignored, least := a.Ignore, int64(0)
+	if a.Index { // no target that passes the check is as small as what the kernel ignores
+		a.Ignore, ignored, least = math.MinInt32, math.MinInt64, -int64(classes)
+	}
 	if a.Ignore != int64(int32(a.Ignore)) {
 		return errNoKernel
 	}
@@ -129,9 +136,8 @@ func (l *lowering) crossEntropy() error {
 	if err != nil {
 		return err
 	}
-	classes := s.In[0].Shape[len(s.In[0].Shape)-1]
 	rows := s.In[1].Shape.Size()
-	l.checks = append(l.checks, check{operand: &s.In[1], axis: classes, ignored: a.Ignore, host: true})
+	l.checks = append(l.checks, check{operand: &s.In[1], axis: classes, ignored: ignored, least: least, host: true})
 	c := kernels.CrossEntropy{Type: t, Rows: rows, Columns: classes, Ignored: int32(a.Ignore), Smoothing: float32(a.Smoothing)}
 	loss, scale, gradient := l.temp(kernels.F32, rows), place{}, place{}
 	if s.Op == op.CrossEntropyGrad {

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"weak"
 
 	"loris/internal/ir"
 	"loris/internal/op"
@@ -77,38 +76,40 @@ func signature(key []byte, in []*ir.Node) []byte {
 	return key
 }
 
-// trace is a graph with places for what changes from call to call.
+// trace is a graph with places for what changes from call to call. Its values are
+// numbered: arguments, parameters, nodes that never change, results of steps.
 type trace struct {
+	slots   []*Tensor // parameters
+	fixed   []*ir.Node
 	steps   []traceStep
 	outputs []traceOutput
-	slots   []*Tensor // parameters, after the arguments in the order of values
+	inner   int // steps whose nodes lie together
+	inputs  int // of all steps
 }
 
-// traceRef is a node that never changes, or the result of a step: value number
-// index counts arguments, then slots, then steps.
-type traceRef struct {
-	fixed *ir.Node
-	index int
-}
-
-// traceOutput is a result; of a gradient whose loss is a result, too, that one's number.
-type traceOutput struct {
-	traceRef
-	loss int // -1: none
-}
-
+// traceStep makes a node like one of the trace.
 type traceStep struct {
 	node   *ir.Node
-	inputs []traceRef
+	inputs []int32 // numbers of values
+	inner  bool    // the node's value is never stored
+	redraw bool    // the node is a draw of random numbers, made anew
+}
+
+// traceOutput is a result; of a gradient whose loss is a result, too, that one's place.
+type traceOutput struct {
+	value int32
+	loss  int // -1: none
 }
 
 func newTrace(f func(x ...*Tensor) []*Tensor, in []*ir.Node) *trace {
+	t := &trace{}
+	number := map[*ir.Node]int32{}
+	add := func(n *ir.Node) { number[n] = int32(len(number)) }
 	args := make([]*Tensor, len(in))
-	index := map[*ir.Node]int{}
 	for i, n := range in {
 		// A node of its own, so that an argument that is also captured is told apart.
 		args[i] = wrap(op.Apply(op.Named, op.Name{Name: fmt.Sprintf("x%d", i)}, n))
-		index[args[i].node.Load()] = i
+		add(args[i].node.Load())
 	}
 	tracing.Add(1)
 	results := func() []*Tensor {
@@ -117,47 +118,65 @@ func newTrace(f func(x ...*Tensor) []*Tensor, in []*ir.Node) *trace {
 	}()
 	roots := nodes("Compile", results)
 	order := newDrawing(roots).order
-
-	t := &trace{}
 	for _, n := range order {
-		if s := slotOf(n); s != nil {
-			if _, ok := index[n]; !ok {
-				index[n] = len(in) + len(t.slots)
-				t.slots = append(t.slots, s)
-			}
-		}
-	}
-	ref := func(n *ir.Node) traceRef {
-		if i, ok := index[n]; ok {
-			return traceRef{index: i}
-		}
-		return traceRef{fixed: n}
-	}
-	for _, n := range order {
-		if _, ok := index[n]; ok {
+		if _, ok := number[n]; ok {
 			continue
 		}
-		step := traceStep{node: n}
-		changes := false
-		if d, ok := n.Attrs.(op.Draw); ok && d.Redraw != nil {
-			changes = true
+		if s := slotOf(n); s != nil {
+			add(n)
+			t.slots = append(t.slots, s)
 		}
+	}
+
+	changes := map[*ir.Node]bool{}
+	for _, n := range order {
+		if _, changes[n] = number[n]; changes[n] || n.Value() != nil {
+			continue
+		}
+		d, _ := n.Attrs.(op.Draw)
+		redraw := d.Redraw != nil
+		changes[n] = redraw
 		for _, x := range n.Inputs() {
-			r := ref(x)
-			changes = changes || r.fixed == nil
-			step.inputs = append(step.inputs, r)
+			changes[n] = changes[n] || changes[x]
 		}
-		if changes && n.Value() == nil {
-			index[n] = len(in) + len(t.slots) + len(t.steps)
-			t.steps = append(t.steps, step)
+		if changes[n] {
+			t.steps = append(t.steps, traceStep{node: n, inner: n.Flags&ir.Kept == 0 && !slices.Contains(roots, n), redraw: redraw})
+		}
+	}
+	use := func(n *ir.Node) {
+		if _, ok := number[n]; !ok && !changes[n] {
+			add(n)
+			t.fixed = append(t.fixed, n)
+		}
+	}
+	for _, s := range t.steps {
+		for _, x := range s.node.Inputs() {
+			use(x)
+		}
+	}
+	for _, r := range roots {
+		use(r)
+	}
+	for _, s := range t.steps {
+		add(s.node)
+	}
+
+	for i := range t.steps {
+		s := &t.steps[i]
+		for _, x := range s.node.Inputs() {
+			s.inputs = append(s.inputs, number[x])
+		}
+		t.inputs += len(s.inputs)
+		if s.inner {
+			t.inner++
 		}
 	}
 	for i, r := range roots {
 		loss := -1
-		if l := results[i].loss.Value(); l != nil {
+		if l := results[i].loss; l != nil {
 			loss = slices.Index(results, l)
 		}
-		t.outputs = append(t.outputs, traceOutput{ref(r), loss})
+		t.outputs = append(t.outputs, traceOutput{number[r], loss})
 	}
 	return t
 }
@@ -165,54 +184,47 @@ func newTrace(f func(x ...*Tensor) []*Tensor, in []*ir.Node) *trace {
 // replay copies the graph onto the arguments. Nothing is checked again: shapes
 // and dtypes are those of the trace.
 func (t *trace) replay(in []*ir.Node) []*Tensor {
-	values := make([]*ir.Node, 0, len(in)+len(t.slots)+len(t.steps))
-	values = append(values, in...)
+	var room [64]*ir.Node
+	values := append(room[:0], in...)
 	for _, s := range t.slots {
 		values = append(values, s.n("Compile"))
 	}
-	get := func(r traceRef) *ir.Node {
-		if r.fixed != nil {
-			return r.fixed
-		}
-		return values[r.index]
+	values = append(values, t.fixed...)
+
+	// Nodes that only others of the graph refer to share their memory. Those with
+	// values do not: a result that somebody keeps must keep no other.
+	var inner []ir.Node
+	if ir.Built.Load() == nil { // else all are evaluated at once
+		inner = make([]ir.Node, t.inner)
 	}
+	inputs := make([]*ir.Node, t.inputs)
 	for i := range t.steps {
 		s := &t.steps[i]
-		attrs := s.node.Attrs
-		if d, ok := attrs.(op.Draw); ok && d.Redraw != nil {
-			attrs = d.Redraw(d)
-		}
 		var n *ir.Node
-		switch len(s.inputs) {
-		case 0:
-			n = ir.NewNode0(s.node.Op, s.node.DType, s.node.Shape, attrs)
-		case 1:
-			n = ir.NewNode1(s.node.Op, s.node.DType, s.node.Shape, attrs, get(s.inputs[0]))
-		case 2:
-			n = ir.NewNode2(s.node.Op, s.node.DType, s.node.Shape, attrs, get(s.inputs[0]), get(s.inputs[1]))
-		default:
-			inputs := make([]*ir.Node, len(s.inputs))
-			for k, r := range s.inputs {
-				inputs[k] = get(r)
-			}
-			n = ir.NewNode(s.node.Op, s.node.DType, s.node.Shape, attrs, inputs...)
+		if s.inner && len(inner) > 0 {
+			n, inner = &inner[0], inner[1:]
+		} else {
+			n = new(ir.Node)
 		}
-		n.Output, n.Via, n.Const, n.Pos = s.node.Output, s.node.Via, s.node.Const, s.node.Pos
-		n.Flags |= s.node.Flags
+		k := len(s.inputs)
+		for j, x := range s.inputs {
+			inputs[j] = values[x]
+		}
+		n.InitLike(s.node, inputs[:k:k])
+		inputs = inputs[k:]
+		if s.redraw {
+			d := n.Attrs.(op.Draw)
+			n.Attrs = d.Redraw(d)
+		}
 		values = append(values, ir.Finish(n))
 	}
 	out := make([]*Tensor, len(t.outputs))
 	for i, o := range t.outputs {
-		out[i] = wrap(get(o.traceRef))
+		out[i] = wrap(values[o.value])
 	}
 	for i, o := range t.outputs {
-		if o.loss < 0 {
-			continue
-		}
-		if k := slices.IndexFunc(t.outputs[:i], func(p traceOutput) bool { return p.loss == o.loss }); k >= 0 {
-			out[i].loss = out[k].loss
-		} else {
-			out[i].loss = weak.Make(out[o.loss])
+		if o.loss >= 0 {
+			out[i].loss = out[o.loss]
 		}
 	}
 	return out

@@ -45,7 +45,7 @@ func SetAll(parameters, values []*Tensor, gradients ...*Tensor) {
 	if len(parameters) != len(values) {
 		fail(name, ir.CodeValue, nil, "%d parameters and %d values", len(parameters), len(values))
 	}
-	roots := make([]*ir.Node, len(values))
+	roots := make([]*ir.Node, len(values), len(values)+1)
 	for i, v := range values {
 		old, n := parameters[i].n(name), v.n(name)
 		if !n.Shape.Equal(old.Shape) || n.DType != old.DType {
@@ -54,8 +54,7 @@ func SetAll(parameters, values []*Tensor, gradients ...*Tensor) {
 		}
 		roots[i] = n
 	}
-	all := append(roots[:len(roots):len(roots)], rootsOf(name, gradients)[len(gradients):]...)
-	if err := eval.Eval(background, all...); err != nil {
+	if err := eval.Eval(background, appendLosses(name, roots, gradients)...); err != nil {
 		panic(asError(name, err))
 	}
 	for i, n := range roots {

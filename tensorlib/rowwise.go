@@ -84,7 +84,11 @@ func (x *Tensor) triangle(id ir.Op, name string, k []int) *Tensor {
 		diagonal = k[0]
 	}
 	s := n.Shape[rank-2:]
-	distance := wrap(op.Binary(op.Sub, counter(s, 1, I64), counter(s, 0, I64)))
+	dtype := F32 // exact, and fast
+	if max(s[0], s[1]) > 1<<24 {
+		dtype = I64
+	}
+	distance := wrap(op.Binary(op.Sub, counter(Shape{s[1]}, 0, dtype), counter(Shape{s[0], 1}, 0, dtype)))
 	keep := distance.Le(diagonal)
 	if id == op.Triu {
 		keep = distance.Ge(diagonal)

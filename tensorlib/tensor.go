@@ -3,7 +3,6 @@ package tensorlib
 import (
 	"fmt"
 	"sync/atomic"
-	"weak"
 
 	"loris/internal/ir"
 	"loris/internal/op"
@@ -17,8 +16,8 @@ type Tensor struct {
 
 	// loss is what a gradient is the gradient of. The value of a loss is seldom
 	// needed for its gradients, but nearly always wanted with them: it is
-	// computed in the same evaluation if somebody still holds it.
-	loss weak.Pointer[Tensor]
+	// computed in the same evaluation.
+	loss *Tensor
 }
 
 // DType is the element type of a tensor.
@@ -240,15 +239,20 @@ func fail(name string, code ir.Code, in *ir.Node, format string, args ...any) {
 // rootsOf returns the nodes of tensors, and of the losses of those that are
 // gradients.
 func rootsOf(name string, ts []*Tensor) []*ir.Node {
-	out := nodes(name, ts)
+	return appendLosses(name, nodes(name, ts), ts)
+}
+
+// appendLosses appends the nodes of the losses that gradients know.
+func appendLosses(name string, roots []*ir.Node, gradients []*Tensor) []*ir.Node {
 	var last *Tensor
-	for _, t := range ts {
-		if l := t.loss.Value(); l != nil && l != last {
+	for _, g := range gradients {
+		g.n(name) // raises an error if it is nil
+		if l := g.loss; l != nil && l != last {
 			last = l
-			out = append(out, l.n(name))
+			roots = append(roots, l.n(name))
 		}
 	}
-	return out
+	return roots
 }
 
 // nodes returns the node of each tensor.

@@ -6,10 +6,12 @@ import (
 	"math"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	lt "loris/tensorlib"
 	"loris/tensorlib/nn"
@@ -369,6 +371,32 @@ func TestCompiledGradientsKnowTheirLoss(t *testing.T) {
 		}
 		near(t, "updated", w, a-18*a, 2-4)
 	}
+}
+
+func TestAResultOfCompiledKeepsNeitherArgumentsNorOtherResults(t *testing.T) {
+	f := lt.Compile(func(x ...*lt.Tensor) []*lt.Tensor {
+		y := x[0].Mul(2).Exp()
+		return []*lt.Tensor{y.Sum(), y.Add(x[1])}
+	})
+	const size = 1 << 18
+	runtime.GC()
+	before := lt.GetStats().Active
+	var sums []*lt.Tensor
+	for range 8 {
+		out := f.Call(lt.Zeros(size).Add(1).Eval(), lt.Ones(size).Eval())
+		lt.Eval(out...)
+		sums = append(sums, out[0])
+	}
+	kept := int64(4 * size)
+	for i := 0; kept >= 4*size && i < 200; i++ { // memory goes some time after the collection
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+		kept = lt.GetStats().Active - before
+	}
+	if kept >= 4*size {
+		t.Errorf("%d sums keep %d bytes", len(sums), kept)
+	}
+	near(t, "sum", sums[7].Div(size), math.Exp(2))
 }
 
 func TestRandomNumbersDoNotDependOnOrder(t *testing.T) {

@@ -2,7 +2,6 @@ package tensorlib
 
 import (
 	"fmt"
-	"weak"
 
 	"loris/internal/grad"
 	"loris/internal/ir"
@@ -20,22 +19,21 @@ func Grads(loss *Tensor, wrt ...*Tensor) []*Tensor {
 	in := nodes(name, wrt)
 	gs, freed := differentiate(name, y, in)
 	out := make([]*Tensor, len(gs))
-	link := weak.Make(loss)
 	for i, g := range gs {
 		if g == nil {
 			op.Raise(name, independent(y, in[i], i, freed), y, in[i])
 		}
 		out[i] = wrap(g)
-		out[i].loss = link
+		out[i].loss = loss
 	}
 	return out
 }
 
 // Loss returns the loss that x, as returned by Grads, is the gradient of; nil
-// for other tensors and when nobody holds the loss any more.
+// for other tensors.
 func (x *Tensor) Loss() *Tensor {
 	x.n("Loss")
-	return x.loss.Value()
+	return x.loss
 }
 
 func scalarLoss(name string, loss *Tensor) *ir.Node {

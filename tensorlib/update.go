@@ -18,13 +18,16 @@ type AdamWOptions struct{ Beta1, Beta2, Eps, Decay float64 }
 //	p' = p - lr·decay·p - lr·(m'·h[1])/(√(v'·h[2]) + eps)
 func AdamWUpdate(p, g, m, v, h *Tensor, o AdamWOptions) (p2, m2, v2 *Tensor) {
 	const name = "AdamWUpdate"
-	out := op.ApplyAll(op.AdamW, op.AdamWStep{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: o.Decay}, 3,
-		p.n(name), g.n(name), m.n(name), v.n(name), h.n(name))
-	t := new([3]Tensor)
-	for i := range t {
-		t[i].node.Store(&out[i])
+	u := &struct { // one allocation
+		nodes [3]ir.Node
+		in    [5]*ir.Node
+		out   [3]Tensor
+	}{in: [5]*ir.Node{p.n(name), g.n(name), m.n(name), v.n(name), h.n(name)}}
+	op.ApplyAll(op.AdamW, op.AdamWStep{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: o.Decay}, u.nodes[:], u.in[:])
+	for i := range u.out {
+		u.out[i].node.Store(&u.nodes[i])
 	}
-	return &t[0], &t[1], &t[2]
+	return &u.out[0], &u.out[1], &u.out[2]
 }
 
 // AdamWUpdateAll makes AdamW updates of parameters and their moments in one pass over
@@ -68,8 +71,7 @@ func AdamWUpdateAll(params, grads, m, v []*Tensor, h [3]float64, o AdamWOptions,
 		}
 	}
 	if len(roots) > 0 {
-		roots = append(roots, rootsOf(name, grads)[len(grads):]...)
-		if err := eval.Eval(background, roots...); err != nil {
+		if err := eval.Eval(background, appendLosses(name, roots, grads)...); err != nil {
 			panic(asError(name, err))
 		}
 	}

@@ -246,7 +246,13 @@ func newLoss(r *run, s *plan.Step) *loss {
 // target returns the class of a row; skip is true for rows that are ignored.
 func (l *loss) target(p unsafe.Pointer, row int) (k int, skip bool, err error) {
 	v := readIndex(p, l.targets.dtype, l.targets.offset(row))
-	if v == l.a.Ignore {
+	switch {
+	case l.a.Index && (v < -int64(l.classes) || v >= int64(l.classes)):
+		return 0, false, indexError(v, l.classes)
+	case l.a.Index && v < 0:
+		v += int64(l.classes)
+	case l.a.Index:
+	case v == l.a.Ignore:
 		return 0, true, nil
 	}
 	if v < 0 || v >= int64(l.classes) {

@@ -424,7 +424,10 @@ func rowCases() []Case {
 	}{{ir.Shape{}, 3}, {ir.Shape{5}, 7}, {ir.Shape{2, 3}, 4}, {ir.Shape{6}, 1025}} {
 		s := append(slices.Clone(k.rows), k.classes)
 		t := Input{Shape: k.rows, Values: Natural, Limit: k.classes, DType: ir.I64}
-		for _, a := range []op.Targets{{Ignore: -100}, {Ignore: 1, Smoothing: 0.1}} {
+		for _, a := range []op.Targets{{Ignore: -100}, {Ignore: 1, Smoothing: 0.1}, {Index: true}} {
+			if a.Index {
+				t.Values = Indices
+			}
 			all = append(all,
 				Case{Op: op.CrossEntropy, Inputs: []Input{{Shape: s}, t}, DTypes: floats, Build: apply(op.CrossEntropy, a), Scale: 2},
 				Case{Op: op.CrossEntropyGrad, Inputs: []Input{{Shape: s}, t, {Shape: k.rows}}, DTypes: floats, Build: apply(op.CrossEntropyGrad, a), Scale: 2})

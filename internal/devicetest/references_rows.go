@@ -273,7 +273,7 @@ func crossEntropy(n *ir.Node, in []*Array) (*Array, error) {
 	a, out := n.Attrs.(op.Targets), NewArray(n.Shape)
 	classes := in[0].Shape[len(in[0].Shape)-1]
 	for row, t := range in[1].Data {
-		if int64(t) == a.Ignore {
+		if !a.Index && int64(t) == a.Ignore {
 			continue
 		}
 		k, err := place(t, classes)
@@ -301,7 +301,7 @@ func crossEntropyGrad(n *ir.Node, in []*Array) (*Array, error) {
 	a, out := n.Attrs.(op.Targets), NewArray(n.Shape)
 	classes := n.Shape[len(n.Shape)-1]
 	for row, t := range in[1].Data {
-		if int64(t) == a.Ignore {
+		if !a.Index && int64(t) == a.Ignore {
 			continue
 		}
 		k, err := place(t, classes)

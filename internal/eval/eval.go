@@ -92,7 +92,7 @@ func retry(n *ir.Node) {
 
 // evalNow computes roots on the calling goroutine.
 func evalNow(ctx context.Context, roots []*ir.Node) error {
-	j := takeJob()
+	j := jobs.Get().(*job)
 	defer j.recycle()
 	for again := true; again; {
 		if err := j.plan(ctx, roots); err != nil {
@@ -141,13 +141,12 @@ func asError(err error) error {
 
 // store puts the values on the nodes and lets go of recipes that nobody needs.
 func (j *job) store() {
-	recycler := recycling.Load()
+	if r := recycling.Load(); r != nil {
+		r.made(j.outs)
+	}
 	for k, v := range j.outs {
 		n := j.output(k)
 		n.SetValue(v)
-		if recycler != nil {
-			recycler.made(v)
-		}
 		if n.Flags&ir.Tracked == 0 && j.done == nil {
 			n.DropInputs()
 		}
@@ -288,7 +287,7 @@ func Plan(roots ...*ir.Node) (*plan.Plan, error) {
 // Match finds the cached plan of roots and does nothing with it: what an
 // evaluation pays before it runs, for benchmarks.
 func Match(roots ...*ir.Node) error {
-	j := takeJob()
+	j := jobs.Get().(*job)
 	defer j.recycle()
 	return j.plan(context.Background(), roots)
 }

@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -31,6 +32,7 @@ type job struct {
 	err   *ir.Error
 	nanos float64 // rough time of a run
 	small bool    // not worth handing to another goroutine
+	width int32   // cores that a run keeps busy
 }
 
 // The states of a job.
@@ -43,22 +45,8 @@ const (
 // cache holds the plans of the process.
 var cache = plan.NewCache(256)
 
-// idle keeps jobs for reuse, so that an evaluation allocates only its values.
-var idle struct {
-	sync.Mutex
-	jobs []*job
-}
-
-func takeJob() *job {
-	idle.Lock()
-	defer idle.Unlock()
-	if n := len(idle.jobs); n > 0 {
-		j := idle.jobs[n-1]
-		idle.jobs = idle.jobs[:n-1]
-		return j
-	}
-	return &job{}
-}
+// jobs keeps jobs for reuse, so that an evaluation allocates only its values.
+var jobs = sync.Pool{New: func() any { return new(job) }}
 
 // recycle keeps a job that nothing refers to any more.
 func (j *job) recycle() {
@@ -66,11 +54,7 @@ func (j *job) recycle() {
 	clear(j.outs)
 	j.outs, j.err, j.small, j.committed = j.outs[:0], nil, false, false
 	j.state.Store(queued)
-	idle.Lock()
-	if len(idle.jobs) < 16 {
-		idle.jobs = append(idle.jobs, j)
-	}
-	idle.Unlock()
+	jobs.Put(j)
 }
 
 // forget drops the references to nodes and values.
@@ -84,6 +68,7 @@ func (j *job) forget() {
 	j.deps.Store(nil)
 	j.bind.Plan, j.bind.Leaves, j.bind.Arena, j.bind.Trace = nil, nil, nil, nil
 	clear(j.bind.Memory)
+	clear(j.bind.Buffers)
 	clear(j.buffers)
 	j.buffers = j.buffers[:0]
 	clear(j.donated)
@@ -119,7 +104,10 @@ func (j *job) plan(ctx context.Context, roots []*ir.Node) error {
 		j.deps.Store(&list)
 	}
 	j.nanos = j.match.Plan.Nanos
-	j.small = j.nanos < smallJob
+	j.small, j.width = j.nanos < smallJob, 1
+	if !j.small {
+		j.width = int32(runtime.GOMAXPROCS(0))
+	}
 	return nil
 }
 
@@ -222,13 +210,12 @@ func retireValue(v *ir.Value, gone *ir.Error) {
 	buf.drop()
 }
 
+// resize returns n zero elements in the memory of s, whose elements all are zero.
 func resize[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
 	}
-	s = s[:n]
-	clear(s)
-	return s
+	return s[:n]
 }
 
 // outputPos returns where the first output in buffer i was made.

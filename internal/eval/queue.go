@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"loris/internal/ir"
 )
@@ -15,20 +16,13 @@ const maxInFlight = 10
 // cores busy runs alone; narrow ones share.
 type scheduler struct {
 	mu      sync.Mutex
-	waiting []*job // in order of arrival
-	flying  []*job // waiting or running, started by Async
-	width   int    // cores in use by jobs the scheduler started or knows of
+	waiting []*job       // in order of arrival
+	flying  []*job       // waiting or running, started by Async
+	waits   atomic.Bool  // somebody may be waiting
+	width   atomic.Int32 // cores in use by jobs the scheduler started or knows of
 }
 
 var queue scheduler
-
-// width is the number of cores that a job keeps busy.
-func (j *job) width() int {
-	if j.small {
-		return 1
-	}
-	return runtime.GOMAXPROCS(0)
-}
 
 // add takes a job that Async started.
 func (s *scheduler) add(j *job) {
@@ -41,6 +35,7 @@ func (s *scheduler) add(j *job) {
 	}
 	s.mu.Lock()
 	s.waiting = append(s.waiting, j)
+	s.waits.Store(true)
 	s.mu.Unlock()
 	s.start()
 }
@@ -50,17 +45,16 @@ func (s *scheduler) add(j *job) {
 func (s *scheduler) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	cores := int32(runtime.GOMAXPROCS(0))
 	keep := s.waiting[:0]
 	for _, j := range s.waiting {
 		switch {
 		case j.state.Load() != queued:
-		case j.ready() && (s.width == 0 || s.width+j.width() <= runtime.GOMAXPROCS(0)):
-			s.width += j.width()
+		case j.ready() && (s.width.Load() == 0 || s.width.Load()+j.width <= cores):
+			s.width.Add(j.width)
 			go func() {
 				j.claimAndRun()
-				s.mu.Lock()
-				s.width -= j.width()
-				s.mu.Unlock()
+				s.width.Add(-j.width)
 				s.start()
 			}()
 		default:
@@ -69,6 +63,7 @@ func (s *scheduler) start() {
 	}
 	clear(s.waiting[len(keep):])
 	s.waiting = keep
+	s.waits.Store(len(keep) > 0)
 }
 
 // enter and leave count an evaluation that its caller runs.
@@ -76,18 +71,13 @@ func (s *scheduler) enter(j *job) bool {
 	if j.stop.Stopped() {
 		return false
 	}
-	s.mu.Lock()
-	s.width += j.width()
-	s.mu.Unlock()
+	s.width.Add(j.width)
 	return true
 }
 
 func (s *scheduler) leave(j *job) {
-	s.mu.Lock()
-	s.width -= j.width()
-	again := len(s.waiting) > 0
-	s.mu.Unlock()
-	if again {
+	s.width.Add(-j.width)
+	if s.waits.Load() {
 		s.start()
 	}
 }
@@ -104,9 +94,8 @@ func (s *scheduler) landed(j *job) {
 			break
 		}
 	}
-	again := len(s.waiting) > 0
 	s.mu.Unlock()
-	if again {
+	if s.waits.Load() {
 		s.start()
 	}
 }

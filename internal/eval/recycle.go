@@ -34,19 +34,24 @@ func Recycle(f func()) {
 	f()
 }
 
-// made notes the value of an evaluated node.
-func (r *recycler) made(v *ir.Value) {
+// made notes values of evaluated nodes.
+func (r *recycler) made(values []*ir.Value) {
 	r.mu.Lock()
-	r.values = append(r.values, v)
+	r.values = append(r.values, values...)
 	r.mu.Unlock()
 }
+
+// recycled is the error of all values that Recycle has released.
+var recycled = &ir.Error{Code: ir.CodeFreed, Op: "Recycle", Msg: "this tensor was released"}
 
 func (r *recycler) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, v := range r.values {
 		if !v.Held && v.Ready() && v.Err == nil {
-			releaseValue(v, "", ir.Pos{})
+			b := v.Buffer.(*Buffer)
+			v.Err, v.Buffer = recycled, nil
+			b.drop()
 		}
 		r.values[i] = nil
 	}

@@ -73,6 +73,17 @@ func (n *Node) Init(op Op, dtype DType, shape Shape, attrs Attrs, in ...*Node) {
 	}
 }
 
+// InitLike makes n, which is all zero, the node like on other inputs of the same
+// shapes and dtypes. in is retained.
+func (n *Node) InitLike(like *Node, in []*Node) {
+	n.Op, n.DType, n.Output, n.Via = like.Op, like.DType, like.Output, like.Via
+	n.Shape, n.Attrs, n.Const, n.Pos = like.Shape, like.Attrs, like.Const, like.Pos
+	n.Flags, n.more = like.Flags, in
+	for _, x := range in {
+		n.Flags |= x.Flags & Tracked
+	}
+}
+
 // NewNode0, NewNode1 and NewNode2 are NewNode for none, one and two inputs:
 // they allocate the node and nothing else.
 func NewNode0(op Op, dtype DType, shape Shape, attrs Attrs) *Node {

@@ -158,10 +158,12 @@ type Rotary struct {
 }
 
 // Targets are the parameters of CrossEntropy: loss = (1−Smoothing)·(−log p[t]) +
-// Smoothing·mean(−log p), 0 where the target is Ignore.
+// Smoothing·mean(−log p), 0 where the target is Ignore. With Index targets are
+// indices as TakeAlong takes them: negative ones count from the end, none is ignored.
 type Targets struct {
 	Ignore    int64
 	Smoothing float64
+	Index     bool
 }
 
 // Quant is affine group-wise quantisation along the last axis with 8 or 4 bits.
@@ -281,7 +283,9 @@ func (a Rotary) AppendKey(b []byte) []byte {
 }
 
 // AppendKey implements ir.Attrs.
-func (a Targets) AppendKey(b []byte) []byte { return keyFloats(keyInt(b, a.Ignore), a.Smoothing) }
+func (a Targets) AppendKey(b []byte) []byte {
+	return keyBools(keyFloats(keyInt(b, a.Ignore), a.Smoothing), a.Index)
+}
 
 // AppendKey implements ir.Attrs.
 func (a Quant) AppendKey(b []byte) []byte { return keyInt(append(b, byte(a.DType)), int64(a.Group)) }

@@ -53,12 +53,10 @@ func (r *Row) infer(in []*ir.Node, attrs ir.Attrs, output int) (ir.DType, ir.Sha
 	return dtype, shape, err
 }
 
-// ApplyAll makes the nodes of the first outputs of an op that has several; they
-// share one list of inputs and one piece of memory.
-func ApplyAll(id ir.Op, attrs ir.Attrs, outputs int, in ...*ir.Node) []ir.Node {
+// ApplyAll makes out, which is all zero, the nodes of the first outputs of an op
+// that has several. They share in, which is retained.
+func ApplyAll(id ir.Op, attrs ir.Attrs, out []ir.Node, in []*ir.Node) {
 	row := &Table[id]
-	in = append([]*ir.Node(nil), in...)
-	out := make([]ir.Node, outputs)
 	for i := range out {
 		dtype, shape, err := row.infer(in, attrs, i)
 		if err != nil {
@@ -69,7 +67,6 @@ func ApplyAll(id ir.Op, attrs ir.Attrs, outputs int, in ...*ir.Node) []ir.Node {
 		n.Output = uint8(i)
 		finish(n)
 	}
-	return out
 }
 
 func finish(n *ir.Node) *ir.Node {

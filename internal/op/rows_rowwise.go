@@ -261,7 +261,12 @@ func targetWeights(logits, targets *ir.Node, a Targets) (q, valid *ir.Node) {
 	rows := append(slices.Clone(targets.Shape), 1)
 	t := ReshapeTo(CastTo(targets, ir.I64), rows)
 	classes := logits.Shape[len(logits.Shape)-1]
-	valid = Binary(Ne, t, scalar(float64(a.Ignore), ir.I64))
+	if a.Index {
+		t = where(Binary(Lt, t, scalar(0, ir.I64)), plus(t, float64(classes)), t)
+		valid = Binary(Eq, t, t)
+	} else {
+		valid = Binary(Ne, t, scalar(float64(a.Ignore), ir.I64))
+	}
 	hit := Binary(Eq, countAlong(ir.Shape{classes}, 0, ir.I64), t)
 	q = plus(scale(CastTo(hit, logits.DType), 1-a.Smoothing), a.Smoothing/float64(classes))
 	return where(valid, q, scalar(0, q.DType)), valid

@@ -69,8 +69,7 @@ func (c *Cache) Find(m *Match, roots []*ir.Node, opt Options) error {
 	if err := w.walk(roots); err != nil {
 		return err
 	}
-	h := maphash.Bytes(c.seed, w.key)
-	e, err := c.entry(h, roots, opt, m)
+	e, err := c.entry(roots, opt, m)
 	if err != nil {
 		return err
 	}
@@ -90,7 +89,15 @@ func (c *Cache) Find(m *Match, roots []*ir.Node, opt Options) error {
 }
 
 // entry returns the cached entry of the walked graph, or builds and compiles it.
-func (c *Cache) entry(h uint64, roots []*ir.Node, opt Options, m *Match) (*entry, error) {
+func (c *Cache) entry(roots []*ir.Node, opt Options, m *Match) (*entry, error) {
+	if el := c.used.Front(); el != nil { // mostly the same graph again
+		if e := el.Value.(*entry); bytes.Equal(e.key, c.walk.key) {
+			c.stats.Hits++
+			m.Hit = true
+			return e, nil
+		}
+	}
+	h := maphash.Bytes(c.seed, c.walk.key)
 	if el, ok := c.plans[h]; ok {
 		if e := el.Value.(*entry); bytes.Equal(e.key, c.walk.key) {
 			c.used.MoveToFront(el)
@@ -190,6 +197,6 @@ func (w *walker) forget() {
 	clear(w.leaves)
 	clear(w.draws)
 	clear(w.kept)
-	stack := w.stack[:cap(w.stack)]
-	clear(stack)
+	clear(w.stack[:w.deep])
+	w.deep = 0
 }

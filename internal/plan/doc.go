@@ -5,6 +5,8 @@
 //	cse        equal values are computed once
 //	simplify   identities that hold for every bit pattern, constants of constants
 //	dead       what no output needs is dropped
+//	rows       softmax and norms of rows, written out, become ops
+//	loss       picking from a log-softmax becomes cross-entropy, as does its gradient
 //	attention  softmax of a product, times another, becomes one op
 //	products   sums of matrix products and LoRA linears become one value
 //	row sums   the sum of what follows from a product becomes a sum of sums of rows
@@ -19,7 +21,7 @@
 //
 // Plans are cached by the structure of the graph, see [Cache]. What may change
 // from run to run without changing the work stays out of the key and is bound
-// instead: values, constants other than a few that rules look at, keys and
+// instead: values, constants other than those that rules look at, keys and
 // counters of random draws, and where slices of leaves begin. So a training loop
 // with a learning-rate schedule, dropout and batches of a data set plans once.
 //

@@ -15,14 +15,36 @@ type constants struct {
 	isBake []bool
 }
 
-// bakedConst reports whether a constant's value is part of the cache key. All
-// others are data: a learning rate that changes each step replans nothing.
+// bakedConst reports whether a constant's value is part of the cache key: what rules
+// look for, and the usual epsilons of norms. All others are data: a learning rate
+// that changes each step replans nothing.
 func bakedConst(c float64) bool {
 	switch c {
-	case 0, 1, -1, 2, 0.5, -0.5, 3:
+	case 0, 1, -1, 2, 0.5, -0.5, 3, 1e-5, 1e-6, 1e-8, 1e-12, eps5, eps6, eps8, eps12:
 		return true
 	}
-	return false
+	return math.IsInf(c, 0)
+}
+
+// The usual epsilons as float32 has them.
+const (
+	eps5  = float64(float32(1e-5))
+	eps6  = float64(float32(1e-6))
+	eps8  = float64(float32(1e-8))
+	eps12 = float64(float32(1e-12))
+)
+
+// isCount reports whether c, used right after node n, is the number of elements that n
+// sums up, or one over it: part of a mean.
+func isCount(c float64, n *ir.Node) bool {
+	if n.Op == op.Reshape && len(n.Inputs()) == 1 {
+		n = n.Inputs()[0]
+	}
+	if n.Op != op.Sum || len(n.Inputs()) != 1 || n.Shape.Size() == 0 {
+		return false
+	}
+	count := float64(n.Inputs()[0].Shape.Size() / n.Shape.Size())
+	return c == count || float32(c) == float32(1/count)
 }
 
 func (c *constants) baked(v *value) (float64, bool) {

@@ -321,7 +321,9 @@ func (f *fusion) fits(i int32, edges []edge, level int32) (out fit, ok bool) {
 		default:
 			ft = fit{row: f.row[e.by] && !isReduction(f.g.vals[e.by].op)}
 		}
-		if seen && ft != out {
+		if seen && out.row && ft.row {
+			ft.cols = max(ft.cols, out.cols) // one of them reads it per row, not per element
+		} else if seen && ft != out {
 			return fit{}, false
 		}
 		out, seen = ft, true

@@ -19,6 +19,7 @@ import (
 type walker struct {
 	epoch uint64
 	stack []frame
+	deep  int // most frames that the walk has used
 	key   []byte
 
 	nodes  []*ir.Node // in topological order; Node.Index is the position
@@ -85,6 +86,7 @@ func (w *walker) visit(root *ir.Node) error {
 	stack := append(w.stack[:0], frame{root, 0})
 	defer func() { w.stack = stack[:0] }()
 	root.Mark = w.epoch
+	w.deep = max(w.deep, 1)
 	for len(stack) > 0 {
 		f := &stack[len(stack)-1]
 		n := f.node
@@ -115,6 +117,7 @@ func (w *walker) visit(root *ir.Node) error {
 			f.next++
 			c.Mark = w.epoch
 			stack = append(stack, frame{c, 0})
+			w.deep = max(w.deep, len(stack))
 			continue
 		}
 		stack = stack[:len(stack)-1]
@@ -255,7 +258,8 @@ func (w *walker) constant(k []byte, n *ir.Node) []byte {
 	}
 	if slot < 0 {
 		slot = len(w.slots)
-		w.slots = append(w.slots, constSlot{n.DType, bakedConst(n.Const)})
+		baked := bakedConst(n.Const) || len(w.nodes) > 1 && isCount(n.Const, w.nodes[len(w.nodes)-2])
+		w.slots = append(w.slots, constSlot{n.DType, baked})
 		w.consts = append(w.consts, n.Const)
 	}
 	k = binary.LittleEndian.AppendUint32(k, uint32(slot))

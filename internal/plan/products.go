@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"loris/internal/ir"
@@ -44,35 +45,6 @@ func sumProducts(g *graph, consts *constants) *graph {
 	}))
 }
 
-// matcher looks at the values built so far, and adds to them.
-type matcher struct {
-	b      *graph
-	uses   []int32 // of the values of the old graph, then of those added
-	old    []int32 // place in uses of each value of b
-	consts *constants
-}
-
-// each returns the function that rewrite calls: f says what stands for a value.
-func (m *matcher) each(f func(v value) value) func(b *graph, v value) int32 {
-	at := int32(-1)
-	return func(b *graph, v value) int32 {
-		m.b = b
-		at++
-		v = f(v)
-		m.old = append(m.old, at)
-		return b.add(v)
-	}
-}
-
-// once reports whether value i has one use.
-func (m *matcher) once(i int32) bool { return m.uses[m.old[i]] == 1 }
-
-// add appends a value of which the old graph knows nothing.
-func (m *matcher) add(v value) int32 {
-	m.old, m.uses = append(m.old, int32(len(m.uses))), append(m.uses, 1)
-	return m.b.add(v)
-}
-
 // transposed returns value i with its last two axes exchanged, for node.
 func (m *matcher) transposed(i, node int32) int32 {
 	x := &m.b.vals[i]
@@ -86,56 +58,113 @@ func (m *matcher) transposed(i, node int32) int32 {
 	return m.add(value{op: op.Transpose, dtype: x.dtype, shape: s, attrs: op.Perm{Axes: perm}, in: []int32{i}, node: node})
 }
 
-// best returns v as a LoRA linear or a sum of products, v itself if it is neither.
+// best returns the sum v as a LoRA linear or a sum of two products, with whatever
+// else is added put behind it; v itself if no two products are in it.
 func (m *matcher) best(v value) value {
-	best := v
-	for k := range 2 {
-		if w, ok := m.sum(v, v.in[k], v.in[1-k]); ok && (best.op == op.Add || w.op == op.LoRALinear) {
-			best = w
+	addends := m.addends(v, nil, 0)
+	best, scale, p, q := v, factor{}, -1, -1
+	for i := range addends {
+		for j := range addends {
+			if i == j || best.op == op.LoRALinear {
+				continue
+			}
+			if w, f, ok := m.sum(v, addends[i], addends[j]); ok && (best.op == op.Add || w.op == op.LoRALinear) {
+				best, scale, p, q = w, f, i, j
+			}
+		}
+	}
+	if p < 0 {
+		return v
+	}
+	best.attrs = terms{m.alpha(scale)}
+	for i, x := range addends {
+		if i != p && i != q {
+			sum := v
+			sum.in = []int32{m.add(best), x}
+			best = sum
 		}
 	}
 	return best
 }
 
+// deepestSum bounds how many sums of sums are looked into. A linear layer with a
+// residual, a bias and an adapter has three.
+const deepestSum = 3
+
+// addends appends what v, a sum, is the sum of, in the order in which it is written:
+// sums that nothing else uses are looked into.
+func (m *matcher) addends(v value, to []int32, depth int) []int32 {
+	for _, x := range v.in {
+		w := &m.b.vals[x]
+		if depth+1 < deepestSum && w.op == op.Add && w.dtype == v.dtype && w.shape.Equal(v.shape) && m.once(x) {
+			to = m.addends(*w, to, depth+1)
+			continue
+		}
+		to = append(to, x)
+	}
+	return to
+}
+
+// factor is a constant that a product is multiplied with, or divided by.
+type factor struct {
+	at     int32 // the constant, -1 for none
+	divide bool
+}
+
 // sum matches v = x@W + s·c@B.
-func (m *matcher) sum(v value, first, second int32) (value, bool) {
+func (m *matcher) sum(v value, first, second int32) (value, factor, bool) {
 	p := &m.b.vals[first]
 	if p.op != op.MatMul || !m.once(first) || !p.shape.Equal(v.shape) || !m.b.vals[second].shape.Equal(v.shape) {
-		return v, false
+		return v, factor{}, false
 	}
-	second, alpha := m.scaled(second)
+	second, f := m.scaled(second)
 	q := &m.b.vals[second]
 	if q.op != op.MatMul || !m.once(second) {
-		return v, false
+		return v, factor{}, false
 	}
 	left, right := q.in[0], q.in[1]
-	if alpha.Kind == NoRef {
-		left, alpha = m.scaled(left)
+	if f.at < 0 {
+		left, f = m.scaled(left)
 	}
-	v.attrs, v.flops = terms{alpha}, p.flops+q.flops+v.flops
+	v.flops = p.flops + q.flops + v.flops
 	if h := &m.b.vals[left]; h.op == op.MatMul && m.once(left) && h.shape[len(h.shape)-1] <= 256 {
 		v.op, v.flops = op.LoRALinear, v.flops+h.flops
 		v.in = []int32{p.in[0], p.in[1], h.in[0], h.in[1], right}
-		return v, true
+		return v, f, true
 	}
 	v.op, v.in = op.Gemm, []int32{p.in[0], p.in[1], left, right}
-	return v, true
+	return v, f, true
 }
 
-// scaled looks through a product with a constant that is used once. A factor of
-// 0 stays an op of its own: devices take it for none.
-func (m *matcher) scaled(i int32) (int32, Ref) {
+// alpha returns a factor as devices take it.
+func (m *matcher) alpha(f factor) Ref {
+	if f.at < 0 {
+		return Ref{}
+	}
+	c := m.b.vals[f.at]
+	if f.divide {
+		c, _ = m.consts.folded(m.b, value{op: op.Reciprocal, dtype: c.dtype, shape: c.shape, in: []int32{f.at}, node: c.node})
+	}
+	return Ref{ConstRef, c.leaf}
+}
+
+// scaled looks through a product with, or a division by, a constant that is used
+// once. A factor of 0, or its like, stays an op of its own: devices take it for none.
+func (m *matcher) scaled(i int32) (int32, factor) {
 	v := &m.b.vals[i]
-	if v.op == op.Mul && m.once(i) {
+	if (v.op == op.Mul || v.op == op.Div) && m.once(i) {
 		for k := range 2 {
 			c := &m.b.vals[v.in[k]]
-			if k, ok := m.consts.baked(c); ok && k == 0 {
+			if k == 0 && v.op == op.Div {
+				continue
+			}
+			if c, ok := m.consts.baked(c); ok && (c == 0 || math.IsInf(c, 0)) {
 				continue
 			}
 			if c.op == op.Const && c.shape.Size() == 1 && m.b.vals[v.in[1-k]].shape.Equal(v.shape) {
-				return v.in[1-k], Ref{ConstRef, c.leaf}
+				return v.in[1-k], factor{v.in[k], v.op == op.Div}
 			}
 		}
 	}
-	return i, Ref{}
+	return i, factor{at: -1}
 }

@@ -35,7 +35,8 @@ type AdamW struct {
 func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 	const name = "AdamW"
 	params, clipped, norm := begin(name, ps, grads, o.ClipNorm)
-	if norm == nil && o.onePass(params, clipped) {
+	c := o.constants()
+	if norm == nil && o.onePass(params, clipped, c) {
 		o.step++
 		return
 	}
@@ -43,13 +44,12 @@ func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 	if o.Scale != nil {
 		names = ps.Names()
 	}
-	o.commit(name, o.update(names, params, clipped, norm == nil), grads, norm)
+	o.commit(name, o.update(names, params, clipped, c, norm == nil), grads, norm)
 }
 
 // update returns the step of some parameters. A step that may still fail donates
 // nothing: it must leave the moments as they are.
-func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) update {
-	a, now := o.constants()
+func (o *AdamW) update(names []string, params, grads []*lt.Tensor, c adamWConstants, donate bool) update {
 	type kind struct {
 		rate  float64
 		dtype lt.DType
@@ -57,7 +57,7 @@ func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) 
 	constants := map[kind]*lt.Tensor{} // mostly one
 	u := update{slots: make([]*lt.Tensor, 0, 3*len(params)), values: make([]*lt.Tensor, 0, 3*len(params))}
 	for i, p := range params {
-		r := now[0]
+		r := c.now[0]
 		if o.Scale != nil {
 			r *= o.Scale(names[i])
 		}
@@ -68,9 +68,9 @@ func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) 
 		key := kind{r, s[0].DType()}
 		h := constants[key]
 		if h == nil {
-			h = lt.Of(r, now[1], now[2])
+			h = lt.Of(r, c.now[1], c.now[2])
 			if s[0].DType() == lt.F64 {
-				h = lt.From([]float64{r, now[1], now[2]})
+				h = lt.From([]float64{r, c.now[1], c.now[2]})
 			}
 			constants[key] = h
 			u.temps = append(u.temps, h)
@@ -82,23 +82,29 @@ func (o *AdamW) update(names []string, params, grads []*lt.Tensor, donate bool) 
 				p.Donate()
 			}
 		}
-		p2, m2, v2 := lt.AdamWUpdate(p, grads[i], s[0], s[1], h, a)
+		p2, m2, v2 := lt.AdamWUpdate(p, grads[i], s[0], s[1], h, c.options)
 		u.slots = append(u.slots, p, s[0], s[1])
 		u.values = append(u.values, p2, m2, v2)
 	}
 	return u
 }
 
-// constants returns those of all steps, and of the step to come: the learning rate and
-// the corrections of the moments' bias.
-func (o *AdamW) constants() (a lt.AdamWOptions, now [3]float64) {
-	a = lt.AdamWOptions{Beta1: or(o.Beta1, 0.9), Beta2: or(o.Beta2, 0.999), Eps: or(o.Eps, 1e-8), Decay: or(o.WeightDecay, 0.01)}
+// adamWConstants are those of all steps and, in now, of the step to come: the learning
+// rate and the corrections of the moments' bias.
+type adamWConstants struct {
+	options lt.AdamWOptions
+	now     [3]float64
+}
+
+func (o *AdamW) constants() (c adamWConstants) {
+	c.options = lt.AdamWOptions{Beta1: or(o.Beta1, 0.9), Beta2: or(o.Beta2, 0.999), Eps: or(o.Eps, 1e-8), Decay: or(o.WeightDecay, 0.01)}
 	t := float64(o.step + 1)
-	return a, [3]float64{o.rate("AdamW", or(o.LR, 1e-3), o.Schedule), 1 / (1 - math.Pow(a.Beta1, t)), 1 / (1 - math.Pow(a.Beta2, t))}
+	c.now = [3]float64{o.rate("AdamW", or(o.LR, 1e-3), o.Schedule), 1 / (1 - math.Pow(c.options.Beta1, t)), 1 / (1 - math.Pow(c.options.Beta2, t))}
+	return c
 }
 
 // onePass makes the updates without a graph, where that is possible and pays.
-func (o *AdamW) onePass(params, grads []*lt.Tensor) bool {
+func (o *AdamW) onePass(params, grads []*lt.Tensor, c adamWConstants) bool {
 	if o.Scale != nil {
 		return false
 	}
@@ -111,8 +117,7 @@ func (o *AdamW) onePass(params, grads []*lt.Tensor) bool {
 		}
 		state[i], state[n+i] = s[0], s[1]
 	}
-	a, now := o.constants()
-	return lt.AdamWUpdateAll(params, grads, state[:n], state[n:], now, a, o.Donate)
+	return lt.AdamWUpdateAll(params, grads, state[:n], state[n:], c.now, c.options, o.Donate)
 }
 
 // layout: the means of gradients and of their squares.

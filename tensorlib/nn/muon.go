@@ -49,7 +49,7 @@ func (o *Muon) Step(ps *Params, grads []*lt.Tensor) {
 		u.set(p, next)
 		u.set(m, v)
 	}
-	others := o.AdamW.update(restNames, rest, restGrads, norm == nil)
+	others := o.AdamW.update(restNames, rest, restGrads, o.AdamW.constants(), norm == nil)
 	u.slots, u.values = append(u.slots, others.slots...), append(u.values, others.values...)
 	o.commit(name, u, grads, norm)
 	o.AdamW.step++

@@ -5,6 +5,7 @@ package nn
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"reflect"
 	"slices"
@@ -24,9 +25,14 @@ type Module interface {
 
 // Params are the named parameters of a model.
 type Params struct {
-	names  []string // all, sorted
+	all    []parameter // sorted by name
 	byName map[string]*lt.Tensor
-	frozen map[string]bool
+}
+
+type parameter struct {
+	name   string
+	tensor *lt.Tensor
+	frozen bool
 }
 
 // Collect finds the tensors in a model: in the exported fields of structs and,
@@ -37,11 +43,11 @@ type Params struct {
 // adds nothing to the path. A tensor
 // found twice counts once, under its first name.
 func Collect(model any) *Params {
-	p := &Params{byName: map[string]*lt.Tensor{}, frozen: map[string]bool{}}
+	p := &Params{byName: map[string]*lt.Tensor{}}
 	c := collector{seen: map[any]bool{}}
 	c.tensor = func(name string, v reflect.Value) { p.add(&c, name, v) }
 	c.walk("", reflect.ValueOf(model), 0)
-	slices.Sort(p.names)
+	slices.SortFunc(p.all, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
 	return p
 }
 
@@ -239,15 +245,15 @@ func (p *Params) add(c *collector, name string, v reflect.Value) {
 	t.MakeParameter()
 	t.Rename(name)
 	p.byName[name] = t
-	p.names = append(p.names, name)
+	p.all = append(p.all, parameter{name: name, tensor: t})
 }
 
 // Names returns the names of the trainable parameters, sorted.
 func (p *Params) Names() []string {
 	out := []string{}
-	for _, n := range p.names {
-		if !p.frozen[n] {
-			out = append(out, n)
+	for i := range p.all {
+		if !p.all[i].frozen {
+			out = append(out, p.all[i].name)
 		}
 	}
 	return out
@@ -256,10 +262,10 @@ func (p *Params) Names() []string {
 // Tensors returns the trainable parameters in the order of Names: what Grads
 // and an optimiser's Step take.
 func (p *Params) Tensors() []*lt.Tensor {
-	out := make([]*lt.Tensor, 0, len(p.names))
-	for _, n := range p.names {
-		if !p.frozen[n] {
-			out = append(out, p.byName[n])
+	out := make([]*lt.Tensor, 0, len(p.all))
+	for i := range p.all {
+		if !p.all[i].frozen {
+			out = append(out, p.all[i].tensor)
 		}
 	}
 	return out
@@ -267,19 +273,15 @@ func (p *Params) Tensors() []*lt.Tensor {
 
 // Map returns all parameters by name, frozen ones included: what lt.Save takes.
 func (p *Params) Map() map[string]*lt.Tensor {
-	m := make(map[string]*lt.Tensor, len(p.byName))
-	for n, t := range p.byName {
-		m[n] = t
-	}
-	return m
+	return maps.Clone(p.byName)
 }
 
 // Count returns the number of trainable elements and of all.
 func (p *Params) Count() (trainable, all int) {
-	for n, t := range p.byName {
-		all += t.Size()
-		if !p.frozen[n] {
-			trainable += t.Size()
+	for _, x := range p.all {
+		all += x.tensor.Size()
+		if !x.frozen {
+			trainable += x.tensor.Size()
 		}
 	}
 	return trainable, all
@@ -312,8 +314,8 @@ type LoadReport struct {
 func (p *Params) Load(tensors map[string]*lt.Tensor) (*LoadReport, error) {
 	r := &LoadReport{}
 	var to, from []*lt.Tensor
-	for _, n := range p.names {
-		t, v := p.byName[n], tensors[n]
+	for _, x := range p.all {
+		n, t, v := x.name, x.tensor, tensors[x.name]
 		switch {
 		case v == nil:
 			r.Missing = append(r.Missing, n)
@@ -347,14 +349,14 @@ func (p *Params) Unfreeze(patterns ...string) *Params { return p.freeze(false, p
 func (p *Params) freeze(frozen bool, patterns []string) *Params {
 	for _, pattern := range patterns {
 		hit := false
-		for _, n := range p.names {
-			ok, err := path.Match(pattern, n)
+		for i := range p.all {
+			ok, err := path.Match(pattern, p.all[i].name)
 			if err != nil {
 				panic(&lt.Error{Code: ir.CodeValue, Op: "Freeze", Msg: fmt.Sprintf("pattern %q", pattern), Err: err})
 			}
 			if ok {
 				hit = true
-				p.frozen[n] = frozen
+				p.all[i].frozen = frozen
 			}
 		}
 		if !hit {
