@@ -435,6 +435,26 @@ func TestCrossEntropyWrittenOutChecksLabels(t *testing.T) {
 	}
 }
 
+// What is scattered into zeros and added to something is scattered into that: the
+// gradient of an embedding that is the output layer too has no zeros of its size.
+func TestScatteredSumWrittenOut(t *testing.T) {
+	type ts = []*lt.Tensor
+	in := shapes(lt.Shape{30, 8}, lt.Shape{5, 8})
+	at := lt.Ints(3, 0, -1, 3, 17)
+	along := lt.Ints(1, 0, -1, 7, 7).Unsqueeze(-1).Expand(5, 8).Contiguous()
+	for _, w := range []written{
+		{name: "along", in: in, f: func(in ts) *lt.Tensor { return lt.Zeros(30, 8).ScatterAdd(0, along, in[1]).Add(in[0].Tanh()) }, steps: "fused:tanh | copy:contiguous | op:scatter"},
+		{name: "other order", in: in, f: func(in ts) *lt.Tensor { return in[0].Tanh().Add(lt.Zeros(30, 8).ScatterAdd(0, along, in[1])) }, steps: "fused:tanh | copy:contiguous | op:scatter"},
+		{name: "set, not added", in: in, f: func(in ts) *lt.Tensor { return in[0].Add(lt.Zeros(30, 8).Scatter(0, along, in[1])) }, steps: "copy:contiguous | fused:fill | op:scatter | fused:add"},
+		{name: "into ones", in: in, f: func(in ts) *lt.Tensor { return in[0].Add(lt.Ones(30, 8).ScatterAdd(0, along, in[1])) }, steps: "copy:contiguous | fused:fill | op:scatter | fused:add"},
+		{name: "a tied embedding", in: in, f: func(in ts) *lt.Tensor {
+			return lt.Grads(in[0].Take(at, 0).Mul(in[1]).MatMul(in[0].T()).Square().Sum(), in[0])[0]
+		}, steps: "op:take | fused:mul | matmul:matmul mul | matmul:matmul | matmul:matmul mul | op:scatter", plain: true},
+	} {
+		w.check(t)
+	}
+}
+
 // A log-softmax that is used otherwise too is computed, and picked from.
 func TestLogSoftmaxUsedTwiceStays(t *testing.T) {
 	x, at := lt.NewRand(5).Normal(3, 10).Eval(), lt.Ints(0, 1, 2).Unsqueeze(-1)

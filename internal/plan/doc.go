@@ -8,7 +8,7 @@
 //	rows       softmax and norms of rows, written out, become ops
 //	loss       picking from a log-softmax becomes cross-entropy, as does its gradient
 //	attention  softmax of a product, times another, becomes one op
-//	products   sums of matrix products and LoRA linears become one value
+//	products   sums of matrix products, LoRA linears, and scattered sums become one value
 //	row sums   the sum of what follows from a product becomes a sum of sums of rows
 //	views      reshapes, transposes, slices, broadcasts become strides
 //	fuse       values are grouped into steps

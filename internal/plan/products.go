@@ -29,8 +29,13 @@ func products(consts *constants) func(g *graph) *graph {
 func sumProducts(g *graph, consts *constants) *graph {
 	m := &matcher{uses: g.uses(), consts: consts}
 	return rewrite(g, m.each(func(v value) value {
-		if v.op == op.Add && v.dtype == ir.F32 {
-			return m.best(v)
+		if v.op == op.Add {
+			if w, ok := m.scattered(v); ok {
+				return w
+			}
+			if v.dtype == ir.F32 {
+				return m.best(v)
+			}
 		}
 		if v.op == op.Transpose && len(v.shape) == 2 {
 			if p := &m.b.vals[v.in[0]]; p.op == op.MatMul && p.shape[0] > p.shape[1] && m.once(v.in[0]) && len(m.b.vals[p.in[0]].shape) == 2 && len(m.b.vals[p.in[1]].shape) == 2 {
@@ -43,6 +48,23 @@ func sumProducts(g *graph, consts *constants) *graph {
 		}
 		return v
 	}))
+}
+
+// scattered matches the sum of x and of what is scattered into zeros, as the gradient of
+// an embedding that is an output layer too: it is scattered into x.
+func (m *matcher) scattered(v value) (value, bool) {
+	for k := range 2 {
+		s := &m.b.vals[v.in[k]]
+		if s.op != op.Scatter || s.attrs.(op.Scattering).Mode != op.ScatterAdd || !m.once(v.in[k]) || !m.b.vals[v.in[1-k]].shape.Equal(s.shape) {
+			continue
+		}
+		if zero, ok := m.number(s.in[0]); ok && zero == 0 {
+			v.op, v.attrs, v.flops = op.Scatter, s.attrs, s.flops
+			v.in = []int32{v.in[1-k], s.in[1], s.in[2]}
+			return v, true
+		}
+	}
+	return v, false
 }
 
 // transposed returns value i with its last two axes exchanged, for node.
