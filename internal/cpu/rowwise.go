@@ -343,13 +343,19 @@ func compileCrossEntropyGrad(r *run, s *plan.Step) (kernel, error) {
 }
 
 func lossGradRow[T floating](dst, src, up unsafe.Pointer, row, classes, k int, skip bool, smoothing float64) {
-	d := slice[T](dst, (row+1)*classes)[row*classes:]
+	d, x := slice[T](dst, (row+1)*classes)[row*classes:], slice[T](src, (row+1)*classes)[row*classes:]
 	if skip {
 		clear(d)
 		return
 	}
-	softmaxOf(d, slice[T](src, (row+1)*classes)[row*classes:])
 	g := element[T](up, row)
+	if d, ok := any(d).([]float32); ok && smoothing == 0 {
+		var loss [1]float32
+		label := [1]int64{int64(k)}
+		vec.CrossEntropy(loss[:], vec.RowsOf(d, classes), vec.RowsOf(any(x).([]float32), classes), label[:], -1, float32(g), 1, classes)
+		return
+	}
+	softmaxOf(d, x)
 	even := T(smoothing / float64(classes))
 	for i := range d {
 		d[i] = (d[i] - even) * g
