@@ -2,6 +2,24 @@ package main
 
 import "fmt"
 
+// rowsDecl declares a kernel that adds sums of rows of w to y, times times: of rows
+// that lie ldw bytes apart in w and their factors ldx bytes apart in x, and each
+// time nextw and nextx bytes further. It does so for outputs vectors y, ldy bytes
+// apart, with x that lie ldv apart.
+const rowsDecl = "(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)"
+
+// rowsShape is a number of outputs and of rows that a kernel takes at once.
+type rowsShape struct{ outputs, rows int }
+
+// rowsShapes lists them for a number of registers: all factors stay in registers.
+func rowsShapes(registers int) []rowsShape {
+	shapes := []rowsShape{{1, 8}, {1, 4}, {1, 2}, {1, 1}}
+	for outputs := 2; outputs <= registers/8; outputs++ {
+		shapes = append(shapes, rowsShape{outputs, 4}, rowsShape{outputs, 1})
+	}
+	return shapes
+}
+
 // gemvX86 writes matrix-vector kernels for weights of one element type:
 //
 //	rows: y[j] += Σ x[i]·w[i][j] for up to eight rows of w, contiguous along j
@@ -27,49 +45,72 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 	load := func(i, off, to int) {
 		x.load(t, emission{dst: to, elem: e, mem: rowAddress(i, off, base, "R12", "R13")})
 	}
-	choose := func(reg, prefix string) {
-		for _, n := range []int{1, 2, 4} {
-			t.p("CMPQ %s, $%d", reg, n)
-			t.p("JEQ  %s%d", prefix, n)
-		}
-	}
 
-	t.fn("gemvRows"+suffix, "(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)", 48)
-	t.ps("MOVQ y+0(FP), DI; MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ x+24(FP), SI; MOVQ n+32(FP), CX; MOVQ rows+40(FP), AX")
-	choose("AX", "rows")
-	for _, n := range []int{8, 4, 2, 1} {
-		t.label(fmt.Sprintf("rows%d", n))
+	t.fn("gemvRows"+suffix, rowsDecl, 104)
+	t.ps("MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ nextw+24(FP), R10; MOVQ x+32(FP), SI; MOVQ times+72(FP), R11; MOVQ ldy+88(FP), AX")
+	// What is left to the next rows at the end of these.
+	t.ps(fmt.Sprintf("MOVQ n+56(FP), CX; IMULQ $%d, CX; SUBQ CX, R10", e.size()))
+	t.ps("MOVQ outputs+80(FP), DX; SHLQ $4, DX; ADDQ rows+64(FP), DX")
+	shapes := rowsShapes(x.registers())
+	for _, s := range shapes[1:] {
+		t.p("CMPQ DX, $%d", s.outputs<<4+s.rows)
+		t.p("JEQ  rows%dx%d", s.outputs, s.rows)
+	}
+	for _, s := range shapes {
+		n := s.rows
+		unroll := 2
+		if s.outputs > 1 && !x.wide {
+			unroll = 1
+		}
+		t.label(fmt.Sprintf("rows%dx%d", s.outputs, n))
+		time := t.fresh("time")
+		t.label(time)
 		pointers(n)
-		ahead := n == 4 && e == f32 // of the rows that come next: streams of few pages are not foreseen
-		if ahead {
-			t.p("LEAQ (R8)(R12*4), DX")
+		factor := func(o, i int) int { return x.registers() - 1 - o*n - i }
+		t.ps("MOVQ ldx+40(FP), BX; MOVQ SI, R14")
+		for o := range s.outputs {
+			t.p("MOVQ R14, DX")
+			for i := range n {
+				t.p("VBROADCASTSS (DX), %s", x.r(factor(o, i)))
+				t.p("ADDQ BX, DX")
+			}
+			t.p("ADDQ ldv+96(FP), R14")
 		}
-		first := x.registers() - n
-		for i := range n {
-			t.p("VBROADCASTSS %d(SI), %s", 4*i, x.r(first+i))
-		}
-		for _, u := range []int{2, 1} {
+		t.ps("ADDQ nextx+48(FP), SI; MOVQ y+0(FP), DI; MOVQ n+56(FP), CX; LEAQ (AX)(AX*2), BX")
+		for u := unroll; u > 0; u-- {
 			loop, done := t.fresh("loop"), t.fresh("done")
 			t.p("SUBQ $%d, CX", u*w)
 			t.p("JLT  %s", done)
 			t.label(loop)
-			for v := range u {
-				t.p("VMOVUPS %d(DI), %s", 4*w*v, x.r(v))
-			}
-			for i := range n {
+			if s.outputs == 1 {
 				for v := range u {
-					load(i, v*w*e.size(), 2+v)
-					t.p("VFMADD231PS %s, %s, %s", x.r(2+v), x.r(first+i), x.r(v))
-					if ahead && v*w*e.size()%64 == 0 {
-						t.p("PREFETCHT0 %s", rowAddress(i, v*w*e.size(), [3]string{"DX"}, "R12", "R13"))
+					t.p("VMOVUPS %d(DI), %s", 4*w*v, x.r(v))
+				}
+				for i := range n {
+					for v := range u {
+						load(i, v*w*e.size(), 2+v)
+						t.p("VFMADD231PS %s, %s, %s", x.r(2+v), x.r(factor(0, i)), x.r(v))
 					}
 				}
-			}
-			if ahead {
-				t.p("ADDQ $%d, DX", w*u*e.size())
-			}
-			for v := range u {
-				t.p("VMOVUPS %s, %d(DI)", x.r(v), 4*w*v)
+				for v := range u {
+					t.p("VMOVUPS %s, %d(DI)", x.r(v), 4*w*v)
+				}
+			} else {
+				for v := range u {
+					for i := range n {
+						load(i, v*w*e.size(), 2+v*n+i)
+					}
+				}
+				for o := range s.outputs {
+					for v := range u {
+						y := fmt.Sprintf("%d(DI)%s", 4*w*v, indexed(o, "AX", "BX"))
+						t.p("VMOVUPS %s, %s", y, x.r(v))
+						for i := range n {
+							t.p("VFMADD231PS %s, %s, %s", x.r(2+v*n+i), x.r(factor(o, i)), x.r(v))
+						}
+						t.p("VMOVUPS %s, %s", x.r(v), y)
+					}
+				}
 			}
 			t.p("ADDQ $%d, DI", 4*w*u)
 			next(n, w*u*e.size())
@@ -78,13 +119,19 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 			t.label(done)
 			t.p("ADDQ $%d, CX", u*w)
 		}
+		t.p("ADDQ R10, R8")
+		t.p("DECQ R11")
+		t.p("JNE  %s", time)
 		t.p("VZEROUPPER")
 		t.p("RET")
 	}
 
 	t.fn("gemvDots"+suffix, "(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)", 48)
 	t.ps("MOVQ out+0(FP), DI; MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ x+24(FP), SI; MOVQ k+32(FP), CX; MOVQ rows+40(FP), AX")
-	choose("AX", "dots")
+	for _, n := range []int{1, 2, 4} {
+		t.p("CMPQ AX, $%d", n)
+		t.p("JEQ  dots%d", n)
+	}
 	v := zmm
 	if !x.wide {
 		v = ymm
@@ -158,12 +205,6 @@ func dotRows(e elem) []int {
 func gemvNEON(t *text, e elem, suffix string) {
 	var x neon
 	reg := func(i int) int { return []int{3, 9, 10, 11, 12, 13, 14, 15}[i] } // addresses of the rows
-	choose := func(prefix string) {
-		for _, n := range []int{1, 2, 4} {
-			t.p("CMP  $%d, R6", n)
-			t.p("BEQ  %s%d", prefix, n)
-		}
-	}
 	pointers := func(n int) {
 		for i := 1; i < n; i++ {
 			t.p("ADD  R4, R%d, R%d", reg(i-1), reg(i))
@@ -173,31 +214,60 @@ func gemvNEON(t *text, e elem, suffix string) {
 		x.load(t, emission{dst: to, elem: e, mem: fmt.Sprintf("(R%d)", reg(i))})
 		t.p("ADD  $%d, R%d, R%d", 4*e.size(), reg(i), reg(i))
 	}
-	t.fn("gemvRows"+suffix, "(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)", 48)
-	t.ps("MOVD y+0(FP), R1; MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD x+24(FP), R2; MOVD n+32(FP), R5; MOVD rows+40(FP), R6")
-	choose("rows")
-	for _, n := range []int{8, 4, 2, 1} {
-		t.label(fmt.Sprintf("rows%d", n))
+	t.fn("gemvRows"+suffix, rowsDecl, 104)
+	t.ps("MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD nextw+24(FP), R16; MOVD x+32(FP), R2; MOVD ldx+40(FP), R17; MOVD nextx+48(FP), R19; MOVD times+72(FP), R7; MOVD ldy+88(FP), R20; MOVD ldv+96(FP), R21")
+	// What is left to the next rows at the end of these.
+	t.ps(fmt.Sprintf("MOVD n+56(FP), R5; MOVD $%d, R8; MUL R8, R5, R5; SUB R5, R16, R16", e.size()))
+	t.ps("MOVD outputs+80(FP), R6; LSL $4, R6, R6; MOVD rows+64(FP), R8; ADD R8, R6, R6")
+	shapes := rowsShapes(32)
+	for _, s := range shapes[1:] {
+		t.p("CMP  $%d, R6", s.outputs<<4+s.rows)
+		t.p("BEQ  rows%dx%d", s.outputs, s.rows)
+	}
+	for _, s := range shapes {
+		n := s.rows
+		t.label(fmt.Sprintf("rows%dx%d", s.outputs, n))
+		time, loop := t.fresh("time"), t.fresh("loop")
+		t.label(time)
 		pointers(n)
-		for i := range n {
-			t.p("VLD1R.P 4(R2), [V%d.S4]", 16+i)
+		factor := func(o, i int) int { return 31 - o*n - i }
+		t.p("MOVD R2, R22")
+		for o := range s.outputs {
+			t.p("MOVD R22, R8")
+			for i := range n {
+				t.p("VLD1R (R8), [V%d.S4]", factor(o, i))
+				t.p("ADD  R17, R8, R8")
+			}
+			t.p("ADD  R21, R22, R22")
 		}
-		loop := t.fresh("loop")
+		t.ps("ADD R19, R2, R2; MOVD y+0(FP), R1; MOVD n+56(FP), R5")
 		t.label(loop)
-		t.p("FMOVQ (R1), F0")
 		for i := range n {
-			load(i, 1+i%4)
-			t.p("VFMLA V%d.S4, V%d.S4, V0.S4", 1+i%4, 16+i)
+			load(i, 4+i)
 		}
-		t.p("FMOVQ F0, (R1)")
+		t.p("MOVD R1, R8")
+		for o := range s.outputs {
+			t.p("FMOVQ (R8), F%d", o)
+			for i := range n {
+				t.p("VFMLA V%d.S4, V%d.S4, V%d.S4", 4+i, factor(o, i), o)
+			}
+			t.p("FMOVQ F%d, (R8)", o)
+			t.p("ADD  R20, R8, R8")
+		}
 		t.p("ADD  $16, R1, R1")
 		t.p("SUBS $4, R5, R5")
 		t.p("BNE  %s", loop)
+		t.p("ADD  R16, R3, R3")
+		t.p("SUBS $1, R7, R7")
+		t.p("BNE  %s", time)
 		t.p("RET")
 	}
 	t.fn("gemvDots"+suffix, "(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)", 48)
 	t.ps("MOVD out+0(FP), R1; MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD x+24(FP), R2; MOVD k+32(FP), R5; MOVD rows+40(FP), R6")
-	choose("dots")
+	for _, n := range []int{1, 2, 4} {
+		t.p("CMP  $%d, R6", n)
+		t.p("BEQ  dots%d", n)
+	}
 	for _, n := range dotRows(e) {
 		t.label(fmt.Sprintf("dots%d", n))
 		pointers(n)

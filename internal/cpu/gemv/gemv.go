@@ -31,11 +31,21 @@ const (
 // Size returns the bytes of an element.
 func (k Kind) Size() int { return [...]int{4, 2, 2, 1}[k] }
 
-// kernels take whole vectors and 1, 2, 4 or 8 rows, dots of all but I8 up to 4.
+// rowsFunc adds sums of rows of w to y, times times: of rows that lie ldw bytes apart
+// in w and their factors ldx bytes apart in x, and each time nextw and nextx further.
+// It does so for outputs vectors y, ldy bytes apart, with x that lie ldv apart.
+type rowsFunc = func(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
+
+// dotsFunc sets out[i] to the dot product of x and row i.
+type dotsFunc = func(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+
+// kernels take whole vectors and 1, 2, 4 or 8 rows, dots of all but I8 up to 4, rows
+// for several outputs 1 or 4.
 type kernels struct {
-	rows  [kinds]func(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
-	dots  [kinds]func(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
-	lanes int
+	rows    [kinds]rowsFunc
+	dots    [kinds]dotsFunc
+	lanes   int
+	outputs int // most of a call
 }
 
 var active = kernelsFor(feature.Active())
@@ -60,29 +70,77 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // callElements bounds the weights of one assembly call, so that it ends soon.
 const callElements = 128 << 10
 
-// Rows adds x[i]·w[i][j], summed over i < rows, to y[j] for j < n. Row i of w starts
-// at w + i·ldw bytes, and its elements are contiguous.
+// Rows adds x[i]·w[i][j], summed over i < len(x), to y[j] for j < len(y). Row i of w
+// starts at w + i·ldw bytes, and its elements are contiguous.
 func Rows(kind Kind, y []float32, w unsafe.Pointer, ldw int, x []float32) {
-	k, n := active, len(y)
+	if len(x) > 0 && len(y) > 0 {
+		RowsOfMany(kind, unsafe.Pointer(&y[0]), 0, 1, len(y), w, ldw, unsafe.Pointer(&x[0]), 0, len(x))
+	}
+}
+
+// RowsOfMany is [Rows] for m vectors x of k contiguous elements, which start ldx bytes
+// apart, and as many y of n, ldy bytes apart. It reads the weights from memory once.
+func RowsOfMany(kind Kind, y unsafe.Pointer, ldy, m, n int, w unsafe.Pointer, ldw int, x unsafe.Pointer, ldx, k int) {
+	if m == 0 || n == 0 {
+		return
+	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
-	whole := n - n%k.lanes
-	size := kind.Size()
-	most := 8
-	if kind != I8 && 8*n <= feature.Cache().L1 { // y stays in the first-level cache, and four streams are foreseen better
-		most = 4
+	cols := callElements / 8
+	if m > 1 && k > 8 { // several y are read and written often enough to have to stay in the first-level cache
+		cols = min(cols, max(256, feature.Cache().L1/8/m))
 	}
-	for i := 0; i < len(x); {
-		r := step(min(most, len(x)-i))
-		at := unsafe.Add(w, i*ldw)
-		for j := 0; j < whole; j += callElements / 8 {
-			m := min(callElements/8, whole-j)
-			k.rows[kind](unsafe.Pointer(&y[j]), unsafe.Add(at, j*size), uintptr(ldw), unsafe.Pointer(&x[i]), m, r)
+	r := rows{kind: kind, ldy: ldy, m: m, ldw: ldw, ldx: ldx}
+	// Four streams, each from end to end, are what the hardware foresees best;
+	// where a second-level cache holds the weights, their order is better kept.
+	r.apart = k*n*kind.Size() > feature.Cache().L2
+	blocks := (n + cols - 1) / cols
+	for b := range blocks {
+		j0, j1 := n*b/blocks&^15, n*(b+1)/blocks&^15
+		if b+1 == blocks {
+			j1 = n
 		}
-		if whole < n {
-			s.tailRows(kind, y[whole:], unsafe.Add(at, whole*size), ldw, x[i:i+r])
+		r.y, r.n, r.w, r.x = unsafe.Add(y, 4*j0), j1-j0, unsafe.Add(w, j0*kind.Size()), x
+		r.add(s, k)
+	}
+}
+
+// rows is a block of columns in progress.
+type rows struct {
+	kind  Kind
+	y     unsafe.Pointer
+	ldy   int
+	m, n  int
+	w     unsafe.Pointer
+	ldw   int
+	x     unsafe.Pointer
+	ldx   int
+	apart bool
+}
+
+// add adds k rows.
+func (r *rows) add(s *scratch, k int) {
+	if r.n < active.lanes {
+		r.addNarrow(s, k)
+		return
+	}
+	for i := 0; i < k; {
+		streams, times, left := step(k-i), 1, k-i
+		switch {
+		case left >= 16 || r.m > 1 && left >= 4:
+			streams, times = 4, left/4
+		case r.m > 1:
+			streams, times = 1, left
 		}
-		i += r
+		far, next := 1, streams
+		if r.apart {
+			far, next = times, 1
+		}
+		most := max(1, callElements/(streams*r.n))
+		for t := 0; t < times; t += most {
+			r.addStreams(s, i+next*t, far, next, streams, min(most, times-t))
+		}
+		i += streams * times
 	}
 }
 
@@ -99,48 +157,100 @@ func step(left int) int {
 	return 1
 }
 
-// tailRows does fewer columns than a vector, in padded copies.
-func (s *scratch) tailRows(kind Kind, y []float32, w unsafe.Pointer, ldw int, x []float32) {
-	size, lanes := kind.Size(), active.lanes
-	for i := range x {
-		copy(s.block[i*lanes*size:], unsafe.Slice((*byte)(unsafe.Add(w, i*ldw)), len(y)*size))
+// addStreams adds rows i, i+far, …, streams of them, times times, next rows further each time.
+func (r *rows) addStreams(s *scratch, i, far, next, streams, times int) {
+	kern, size := active, r.kind.Size()
+	whole, piece, turns := r.n-r.n%kern.lanes, r.n, times
+	if r.m > kern.outputs { // so few columns of so few rows that later outputs find them in the first-level cache
+		piece, turns = max(64, feature.Cache().L1/4/(streams*size)&^63), 1
 	}
-	copy(s.vec[:], y)
-	active.rows[kind](unsafe.Pointer(&s.vec), unsafe.Pointer(&s.block), uintptr(lanes*size), unsafe.Pointer(&x[0]), lanes, len(x))
-	copy(y, s.vec[:])
+	at, x := unsafe.Add(r.w, i*r.ldw), unsafe.Add(r.x, 4*i)
+	for t := 0; t < times; t += turns {
+		for j := 0; j < whole; j += piece {
+			n := min(piece, whole-j)
+			for v := 0; v < r.m; v += kern.outputs {
+				kern.rows[r.kind](unsafe.Add(r.y, v*r.ldy+4*j), unsafe.Add(at, t*next*r.ldw+j*size), uintptr(far*r.ldw), uintptr(next*r.ldw),
+					unsafe.Add(x, v*r.ldx+4*t*next), uintptr(4*far), uintptr(4*next), n, streams, turns, min(kern.outputs, r.m-v), uintptr(r.ldy), uintptr(r.ldx))
+			}
+		}
+	}
+	if whole == r.n {
+		return
+	}
+	// The last columns, summed beside others that are not wanted.
+	for v := range r.m {
+		clear(s.vec[:])
+		kern.rows[r.kind](unsafe.Pointer(&s.vec), unsafe.Add(at, (r.n-kern.lanes)*size), uintptr(far*r.ldw), uintptr(next*r.ldw),
+			unsafe.Add(x, v*r.ldx), uintptr(4*far), uintptr(4*next), kern.lanes, streams, times, 1, 0, 0)
+		y := unsafe.Slice((*float32)(unsafe.Add(r.y, v*r.ldy+4*whole)), r.n-whole)
+		for j, z := range s.vec[kern.lanes-len(y) : kern.lanes] {
+			y[j] += z
+		}
+	}
+}
+
+// addNarrow adds rows that are shorter than a vector, in padded copies.
+func (r *rows) addNarrow(s *scratch, k int) {
+	kern, size := active, r.kind.Size()
+	for i := 0; i < k; {
+		n := step(k - i)
+		for q := range n {
+			copy(s.block[q*kern.lanes*size:], unsafe.Slice((*byte)(unsafe.Add(r.w, (i+q)*r.ldw)), r.n*size))
+		}
+		for v := range r.m {
+			y := unsafe.Slice((*float32)(unsafe.Add(r.y, v*r.ldy)), r.n)
+			copy(s.vec[:], y)
+			kern.rows[r.kind](unsafe.Pointer(&s.vec), unsafe.Pointer(&s.block), uintptr(kern.lanes*size), 0,
+				unsafe.Add(r.x, v*r.ldx+4*i), 4, 0, kern.lanes, n, 1, 1, 0, 0)
+			copy(y, s.vec[:])
+		}
+		i += n
+	}
 }
 
 // Dots sets out[i] to Σ x[k]·w[i][k] for each row i of w, which starts at w + i·ldw
 // bytes and is contiguous.
 func Dots(kind Kind, out []float32, w unsafe.Pointer, ldw int, x []float32) {
-	k, n := active, len(x)
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
-	size := kind.Size()
-	whole := n - n%k.lanes
+	n := 0
+	if len(out)*len(x)*kind.Size() > feature.Cache().L2 { // four streams, as in RowsOfMany
+		n = len(out) / 4
+		for i := range n {
+			s.dots(kind, out[i:], w, i*ldw, n, ldw, x, 4)
+		}
+		n *= 4
+	}
 	most := 4
 	if kind == I8 {
 		most = 8
 	}
-	for i := 0; i < len(out); {
-		r := step(min(most, len(out)-i))
-		at := unsafe.Add(w, i*ldw)
-		clear(s.sum[:])
-		for j := 0; j < whole; j += callElements / 8 {
-			m := min(callElements/8, whole-j)
-			k.dots[kind](&s.part[0], unsafe.Add(at, j*size), uintptr(ldw), unsafe.Pointer(&x[j]), m, r)
-			for o := range r {
-				s.sum[o] += s.part[o]
-			}
+	for n < len(out) {
+		r := step(min(most, len(out)-n))
+		s.dots(kind, out[n:], w, n*ldw, 1, ldw, x, r)
+		n += r
+	}
+}
+
+// dots computes rows dot products, of rows and to places that are far apart.
+func (s *scratch) dots(kind Kind, out []float32, w unsafe.Pointer, at, far, ldw int, x []float32, rows int) {
+	k, n, size := active, len(x), kind.Size()
+	whole := n - n%k.lanes
+	clear(s.sum[:])
+	for j := 0; j < whole; j += callElements / 8 {
+		k.dots[kind](&s.part[0], unsafe.Add(w, at+j*size), uintptr(far*ldw), unsafe.Pointer(&x[j]), min(callElements/8, whole-j), rows)
+		for o := range rows {
+			s.sum[o] += s.part[o]
 		}
-		if whole < n {
-			s.tailDots(kind, unsafe.Add(at, whole*size), ldw, x[whole:], r)
-			for o := range r {
-				s.sum[o] += s.part[o]
-			}
+	}
+	if whole < n {
+		s.tailDots(kind, unsafe.Add(w, at+whole*size), far*ldw, x[whole:], rows)
+		for o := range rows {
+			s.sum[o] += s.part[o]
 		}
-		copy(out[i:i+r], s.sum[:])
-		i += r
+	}
+	for o, v := range s.sum[:rows] {
+		out[o*far] = v
 	}
 }
 
@@ -169,14 +279,18 @@ func (k Kind) value(p unsafe.Pointer, i int) float32 {
 
 // generic is the plain Go twin.
 var generic = func() *kernels {
-	k := &kernels{lanes: 1}
+	k := &kernels{lanes: 1, outputs: 4}
 	for kind := range kinds {
-		k.rows[kind] = func(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int) {
-			ys := unsafe.Slice((*float32)(y), n)
-			for i := range rows {
-				v, row := *(*float32)(unsafe.Add(x, 4*i)), unsafe.Add(w, uintptr(i)*ldw)
-				for j := range ys {
-					ys[j] += v * kind.value(row, j)
+		k.rows[kind] = func(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr) {
+			for o := range uintptr(outputs) {
+				ys := unsafe.Slice((*float32)(unsafe.Add(y, o*ldy)), n)
+				for t := range uintptr(times) {
+					for i := range uintptr(rows) {
+						v, row := *(*float32)(unsafe.Add(x, o*ldv+t*nextx+i*ldx)), unsafe.Add(w, t*nextw+i*ldw)
+						for j := range ys {
+							ys[j] += v * kind.value(row, j)
+						}
+					}
 				}
 			}
 		}

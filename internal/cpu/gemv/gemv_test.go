@@ -92,6 +92,83 @@ func TestAllKindsAndSizes(t *testing.T) {
 	})
 }
 
+// TestManyOutputsAndStreams goes beyond what a second-level cache holds, in both
+// orders, with rows and columns left over.
+func TestManyOutputsAndStreams(t *testing.T) {
+	big := feature.Cache().L2/4/100 + 3
+	for _, c := range []struct{ m, k, n, gap int }{
+		{1, big, 101, 0}, {1, 97, big, 4}, {3, big, 100, 8}, {9, 35, 301, 0}, {5, 18, 7, 0}, {2, 3, 40, 4}, {4, 8, 513, 0}, {7, 300, 650, 0},
+		{3, 9, feature.Cache().L1, 0}, {1, 9, callElements/8 + 21, 0},
+	} {
+		r := rand.New(rand.NewPCG(3, uint64(c.k)))
+		for kind := range kinds {
+			w, ld := weights(r, kind, c.k, c.n, c.gap)
+			p := unsafe.Pointer(&w[0])
+			x := make([]float32, c.m*(c.k+1))
+			for i := range x {
+				x[i] = float32(r.NormFloat64())
+			}
+			start := make([]float32, c.m*(c.n+2))
+			for i := range start {
+				start[i] = float32(r.NormFloat64())
+			}
+			want, size, column := make([]float64, len(start)), make([]float64, len(start)), make([]float64, c.n)
+			for i := range c.k {
+				for j := range column {
+					column[j] = float64(kind.value(unsafe.Add(p, i*ld), j))
+				}
+				for v := range c.m {
+					a, o := float64(x[v*(c.k+1)+i]), v*(c.n+2)
+					for j, b := range column {
+						want[o+j] += a * b
+						size[o+j] += math.Abs(a * b)
+					}
+				}
+			}
+			eachLevel(t, func(t *testing.T) {
+				y := append([]float32(nil), start...)
+				RowsOfMany(kind, unsafe.Pointer(&y[0]), 4*(c.n+2), c.m, c.n, p, ld, unsafe.Pointer(&x[0]), 4*(c.k+1), c.k)
+				for i := range y {
+					exact := want[i] + float64(start[i])
+					if math.Abs(float64(y[i])-exact) > 1e-6*(size[i]+math.Abs(float64(start[i]))) {
+						t.Fatalf("kind %d %+v: y[%d] = %v, want %v", kind, c, i, y[i], exact)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestManyDots(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	rows := feature.Cache().L2/99 + 3
+	for kind := range kinds {
+		w, ld := weights(r, kind, rows, 101, 0)
+		p := unsafe.Pointer(&w[0])
+		x := make([]float32, 101)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		want, size := make([]float64, rows), make([]float64, rows)
+		for i := range rows {
+			for j, a := range x {
+				v := float64(a) * float64(kind.value(unsafe.Add(p, i*ld), j))
+				want[i] += v
+				size[i] += math.Abs(v)
+			}
+		}
+		eachLevel(t, func(t *testing.T) {
+			out := make([]float32, rows)
+			Dots(kind, out, p, ld, x)
+			for i, v := range out {
+				if math.Abs(float64(v)-want[i]) > 1e-6*size[i] {
+					t.Fatalf("kind %d: [%d] = %v, want %v", kind, i, v, want[i])
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkGemv(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	const n = 2048

@@ -9,33 +9,33 @@ import (
 )
 
 //go:noescape
-func gemvRowsF32NEON(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
+func gemvRowsF32NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
 func gemvDotsF32NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
 
 //go:noescape
-func gemvRowsBF16NEON(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
+func gemvRowsBF16NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
 func gemvDotsBF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
 
 //go:noescape
-func gemvRowsF16NEON(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
+func gemvRowsF16NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
 func gemvDotsF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
 
 //go:noescape
-func gemvRowsI8NEON(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
+func gemvRowsI8NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
 func gemvDotsI8NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
 
 var levels = map[feature.Level]*kernels{
 	feature.NEON: {
-		lanes: 4,
-		rows:  [kinds]func(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int){gemvRowsF32NEON, gemvRowsBF16NEON, gemvRowsF16NEON, gemvRowsI8NEON},
-		dots:  [kinds]func(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int){gemvDotsF32NEON, gemvDotsBF16NEON, gemvDotsF16NEON, gemvDotsI8NEON},
+		lanes: 4, outputs: 4,
+		rows: [kinds]rowsFunc{gemvRowsF32NEON, gemvRowsBF16NEON, gemvRowsF16NEON, gemvRowsI8NEON},
+		dots: [kinds]dotsFunc{gemvDotsF32NEON, gemvDotsBF16NEON, gemvDotsF16NEON, gemvDotsI8NEON},
 	},
 }

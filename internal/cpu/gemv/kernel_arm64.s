@@ -4,21 +4,45 @@
 
 #include "textflag.h"
 
-// func gemvRowsF32NEON(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
-TEXT ·gemvRowsF32NEON(SB), NOSPLIT, $0-48
-	MOVD y+0(FP), R1
+// func gemvRowsF32NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
+TEXT ·gemvRowsF32NEON(SB), NOSPLIT, $0-104
 	MOVD w+8(FP), R3
 	MOVD ldw+16(FP), R4
-	MOVD x+24(FP), R2
-	MOVD n+32(FP), R5
-	MOVD rows+40(FP), R6
-	CMP  $1, R6
-	BEQ  rows1
-	CMP  $2, R6
-	BEQ  rows2
-	CMP  $4, R6
-	BEQ  rows4
-rows8:
+	MOVD nextw+24(FP), R16
+	MOVD x+32(FP), R2
+	MOVD ldx+40(FP), R17
+	MOVD nextx+48(FP), R19
+	MOVD times+72(FP), R7
+	MOVD ldy+88(FP), R20
+	MOVD ldv+96(FP), R21
+	MOVD n+56(FP), R5
+	MOVD $4, R8
+	MUL R8, R5, R5
+	SUB R5, R16, R16
+	MOVD outputs+80(FP), R6
+	LSL $4, R6, R6
+	MOVD rows+64(FP), R8
+	ADD R8, R6, R6
+	CMP  $20, R6
+	BEQ  rows1x4
+	CMP  $18, R6
+	BEQ  rows1x2
+	CMP  $17, R6
+	BEQ  rows1x1
+	CMP  $36, R6
+	BEQ  rows2x4
+	CMP  $33, R6
+	BEQ  rows2x1
+	CMP  $52, R6
+	BEQ  rows3x4
+	CMP  $49, R6
+	BEQ  rows3x1
+	CMP  $68, R6
+	BEQ  rows4x4
+	CMP  $65, R6
+	BEQ  rows4x1
+rows1x8:
+time1:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -26,100 +50,516 @@ rows8:
 	ADD  R4, R12, R13
 	ADD  R4, R13, R14
 	ADD  R4, R14, R15
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-	VLD1R.P 4(R2), [V18.S4]
-	VLD1R.P 4(R2), [V19.S4]
-	VLD1R.P 4(R2), [V20.S4]
-	VLD1R.P 4(R2), [V21.S4]
-	VLD1R.P 4(R2), [V22.S4]
-	VLD1R.P 4(R2), [V23.S4]
-loop1:
-	FMOVQ (R1), F0
-	FMOVQ (R3), F1
-	ADD  $16, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVQ (R9), F2
-	ADD  $16, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVQ (R10), F3
-	ADD  $16, R10, R10
-	VFMLA V3.S4, V18.S4, V0.S4
-	FMOVQ (R11), F4
-	ADD  $16, R11, R11
-	VFMLA V4.S4, V19.S4, V0.S4
-	FMOVQ (R12), F1
-	ADD  $16, R12, R12
-	VFMLA V1.S4, V20.S4, V0.S4
-	FMOVQ (R13), F2
-	ADD  $16, R13, R13
-	VFMLA V2.S4, V21.S4, V0.S4
-	FMOVQ (R14), F3
-	ADD  $16, R14, R14
-	VFMLA V3.S4, V22.S4, V0.S4
-	FMOVQ (R15), F4
-	ADD  $16, R15, R15
-	VFMLA V4.S4, V23.S4, V0.S4
-	FMOVQ F0, (R1)
-	ADD  $16, R1, R1
-	SUBS $4, R5, R5
-	BNE  loop1
-	RET
-rows4:
-	ADD  R4, R3, R9
-	ADD  R4, R9, R10
-	ADD  R4, R10, R11
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-	VLD1R.P 4(R2), [V18.S4]
-	VLD1R.P 4(R2), [V19.S4]
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
 loop2:
-	FMOVQ (R1), F0
-	FMOVQ (R3), F1
+	FMOVQ (R3), F4
 	ADD  $16, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVQ (R9), F2
+	FMOVQ (R9), F5
 	ADD  $16, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVQ (R10), F3
+	FMOVQ (R10), F6
 	ADD  $16, R10, R10
-	VFMLA V3.S4, V18.S4, V0.S4
-	FMOVQ (R11), F4
+	FMOVQ (R11), F7
 	ADD  $16, R11, R11
-	VFMLA V4.S4, V19.S4, V0.S4
-	FMOVQ F0, (R1)
+	FMOVQ (R12), F8
+	ADD  $16, R12, R12
+	FMOVQ (R13), F9
+	ADD  $16, R13, R13
+	FMOVQ (R14), F10
+	ADD  $16, R14, R14
+	FMOVQ (R15), F11
+	ADD  $16, R15, R15
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	VFMLA V8.S4, V27.S4, V0.S4
+	VFMLA V9.S4, V26.S4, V0.S4
+	VFMLA V10.S4, V25.S4, V0.S4
+	VFMLA V11.S4, V24.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
 	BNE  loop2
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time1
 	RET
-rows2:
+rows1x4:
+time3:
 	ADD  R4, R3, R9
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-loop3:
-	FMOVQ (R1), F0
-	FMOVQ (R3), F1
-	ADD  $16, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVQ (R9), F2
-	ADD  $16, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVQ F0, (R1)
-	ADD  $16, R1, R1
-	SUBS $4, R5, R5
-	BNE  loop3
-	RET
-rows1:
-	VLD1R.P 4(R2), [V16.S4]
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
 loop4:
-	FMOVQ (R1), F0
-	FMOVQ (R3), F1
+	FMOVQ (R3), F4
 	ADD  $16, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVQ F0, (R1)
+	FMOVQ (R9), F5
+	ADD  $16, R9, R9
+	FMOVQ (R10), F6
+	ADD  $16, R10, R10
+	FMOVQ (R11), F7
+	ADD  $16, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
 	BNE  loop4
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time3
+	RET
+rows1x2:
+time5:
+	ADD  R4, R3, R9
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop6:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	FMOVQ (R9), F5
+	ADD  $16, R9, R9
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop6
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time5
+	RET
+rows1x1:
+time7:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop8:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop8
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time7
+	RET
+rows2x4:
+time9:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop10:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	FMOVQ (R9), F5
+	ADD  $16, R9, R9
+	FMOVQ (R10), F6
+	ADD  $16, R10, R10
+	FMOVQ (R11), F7
+	ADD  $16, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop10
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time9
+	RET
+rows2x1:
+time11:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop12:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop12
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time11
+	RET
+rows3x4:
+time13:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V23.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V22.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V21.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V20.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop14:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	FMOVQ (R9), F5
+	ADD  $16, R9, R9
+	FMOVQ (R10), F6
+	ADD  $16, R10, R10
+	FMOVQ (R11), F7
+	ADD  $16, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V23.S4, V2.S4
+	VFMLA V5.S4, V22.S4, V2.S4
+	VFMLA V6.S4, V21.S4, V2.S4
+	VFMLA V7.S4, V20.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop14
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time13
+	RET
+rows3x1:
+time15:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop16:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V29.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop16
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time15
+	RET
+rows4x4:
+time17:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V23.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V22.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V21.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V20.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V19.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V18.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V17.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V16.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop18:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	FMOVQ (R9), F5
+	ADD  $16, R9, R9
+	FMOVQ (R10), F6
+	ADD  $16, R10, R10
+	FMOVQ (R11), F7
+	ADD  $16, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V23.S4, V2.S4
+	VFMLA V5.S4, V22.S4, V2.S4
+	VFMLA V6.S4, V21.S4, V2.S4
+	VFMLA V7.S4, V20.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F3
+	VFMLA V4.S4, V19.S4, V3.S4
+	VFMLA V5.S4, V18.S4, V3.S4
+	VFMLA V6.S4, V17.S4, V3.S4
+	VFMLA V7.S4, V16.S4, V3.S4
+	FMOVQ F3, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop18
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time17
+	RET
+rows4x1:
+time19:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop20:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V29.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F3
+	VFMLA V4.S4, V28.S4, V3.S4
+	FMOVQ F3, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop20
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time19
 	RET
 
 // func gemvDotsF32NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
@@ -144,7 +584,7 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop5:
+loop21:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVQ (R3), F1
 	ADD  $16, R3, R3
@@ -159,7 +599,7 @@ loop5:
 	ADD  $16, R11, R11
 	VFMLA V4.S4, V0.S4, V19.S4
 	SUBS $4, R5, R5
-	BNE  loop5
+	BNE  loop21
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -177,7 +617,7 @@ dots2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop6:
+loop22:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVQ (R3), F1
 	ADD  $16, R3, R3
@@ -186,7 +626,7 @@ loop6:
 	ADD  $16, R9, R9
 	VFMLA V2.S4, V0.S4, V17.S4
 	SUBS $4, R5, R5
-	BNE  loop6
+	BNE  loop22
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -196,33 +636,57 @@ loop6:
 	RET
 dots1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop7:
+loop23:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVQ (R3), F1
 	ADD  $16, R3, R3
 	VFMLA V1.S4, V0.S4, V16.S4
 	SUBS $4, R5, R5
-	BNE  loop7
+	BNE  loop23
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
 	RET
 
-// func gemvRowsBF16NEON(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
-TEXT ·gemvRowsBF16NEON(SB), NOSPLIT, $0-48
-	MOVD y+0(FP), R1
+// func gemvRowsBF16NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
+TEXT ·gemvRowsBF16NEON(SB), NOSPLIT, $0-104
 	MOVD w+8(FP), R3
 	MOVD ldw+16(FP), R4
-	MOVD x+24(FP), R2
-	MOVD n+32(FP), R5
-	MOVD rows+40(FP), R6
-	CMP  $1, R6
-	BEQ  rows1
-	CMP  $2, R6
-	BEQ  rows2
-	CMP  $4, R6
-	BEQ  rows4
-rows8:
+	MOVD nextw+24(FP), R16
+	MOVD x+32(FP), R2
+	MOVD ldx+40(FP), R17
+	MOVD nextx+48(FP), R19
+	MOVD times+72(FP), R7
+	MOVD ldy+88(FP), R20
+	MOVD ldv+96(FP), R21
+	MOVD n+56(FP), R5
+	MOVD $2, R8
+	MUL R8, R5, R5
+	SUB R5, R16, R16
+	MOVD outputs+80(FP), R6
+	LSL $4, R6, R6
+	MOVD rows+64(FP), R8
+	ADD R8, R6, R6
+	CMP  $20, R6
+	BEQ  rows1x4
+	CMP  $18, R6
+	BEQ  rows1x2
+	CMP  $17, R6
+	BEQ  rows1x1
+	CMP  $36, R6
+	BEQ  rows2x4
+	CMP  $33, R6
+	BEQ  rows2x1
+	CMP  $52, R6
+	BEQ  rows3x4
+	CMP  $49, R6
+	BEQ  rows3x1
+	CMP  $68, R6
+	BEQ  rows4x4
+	CMP  $65, R6
+	BEQ  rows4x1
+rows1x8:
+time24:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -230,115 +694,546 @@ rows8:
 	ADD  R4, R12, R13
 	ADD  R4, R13, R14
 	ADD  R4, R14, R15
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-	VLD1R.P 4(R2), [V18.S4]
-	VLD1R.P 4(R2), [V19.S4]
-	VLD1R.P 4(R2), [V20.S4]
-	VLD1R.P 4(R2), [V21.S4]
-	VLD1R.P 4(R2), [V22.S4]
-	VLD1R.P 4(R2), [V23.S4]
-loop8:
-	FMOVQ (R1), F0
-	FMOVD (R3), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop25:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVD (R9), F2
-	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
 	ADD  $8, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVD (R10), F3
-	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	FMOVD (R10), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
 	ADD  $8, R10, R10
-	VFMLA V3.S4, V18.S4, V0.S4
-	FMOVD (R11), F4
-	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	FMOVD (R11), F7
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
 	ADD  $8, R11, R11
-	VFMLA V4.S4, V19.S4, V0.S4
-	FMOVD (R12), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	FMOVD (R12), F8
+	WORD $0x2e613908 // shll v8.4s, v8.4h, #16
 	ADD  $8, R12, R12
-	VFMLA V1.S4, V20.S4, V0.S4
-	FMOVD (R13), F2
-	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	FMOVD (R13), F9
+	WORD $0x2e613929 // shll v9.4s, v9.4h, #16
 	ADD  $8, R13, R13
-	VFMLA V2.S4, V21.S4, V0.S4
-	FMOVD (R14), F3
-	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	FMOVD (R14), F10
+	WORD $0x2e61394a // shll v10.4s, v10.4h, #16
 	ADD  $8, R14, R14
-	VFMLA V3.S4, V22.S4, V0.S4
-	FMOVD (R15), F4
-	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	FMOVD (R15), F11
+	WORD $0x2e61396b // shll v11.4s, v11.4h, #16
 	ADD  $8, R15, R15
-	VFMLA V4.S4, V23.S4, V0.S4
-	FMOVQ F0, (R1)
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	VFMLA V8.S4, V27.S4, V0.S4
+	VFMLA V9.S4, V26.S4, V0.S4
+	VFMLA V10.S4, V25.S4, V0.S4
+	VFMLA V11.S4, V24.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop8
+	BNE  loop25
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time24
 	RET
-rows4:
+rows1x4:
+time26:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-	VLD1R.P 4(R2), [V18.S4]
-	VLD1R.P 4(R2), [V19.S4]
-loop9:
-	FMOVQ (R1), F0
-	FMOVD (R3), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
-	ADD  $8, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVD (R9), F2
-	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
-	ADD  $8, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVD (R10), F3
-	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
-	ADD  $8, R10, R10
-	VFMLA V3.S4, V18.S4, V0.S4
-	FMOVD (R11), F4
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop27:
+	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
-	ADD  $8, R11, R11
-	VFMLA V4.S4, V19.S4, V0.S4
-	FMOVQ F0, (R1)
-	ADD  $16, R1, R1
-	SUBS $4, R5, R5
-	BNE  loop9
-	RET
-rows2:
-	ADD  R4, R3, R9
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-loop10:
-	FMOVQ (R1), F0
-	FMOVD (R3), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVD (R9), F2
-	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
 	ADD  $8, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVQ F0, (R1)
+	FMOVD (R10), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	ADD  $8, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop10
+	BNE  loop27
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time26
 	RET
-rows1:
-	VLD1R.P 4(R2), [V16.S4]
-loop11:
-	FMOVQ (R1), F0
-	FMOVD (R3), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+rows1x2:
+time28:
+	ADD  R4, R3, R9
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop29:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVQ F0, (R1)
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	ADD  $8, R9, R9
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop11
+	BNE  loop29
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time28
+	RET
+rows1x1:
+time30:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop31:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop31
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time30
+	RET
+rows2x4:
+time32:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop33:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	ADD  $8, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop33
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time32
+	RET
+rows2x1:
+time34:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop35:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop35
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time34
+	RET
+rows3x4:
+time36:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V23.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V22.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V21.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V20.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop37:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	ADD  $8, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V23.S4, V2.S4
+	VFMLA V5.S4, V22.S4, V2.S4
+	VFMLA V6.S4, V21.S4, V2.S4
+	VFMLA V7.S4, V20.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop37
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time36
+	RET
+rows3x1:
+time38:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop39:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V29.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop39
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time38
+	RET
+rows4x4:
+time40:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V23.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V22.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V21.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V20.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V19.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V18.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V17.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V16.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop41:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	ADD  $8, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V23.S4, V2.S4
+	VFMLA V5.S4, V22.S4, V2.S4
+	VFMLA V6.S4, V21.S4, V2.S4
+	VFMLA V7.S4, V20.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F3
+	VFMLA V4.S4, V19.S4, V3.S4
+	VFMLA V5.S4, V18.S4, V3.S4
+	VFMLA V6.S4, V17.S4, V3.S4
+	VFMLA V7.S4, V16.S4, V3.S4
+	FMOVQ F3, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop41
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time40
+	RET
+rows4x1:
+time42:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop43:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V29.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F3
+	VFMLA V4.S4, V28.S4, V3.S4
+	FMOVQ F3, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop43
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time42
 	RET
 
 // func gemvDotsBF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
@@ -363,7 +1258,7 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop12:
+loop44:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
@@ -382,7 +1277,7 @@ loop12:
 	ADD  $8, R11, R11
 	VFMLA V4.S4, V0.S4, V19.S4
 	SUBS $4, R5, R5
-	BNE  loop12
+	BNE  loop44
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -400,7 +1295,7 @@ dots2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop13:
+loop45:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
@@ -411,7 +1306,7 @@ loop13:
 	ADD  $8, R9, R9
 	VFMLA V2.S4, V0.S4, V17.S4
 	SUBS $4, R5, R5
-	BNE  loop13
+	BNE  loop45
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -421,34 +1316,58 @@ loop13:
 	RET
 dots1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop14:
+loop46:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
 	ADD  $8, R3, R3
 	VFMLA V1.S4, V0.S4, V16.S4
 	SUBS $4, R5, R5
-	BNE  loop14
+	BNE  loop46
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
 	RET
 
-// func gemvRowsF16NEON(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
-TEXT ·gemvRowsF16NEON(SB), NOSPLIT, $0-48
-	MOVD y+0(FP), R1
+// func gemvRowsF16NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
+TEXT ·gemvRowsF16NEON(SB), NOSPLIT, $0-104
 	MOVD w+8(FP), R3
 	MOVD ldw+16(FP), R4
-	MOVD x+24(FP), R2
-	MOVD n+32(FP), R5
-	MOVD rows+40(FP), R6
-	CMP  $1, R6
-	BEQ  rows1
-	CMP  $2, R6
-	BEQ  rows2
-	CMP  $4, R6
-	BEQ  rows4
-rows8:
+	MOVD nextw+24(FP), R16
+	MOVD x+32(FP), R2
+	MOVD ldx+40(FP), R17
+	MOVD nextx+48(FP), R19
+	MOVD times+72(FP), R7
+	MOVD ldy+88(FP), R20
+	MOVD ldv+96(FP), R21
+	MOVD n+56(FP), R5
+	MOVD $2, R8
+	MUL R8, R5, R5
+	SUB R5, R16, R16
+	MOVD outputs+80(FP), R6
+	LSL $4, R6, R6
+	MOVD rows+64(FP), R8
+	ADD R8, R6, R6
+	CMP  $20, R6
+	BEQ  rows1x4
+	CMP  $18, R6
+	BEQ  rows1x2
+	CMP  $17, R6
+	BEQ  rows1x1
+	CMP  $36, R6
+	BEQ  rows2x4
+	CMP  $33, R6
+	BEQ  rows2x1
+	CMP  $52, R6
+	BEQ  rows3x4
+	CMP  $49, R6
+	BEQ  rows3x1
+	CMP  $68, R6
+	BEQ  rows4x4
+	CMP  $65, R6
+	BEQ  rows4x1
+rows1x8:
+time47:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -456,115 +1375,546 @@ rows8:
 	ADD  R4, R12, R13
 	ADD  R4, R13, R14
 	ADD  R4, R14, R15
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-	VLD1R.P 4(R2), [V18.S4]
-	VLD1R.P 4(R2), [V19.S4]
-	VLD1R.P 4(R2), [V20.S4]
-	VLD1R.P 4(R2), [V21.S4]
-	VLD1R.P 4(R2), [V22.S4]
-	VLD1R.P 4(R2), [V23.S4]
-loop15:
-	FMOVQ (R1), F0
-	FMOVD (R3), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop48:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVD (R9), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
 	ADD  $8, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVD (R10), F3
-	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	FMOVD (R10), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	ADD  $8, R10, R10
-	VFMLA V3.S4, V18.S4, V0.S4
-	FMOVD (R11), F4
-	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	FMOVD (R11), F7
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
 	ADD  $8, R11, R11
-	VFMLA V4.S4, V19.S4, V0.S4
-	FMOVD (R12), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+	FMOVD (R12), F8
+	WORD $0x0e217908 // fcvtl v8.4s, v8.4h
 	ADD  $8, R12, R12
-	VFMLA V1.S4, V20.S4, V0.S4
-	FMOVD (R13), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	FMOVD (R13), F9
+	WORD $0x0e217929 // fcvtl v9.4s, v9.4h
 	ADD  $8, R13, R13
-	VFMLA V2.S4, V21.S4, V0.S4
-	FMOVD (R14), F3
-	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	FMOVD (R14), F10
+	WORD $0x0e21794a // fcvtl v10.4s, v10.4h
 	ADD  $8, R14, R14
-	VFMLA V3.S4, V22.S4, V0.S4
-	FMOVD (R15), F4
-	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	FMOVD (R15), F11
+	WORD $0x0e21796b // fcvtl v11.4s, v11.4h
 	ADD  $8, R15, R15
-	VFMLA V4.S4, V23.S4, V0.S4
-	FMOVQ F0, (R1)
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	VFMLA V8.S4, V27.S4, V0.S4
+	VFMLA V9.S4, V26.S4, V0.S4
+	VFMLA V10.S4, V25.S4, V0.S4
+	VFMLA V11.S4, V24.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop15
+	BNE  loop48
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time47
 	RET
-rows4:
+rows1x4:
+time49:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-	VLD1R.P 4(R2), [V18.S4]
-	VLD1R.P 4(R2), [V19.S4]
-loop16:
-	FMOVQ (R1), F0
-	FMOVD (R3), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
-	ADD  $8, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVD (R9), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	ADD  $8, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVD (R10), F3
-	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
-	ADD  $8, R10, R10
-	VFMLA V3.S4, V18.S4, V0.S4
-	FMOVD (R11), F4
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop50:
+	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
-	ADD  $8, R11, R11
-	VFMLA V4.S4, V19.S4, V0.S4
-	FMOVQ F0, (R1)
-	ADD  $16, R1, R1
-	SUBS $4, R5, R5
-	BNE  loop16
-	RET
-rows2:
-	ADD  R4, R3, R9
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-loop17:
-	FMOVQ (R1), F0
-	FMOVD (R3), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVD (R9), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
 	ADD  $8, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVQ F0, (R1)
+	FMOVD (R10), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	ADD  $8, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop17
+	BNE  loop50
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time49
 	RET
-rows1:
-	VLD1R.P 4(R2), [V16.S4]
-loop18:
-	FMOVQ (R1), F0
-	FMOVD (R3), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+rows1x2:
+time51:
+	ADD  R4, R3, R9
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop52:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVQ F0, (R1)
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	ADD  $8, R9, R9
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop18
+	BNE  loop52
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time51
+	RET
+rows1x1:
+time53:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop54:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop54
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time53
+	RET
+rows2x4:
+time55:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop56:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	ADD  $8, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop56
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time55
+	RET
+rows2x1:
+time57:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop58:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop58
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time57
+	RET
+rows3x4:
+time59:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V23.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V22.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V21.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V20.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop60:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	ADD  $8, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V23.S4, V2.S4
+	VFMLA V5.S4, V22.S4, V2.S4
+	VFMLA V6.S4, V21.S4, V2.S4
+	VFMLA V7.S4, V20.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop60
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time59
+	RET
+rows3x1:
+time61:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop62:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V29.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop62
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time61
+	RET
+rows4x4:
+time63:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V23.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V22.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V21.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V20.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V19.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V18.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V17.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V16.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop64:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	ADD  $8, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V23.S4, V2.S4
+	VFMLA V5.S4, V22.S4, V2.S4
+	VFMLA V6.S4, V21.S4, V2.S4
+	VFMLA V7.S4, V20.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F3
+	VFMLA V4.S4, V19.S4, V3.S4
+	VFMLA V5.S4, V18.S4, V3.S4
+	VFMLA V6.S4, V17.S4, V3.S4
+	VFMLA V7.S4, V16.S4, V3.S4
+	FMOVQ F3, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop64
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time63
+	RET
+rows4x1:
+time65:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop66:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V29.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F3
+	VFMLA V4.S4, V28.S4, V3.S4
+	FMOVQ F3, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop66
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time65
 	RET
 
 // func gemvDotsF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
@@ -589,7 +1939,7 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop19:
+loop67:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
@@ -608,7 +1958,7 @@ loop19:
 	ADD  $8, R11, R11
 	VFMLA V4.S4, V0.S4, V19.S4
 	SUBS $4, R5, R5
-	BNE  loop19
+	BNE  loop67
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -626,7 +1976,7 @@ dots2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop20:
+loop68:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
@@ -637,7 +1987,7 @@ loop20:
 	ADD  $8, R9, R9
 	VFMLA V2.S4, V0.S4, V17.S4
 	SUBS $4, R5, R5
-	BNE  loop20
+	BNE  loop68
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -647,34 +1997,58 @@ loop20:
 	RET
 dots1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop21:
+loop69:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVD (R3), F1
 	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
 	ADD  $8, R3, R3
 	VFMLA V1.S4, V0.S4, V16.S4
 	SUBS $4, R5, R5
-	BNE  loop21
+	BNE  loop69
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
 	RET
 
-// func gemvRowsI8NEON(y, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int)
-TEXT ·gemvRowsI8NEON(SB), NOSPLIT, $0-48
-	MOVD y+0(FP), R1
+// func gemvRowsI8NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
+TEXT ·gemvRowsI8NEON(SB), NOSPLIT, $0-104
 	MOVD w+8(FP), R3
 	MOVD ldw+16(FP), R4
-	MOVD x+24(FP), R2
-	MOVD n+32(FP), R5
-	MOVD rows+40(FP), R6
-	CMP  $1, R6
-	BEQ  rows1
-	CMP  $2, R6
-	BEQ  rows2
-	CMP  $4, R6
-	BEQ  rows4
-rows8:
+	MOVD nextw+24(FP), R16
+	MOVD x+32(FP), R2
+	MOVD ldx+40(FP), R17
+	MOVD nextx+48(FP), R19
+	MOVD times+72(FP), R7
+	MOVD ldy+88(FP), R20
+	MOVD ldv+96(FP), R21
+	MOVD n+56(FP), R5
+	MOVD $1, R8
+	MUL R8, R5, R5
+	SUB R5, R16, R16
+	MOVD outputs+80(FP), R6
+	LSL $4, R6, R6
+	MOVD rows+64(FP), R8
+	ADD R8, R6, R6
+	CMP  $20, R6
+	BEQ  rows1x4
+	CMP  $18, R6
+	BEQ  rows1x2
+	CMP  $17, R6
+	BEQ  rows1x1
+	CMP  $36, R6
+	BEQ  rows2x4
+	CMP  $33, R6
+	BEQ  rows2x1
+	CMP  $52, R6
+	BEQ  rows3x4
+	CMP  $49, R6
+	BEQ  rows3x1
+	CMP  $68, R6
+	BEQ  rows4x4
+	CMP  $65, R6
+	BEQ  rows4x1
+rows1x8:
+time70:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -682,145 +2056,606 @@ rows8:
 	ADD  R4, R12, R13
 	ADD  R4, R13, R14
 	ADD  R4, R14, R15
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-	VLD1R.P 4(R2), [V18.S4]
-	VLD1R.P 4(R2), [V19.S4]
-	VLD1R.P 4(R2), [V20.S4]
-	VLD1R.P 4(R2), [V21.S4]
-	VLD1R.P 4(R2), [V22.S4]
-	VLD1R.P 4(R2), [V23.S4]
-loop22:
-	FMOVQ (R1), F0
-	FMOVS (R3), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop71:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
 	ADD  $4, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVS (R9), F2
-	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
-	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	ADD  $4, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVS (R10), F3
-	WORD $0x0f08a463 // sshll v3.8h, v3.8b, #0
-	WORD $0x0f10a463 // sshll v3.4s, v3.4h, #0
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	ADD  $4, R10, R10
-	VFMLA V3.S4, V18.S4, V0.S4
-	FMOVS (R11), F4
-	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
-	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	ADD  $4, R11, R11
-	VFMLA V4.S4, V19.S4, V0.S4
-	FMOVS (R12), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	FMOVS (R12), F8
+	WORD $0x0f08a508 // sshll v8.8h, v8.8b, #0
+	WORD $0x0f10a508 // sshll v8.4s, v8.4h, #0
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	ADD  $4, R12, R12
-	VFMLA V1.S4, V20.S4, V0.S4
-	FMOVS (R13), F2
-	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
-	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	FMOVS (R13), F9
+	WORD $0x0f08a529 // sshll v9.8h, v9.8b, #0
+	WORD $0x0f10a529 // sshll v9.4s, v9.4h, #0
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	ADD  $4, R13, R13
-	VFMLA V2.S4, V21.S4, V0.S4
-	FMOVS (R14), F3
-	WORD $0x0f08a463 // sshll v3.8h, v3.8b, #0
-	WORD $0x0f10a463 // sshll v3.4s, v3.4h, #0
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	FMOVS (R14), F10
+	WORD $0x0f08a54a // sshll v10.8h, v10.8b, #0
+	WORD $0x0f10a54a // sshll v10.4s, v10.4h, #0
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	ADD  $4, R14, R14
-	VFMLA V3.S4, V22.S4, V0.S4
-	FMOVS (R15), F4
-	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
-	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	FMOVS (R15), F11
+	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
+	WORD $0x0f10a56b // sshll v11.4s, v11.4h, #0
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	ADD  $4, R15, R15
-	VFMLA V4.S4, V23.S4, V0.S4
-	FMOVQ F0, (R1)
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	VFMLA V8.S4, V27.S4, V0.S4
+	VFMLA V9.S4, V26.S4, V0.S4
+	VFMLA V10.S4, V25.S4, V0.S4
+	VFMLA V11.S4, V24.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop22
+	BNE  loop71
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time70
 	RET
-rows4:
+rows1x4:
+time72:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-	VLD1R.P 4(R2), [V18.S4]
-	VLD1R.P 4(R2), [V19.S4]
-loop23:
-	FMOVQ (R1), F0
-	FMOVS (R3), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	ADD  $4, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVS (R9), F2
-	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
-	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	ADD  $4, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVS (R10), F3
-	WORD $0x0f08a463 // sshll v3.8h, v3.8b, #0
-	WORD $0x0f10a463 // sshll v3.4s, v3.4h, #0
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	ADD  $4, R10, R10
-	VFMLA V3.S4, V18.S4, V0.S4
-	FMOVS (R11), F4
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop73:
+	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	ADD  $4, R11, R11
-	VFMLA V4.S4, V19.S4, V0.S4
-	FMOVQ F0, (R1)
-	ADD  $16, R1, R1
-	SUBS $4, R5, R5
-	BNE  loop23
-	RET
-rows2:
-	ADD  R4, R3, R9
-	VLD1R.P 4(R2), [V16.S4]
-	VLD1R.P 4(R2), [V17.S4]
-loop24:
-	FMOVQ (R1), F0
-	FMOVS (R3), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
 	ADD  $4, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVS (R9), F2
-	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
-	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	ADD  $4, R9, R9
-	VFMLA V2.S4, V17.S4, V0.S4
-	FMOVQ F0, (R1)
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	ADD  $4, R10, R10
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	ADD  $4, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop24
+	BNE  loop73
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time72
 	RET
-rows1:
-	VLD1R.P 4(R2), [V16.S4]
-loop25:
-	FMOVQ (R1), F0
-	FMOVS (R3), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+rows1x2:
+time74:
+	ADD  R4, R3, R9
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop75:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
 	ADD  $4, R3, R3
-	VFMLA V1.S4, V16.S4, V0.S4
-	FMOVQ F0, (R1)
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	ADD  $4, R9, R9
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop25
+	BNE  loop75
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time74
+	RET
+rows1x1:
+time76:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop77:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop77
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time76
+	RET
+rows2x4:
+time78:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop79:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	ADD  $4, R9, R9
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	ADD  $4, R10, R10
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	ADD  $4, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop79
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time78
+	RET
+rows2x1:
+time80:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop81:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop81
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time80
+	RET
+rows3x4:
+time82:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V23.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V22.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V21.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V20.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop83:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	ADD  $4, R9, R9
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	ADD  $4, R10, R10
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	ADD  $4, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V23.S4, V2.S4
+	VFMLA V5.S4, V22.S4, V2.S4
+	VFMLA V6.S4, V21.S4, V2.S4
+	VFMLA V7.S4, V20.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop83
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time82
+	RET
+rows3x1:
+time84:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop85:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V29.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop85
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time84
+	RET
+rows4x4:
+time86:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V27.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V26.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V25.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V24.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V23.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V22.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V21.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V20.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V19.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V18.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V17.S4]
+	ADD  R17, R8, R8
+	VLD1R (R8), [V16.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop87:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	ADD  $4, R9, R9
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	ADD  $4, R10, R10
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	ADD  $4, R11, R11
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	VFMLA V5.S4, V30.S4, V0.S4
+	VFMLA V6.S4, V29.S4, V0.S4
+	VFMLA V7.S4, V28.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V27.S4, V1.S4
+	VFMLA V5.S4, V26.S4, V1.S4
+	VFMLA V6.S4, V25.S4, V1.S4
+	VFMLA V7.S4, V24.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V23.S4, V2.S4
+	VFMLA V5.S4, V22.S4, V2.S4
+	VFMLA V6.S4, V21.S4, V2.S4
+	VFMLA V7.S4, V20.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F3
+	VFMLA V4.S4, V19.S4, V3.S4
+	VFMLA V5.S4, V18.S4, V3.S4
+	VFMLA V6.S4, V17.S4, V3.S4
+	VFMLA V7.S4, V16.S4, V3.S4
+	FMOVQ F3, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop87
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time86
+	RET
+rows4x1:
+time88:
+	MOVD R2, R22
+	MOVD R22, R8
+	VLD1R (R8), [V31.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V30.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V29.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	MOVD R22, R8
+	VLD1R (R8), [V28.S4]
+	ADD  R17, R8, R8
+	ADD  R21, R22, R22
+	ADD R19, R2, R2
+	MOVD y+0(FP), R1
+	MOVD n+56(FP), R5
+loop89:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	MOVD R1, R8
+	FMOVQ (R8), F0
+	VFMLA V4.S4, V31.S4, V0.S4
+	FMOVQ F0, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F1
+	VFMLA V4.S4, V30.S4, V1.S4
+	FMOVQ F1, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F2
+	VFMLA V4.S4, V29.S4, V2.S4
+	FMOVQ F2, (R8)
+	ADD  R20, R8, R8
+	FMOVQ (R8), F3
+	VFMLA V4.S4, V28.S4, V3.S4
+	FMOVQ F3, (R8)
+	ADD  R20, R8, R8
+	ADD  $16, R1, R1
+	SUBS $4, R5, R5
+	BNE  loop89
+	ADD  R16, R3, R3
+	SUBS $1, R7, R7
+	BNE  time88
 	RET
 
 // func gemvDotsI8NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
@@ -853,7 +2688,7 @@ dots8:
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-loop26:
+loop90:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -904,7 +2739,7 @@ loop26:
 	ADD  $4, R15, R15
 	VFMLA V4.S4, V0.S4, V23.S4
 	SUBS $4, R5, R5
-	BNE  loop26
+	BNE  loop90
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -938,7 +2773,7 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop27:
+loop91:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -965,7 +2800,7 @@ loop27:
 	ADD  $4, R11, R11
 	VFMLA V4.S4, V0.S4, V19.S4
 	SUBS $4, R5, R5
-	BNE  loop27
+	BNE  loop91
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -983,7 +2818,7 @@ dots2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop28:
+loop92:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -998,7 +2833,7 @@ loop28:
 	ADD  $4, R9, R9
 	VFMLA V2.S4, V0.S4, V17.S4
 	SUBS $4, R5, R5
-	BNE  loop28
+	BNE  loop92
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -1008,7 +2843,7 @@ loop28:
 	RET
 dots1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop29:
+loop93:
 	VLD1.P 16(R2), [V0.S4]
 	FMOVS (R3), F1
 	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
@@ -1017,7 +2852,7 @@ loop29:
 	ADD  $4, R3, R3
 	VFMLA V1.S4, V0.S4, V16.S4
 	SUBS $4, R5, R5
-	BNE  loop29
+	BNE  loop93
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
