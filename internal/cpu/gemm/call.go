@@ -60,14 +60,15 @@ type Call struct {
 	// Packed factors are shared by all items.
 	Batch []Offsets
 
-	kern    *kernel
-	plan    plan
-	packs   [MaxTerms]PackedB // right factors packed for one run
-	partial arena.Block       // sums of the parts of k of a thin product
-	packing struct{ term, group int }
-	item    int
-	ready   bool
-	jobs    struct{ pack, multiply, items pool.Func }
+	kern     *kernel
+	plan     plan
+	packs    [MaxTerms]PackedB // right factors packed for one run
+	partial  arena.Block       // sums of the parts of k of a thin product
+	packing  struct{ term, group int }
+	item     int
+	ready    bool
+	sumParts int // parts of the columns in which they are added
+	jobs     struct{ pack, multiply, items, sum pool.Func }
 }
 
 // plan is what follows from the shape.
@@ -159,6 +160,7 @@ func (c *Call) prepare(p *pool.Pool) {
 	c.jobs.multiply = c.multiplyChunk
 	c.jobs.pack = c.packChunk
 	c.jobs.items = c.itemChunk
+	c.jobs.sum = c.sumChunk
 	c.ready = true
 }
 

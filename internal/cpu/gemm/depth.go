@@ -20,26 +20,36 @@ func (c *Call) runSplitDepth(p *pool.Pool, stop *atomic.Bool) bool {
 	if !p.Run(c.plan.chunks, c.plan.cost, stop, c.jobs.multiply) {
 		return false
 	}
+	// Few sums are added by the caller: the others' lie in other caches either way.
+	c.sumParts = max(1, min(p.Threads(), c.partial.Size()/sumBytes))
+	return p.Run(c.sumParts, float64(c.partial.Size())/sumSpeed, stop, c.jobs.sum)
+}
+
+const (
+	sumBytes = 64 << 10 // of partial sums that are worth a chunk of their own
+	sumSpeed = 32       // bytes that one thread adds in a nanosecond, for estimates
+)
+
+// ones are the factors of partial sums.
+var ones = [...]float32{1, 1, 1, 1, 1, 1, 1, 1}
+
+// sumChunk adds some columns of the partial sums to the start of C.
+func (c *Call) sumChunk(chunk int, _ *pool.Worker) {
+	j0, j1 := cut(c.cols(), c.sumParts, chunk), cut(c.cols(), c.sumParts, chunk+1)
 	t := thinJobs.Get().(*thinJob)
 	t.c = c
-	cols := c.cols()
 	for i := range c.M {
-		y := unsafe.Slice((*float32)(c.C.at(i, 0)), cols)
-		t.begin(y, i, 0)
-		for d := 0; d < c.plan.depthParts; d += 8 {
-			m := min(8, c.plan.depthParts-d)
-			for q := range m {
-				t.x[q] = 1
-			}
-			gemv.Rows(gemv.F32, y, c.partialOf(d).at(i, 0), 4*c.M*c.N, t.x[:m])
+		y := unsafe.Slice((*float32)(c.C.at(i, j0)), j1-j0)
+		t.begin(y, i, j0)
+		for d := 0; d < c.plan.depthParts; d += len(ones) {
+			gemv.Rows(gemv.F32, y, c.partialOf(d).at(i, j0), 4*c.M*c.N, ones[:min(len(ones), c.plan.depthParts-d)])
 		}
 	}
 	*t = thinJob{}
 	thinJobs.Put(t)
-	if c.Epilogue != nil {
-		c.Epilogue(0, 0, c.M, 0, cols)
+	if c.Epilogue != nil && j0 < j1 {
+		c.Epilogue(0, 0, c.M, j0, j1)
 	}
-	return true
 }
 
 // partialOf returns where the sums of a part of k lie: M×N, contiguous.
@@ -48,9 +58,9 @@ func (c *Call) partialOf(depth int) Matrix {
 }
 
 // partialRows adds up the columns j0 to j1 of one part of k.
-func (c *Call) partialRows(depth, j0, j1 int) {
+func (c *Call) partialRows(depth, j0, j1 int, w *pool.Worker) {
 	t := thinJobs.Get().(*thinJob)
-	t.c = c
+	t.c, t.w = c, w
 	to := c.partialOf(depth)
 	for i := range c.M {
 		clear(unsafe.Slice((*float32)(to.at(i, j0)), j1-j0))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"unsafe"
@@ -261,6 +262,51 @@ func TestTermsBetaBiasResidual(t *testing.T) {
 			}
 			for _, q := range packs {
 				q.Free()
+			}
+		}
+	})
+}
+
+// TestFewRows takes weights that a second-level cache holds and others, by input and by
+// output, with one part of k and several, with what is left of rows, columns and vectors.
+func TestFewRows(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(13, 14))
+		for threads := 1; threads <= 3; threads += 2 {
+			p := newPool(t, threads)
+			for n, s := range [][3]int{{1, 1030, 530}, {4, 1024, 517}, {6, 300, 1024}, {1, 70, 40000}, {5, 257, 900}, {2, 33, 2050}, {13, 301, 515}, {15, 40, 260}, {3, 1501, 600}} {
+				if raceEnabled && n%4 != 0 {
+					continue
+				}
+				for _, kind := range []string{"plain", "transposed", "padded"} {
+					for _, alpha := range []float32{0, -0.5} {
+						c := &Call{M: s[0], N: s[1]}
+						_, a := layout(r, kind, c.M, s[2])
+						_, b := layout(r, kind, s[2], c.N)
+						keep, cm := layout(r, "padded", c.M, c.N)
+						c.C = cm
+						c.Terms = []Term{{A: a, B: b, K: s[2], Alpha: alpha}}
+						if alpha != 0 {
+							c.Beta = 2
+						}
+						var parts atomic.Int64
+						c.Epilogue = func(_, i0, i1, j0, j1 int) { parts.Add(int64((i1 - i0) * (j1 - j0))) }
+						want, size := reference(c)
+						before := append([]float32(nil), keep...)
+						c.Run(p, nil)
+						compare(t, c, want, size)
+						untouched(t, c, keep, before)
+						if int(parts.Load()) != c.M*c.N {
+							t.Fatalf("%v: the epilogue saw %d elements of %d", s, parts.Load(), c.M*c.N)
+						}
+						again := append([]float32(nil), before...)
+						c.C.Data = unsafe.Pointer(&again[(uintptr(cm.Data)-uintptr(unsafe.Pointer(&keep[0])))/4])
+						c.Run(p, nil)
+						if !slices.Equal(again, keep) {
+							t.Fatalf("%v %s: two runs differ", s, kind)
+						}
+					}
+				}
 			}
 		}
 	})

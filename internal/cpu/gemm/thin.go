@@ -9,12 +9,20 @@ import (
 	"loris/internal/cpu/pool"
 )
 
-// Thin products have so few columns (or rows) that a panel would be mostly padding.
-// They run as dot products of the rows of A with the columns of B, both contiguous
-// along k, or, for few rows and contiguous rows of B, as sums of rows of B.
+// Thin products have so few columns (or rows) that a panel would be mostly padding,
+// or packing B dearer than what it saves. They run as dot products of the rows of A
+// with the columns of B, both contiguous along k, or, for few rows and contiguous rows
+// of B, as sums of rows of B.
 
 const (
-	thinRows = 3 // rows up to which a product is thin
+	// Most rows of a product that runs as dot products or sums. Long is from where
+	// the end of a dot product or the start of a row counts for little.
+	fewRows     = 3
+	longDotRows = 15
+	longSumRows = 4
+	sameSetRows = 6 // where rows of B lie in the same sets of a cache, which is bad for panels
+	longDot     = 256
+	longRow     = 256
 
 	dotLength = 32 << 10 // bounds one call of the dot kernel
 
@@ -33,7 +41,7 @@ const (
 
 // choosePath looks at the shape and the strides.
 func (c *Call) choosePath() path {
-	alongK, alongN, flop, longest := true, true, 0.0, 0
+	alongK, alongN, sameSets, flop, longest := true, true, false, 0.0, 0
 	for i := range c.Terms {
 		t := &c.Terms[i]
 		if t.panels() || t.Source != nil {
@@ -41,17 +49,19 @@ func (c *Call) choosePath() path {
 		}
 		flop += 2 * float64(c.M) * float64(c.N) * float64(t.K)
 		longest = max(longest, t.K)
+		sameSets = sameSets || t.B.RowStride%1024 == 0
 		alongK = alongK && (t.B.RowStride == 1 || t.K <= 1)
 		alongN = alongN && (t.B.ColStride == 1 || c.N <= 1)
 	}
+	dots, sums := alongK && longest >= c.kern.lanes, alongN && c.C.ColStride == 1
 	switch {
 	case c.fitsLibrary(flop):
 		return pathLibrary
 	case c.N <= c.kern.nr/2 && longest >= c.kern.lanes:
 		return pathDots
-	case c.M <= thinRows && alongK:
+	case dots && (c.M <= fewRows || c.M <= longDotRows && longest >= longDot):
 		return pathDots
-	case c.M <= thinRows && alongN && c.C.ColStride == 1:
+	case sums && (c.M == 1 || c.N >= longRow && (c.M <= longSumRows || c.M <= sameSetRows && sameSets)):
 		return pathRows
 	}
 	return pathPanels
@@ -69,10 +79,13 @@ func (pl *plan) splitThin(c *Call, threads int, flop float64) {
 	}
 	switch {
 	case pl.path == pathRows && len(c.Batch) == 0 && want > 1:
-		// Rows of B are read from end to end where possible: slices of them make
-		// short streams, which the hardware does not foresee. So k is split first.
+		// Rows of B are read from end to end where possible: parts of them are short
+		// streams, whose ends the hardware fetches into the wrong core's cache. So k is
+		// split first.
 		pl.depthParts = max(1, min(want, longest/leastDepth))
 		pl.colParts = max(1, min(want/pl.depthParts, c.N/512))
+	case pl.path == pathRows:
+		pl.colParts = max(1, min(want, c.N/512))
 	case c.N > c.M:
 		pl.colParts = min(want, (c.N+63)/64)
 	default:
@@ -118,7 +131,6 @@ type thinJob struct {
 	sum [dotRows * 8]float32
 	xt  [dotRows * 16]float32 // tails of rows and columns, padded with zeros
 	yt  [8 * 16]float32
-	x   [8]float32
 }
 
 var thinJobs = sync.Pool{New: func() any { return new(thinJob) }}
@@ -134,7 +146,7 @@ func (c *Call) thinChunk(item, chunk int, w *pool.Worker) {
 		return
 	}
 	if pl.depthParts > 1 {
-		c.partialRows(depth, j0, j1)
+		c.partialRows(depth, j0, j1, w)
 		return
 	}
 	t := thinJobs.Get().(*thinJob)
@@ -191,7 +203,7 @@ func (t *thinJob) begin(y []float32, i, j int) {
 	}
 }
 
-// rows sets the rows of C to their start and adds rows of B to them, eight at a time.
+// rows sets the rows of C to their start and adds rows of B to them.
 func (t *thinJob) rows(i0, i1, j0, j1 int) {
 	c := t.c
 	for i := i0; i < i1; i++ {
@@ -204,21 +216,26 @@ func (t *thinJob) rows(i0, i1, j0, j1 int) {
 	}
 }
 
-// addRows adds a term's rows k0 to k1 of B to rows of to, eight at a time.
+// addRows adds a term's rows k0 to k1 of B to rows of to.
 func (t *thinJob) addRows(n int, to Matrix, i0, i1, j0, j1, k0, k1 int) {
+	if k0 == k1 {
+		return
+	}
 	term := &t.c.Terms[n]
 	a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[n]), term.A.RowStride, term.A.ColStride}
 	b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[n]), term.B.RowStride, 1}
-	for k := k0; k < k1; k += 8 {
-		m := min(8, k1-k)
+	x, ldx := a.at(i0, k0), a.RowStride
+	if alpha := term.alpha(); alpha != 1 || a.ColStride != 1 {
+		ldx = k1 - k0
+		scaled := t.w.Scratch(4 * (i1 - i0) * ldx).Float32s()
 		for i := i0; i < i1; i++ {
-			for q := range m {
-				t.x[q] = term.alpha() * *(*float32)(a.at(i, k+q))
+			for k := k0; k < k1; k++ {
+				scaled[(i-i0)*ldx+k-k0] = alpha * *(*float32)(a.at(i, k))
 			}
-			y := unsafe.Slice((*float32)(to.at(i, j0)), j1-j0)
-			gemv.Rows(gemv.F32, y, b.at(k, j0), 4*b.RowStride, t.x[:m])
 		}
+		x = unsafe.Pointer(&scaled[0])
 	}
+	gemv.RowsOfMany(gemv.F32, to.at(i0, j0), 4*to.RowStride, i1-i0, j1-j0, b.at(k0, j0), 4*b.RowStride, x, 4*ldx, k1-k0)
 }
 
 // dots computes strips of rows.
@@ -248,39 +265,65 @@ func (t *thinJob) copyStrip(i0, i1 int) {
 	}
 }
 
-// blocks computes blocks of up to dotRows rows and dotCols columns.
+// blocks computes blocks of up to dotRows rows and dotCols columns. Columns that no
+// second-level cache holds are taken from four places at once: four streams, each from
+// end to end, are what the hardware foresees best.
 func (t *thinJob) blocks(i0, i1, j0, j1 int) {
-	c := t.c
-	cols := c.kern.dotCols
-	for j := j0; j < j1; {
-		n := cols
+	const streams = 4
+	if t.apart(j1 - j0) {
+		step := (j1 - j0) / streams
+		for j := j0; j < j0+step; j++ {
+			for i := i0; i < i1; i += dotRows {
+				t.block(i, min(dotRows, i1-i), j, streams, step)
+			}
+		}
+		j0 += streams * step
+	}
+	n := t.c.kern.dotCols
+	for j := j0; j < j1; j += n {
 		for n > j1-j {
 			n /= 2
 		}
 		for i := i0; i < i1; i += dotRows {
-			t.block(i, min(dotRows, i1-i), j, n)
+			t.block(i, min(dotRows, i1-i), j, n, 1)
 		}
-		j += n
 	}
 }
 
-// block computes m rows and n columns of C from (i, j) on.
-func (t *thinJob) block(i, m, j, n int) {
+// apart reports whether n columns of all terms are read where they lie and are too
+// many for a second-level cache.
+func (t *thinJob) apart(n int) bool {
+	bytes := 0
+	for i := range t.c.Terms {
+		term := &t.c.Terms[i]
+		if term.B.RowStride != 1 && term.K > 1 {
+			return false
+		}
+		bytes += 4 * n * term.K
+	}
+	return bytes > feature.Cache().L2
+}
+
+// block computes m rows and n columns of C from (i, j) on, the columns step apart.
+func (t *thinJob) block(i, m, j, n, step int) {
 	c, cols := t.c, t.c.kern.dotCols
 	if t.plain {
 		term := &c.Terms[0]
 		a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[0]), term.A.RowStride, term.A.ColStride}
 		b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[0]), term.B.RowStride, term.B.ColStride}
 		x, ldx, y, ldy := t.operands(a, b, 0, i, m, j, n)
-		c.kern.dot(&t.out[0], x, uintptr(4*ldx), y, uintptr(4*ldy), c.depth(term), m, n)
+		c.kern.dot(&t.out[0], x, uintptr(4*ldx), y, uintptr(4*ldy*step), c.depth(term), m, n)
 		for r := range m {
-			copy(unsafe.Slice((*float32)(unsafe.Add(c.C.at(i+r, j), 4*t.off.C)), n), t.out[r*cols:])
+			to := unsafe.Add(c.C.at(i+r, j), 4*t.off.C)
+			for q, v := range t.out[r*cols:][:n] {
+				*at(to, uintptr(4*q*step)) = v
+			}
 		}
 		return
 	}
 	for r := range m {
 		for q := range n {
-			t.sum[r*cols+q] = t.initial(i+r, j+q)
+			t.sum[r*cols+q] = t.initial(i+r, j+q*step)
 		}
 	}
 	for s := range c.Terms {
@@ -291,11 +334,11 @@ func (t *thinJob) block(i, m, j, n int) {
 		a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[s]), term.A.RowStride, term.A.ColStride}
 		b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[s]), term.B.RowStride, term.B.ColStride}
 		x, ldx, y, ldy := t.operands(a, b, s, i, m, j, n)
-		t.add(term.alpha(), x, ldx, y, ldy, c.depth(term), m, n)
+		t.add(term.alpha(), x, ldx, y, ldy*step, c.depth(term), m, n)
 	}
 	for r := range m {
 		for q := range n {
-			*(*float32)(unsafe.Add(c.C.at(i+r, j+q), 4*t.off.C)) = t.sum[r*cols+q]
+			*(*float32)(unsafe.Add(c.C.at(i+r, j+q*step), 4*t.off.C)) = t.sum[r*cols+q]
 		}
 	}
 }
