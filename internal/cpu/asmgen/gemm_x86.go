@@ -38,6 +38,13 @@ func rowAddress(i, off int, base [3]string, ld, ld3 string) string {
 	return fmt.Sprintf("%d(%s)%s", off, base[i/5], indexed(i%5, ld, ld3))
 }
 
+// Memory bounds products of few rows: the kernels prefetch their panel 2^prefetchShift
+// rows ahead, as some processors do not foresee a stream that is used at once.
+const (
+	prefetchMost  = 4
+	prefetchShift = 5
+)
+
 // gemmKernelX86 writes a kernel with one or two vectors of columns for every number
 // of rows up to rows. free is the first register after the accumulators: two for
 // B, two for A. Few rows use several sets of accumulators, which hides the
@@ -86,8 +93,11 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, cols, free int) {
 		t.label(fmt.Sprintf("segment%d", m))
 		t.ps("MOVQ (BX), R8; MOVQ 8(BX), R11; MOVQ 16(BX), SI; MOVQ 24(BX), DI; MOVQ 32(BX), CX; LEAQ (DI)(DI*2), R13")
 		three(m, "R11", "R12")
-		step := func(u int) {
+		step := func(u int, ahead bool) {
 			b := "(SI)" + indexed(u, "DI", "R13")
+			for line := 0; ahead && line < v.bytes*cols; line += 64 {
+				t.p("PREFETCHT0 %d(R14)%s", line, indexed(u, "DI", "R13"))
+			}
 			for c := range cols {
 				t.p("VMOVUPS %d%s, %s%d", v.bytes*c, b, v.reg, free+c)
 			}
@@ -107,8 +117,11 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, cols, free int) {
 		t.p("SUBQ $4, CX")
 		t.p("JLT  tail%d", m)
 		t.label(fmt.Sprintf("four%d", m))
+		if m <= prefetchMost {
+			t.ps(fmt.Sprintf("MOVQ DI, R14; SHLQ $%d, R14; ADDQ SI, R14", prefetchShift))
+		}
 		for u := range 4 {
-			step(u)
+			step(u, m <= prefetchMost)
 		}
 		next(16)
 		t.p("LEAQ (SI)(DI*4), SI")
@@ -118,7 +131,7 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, cols, free int) {
 		t.p("ADDQ $4, CX")
 		t.p("JEQ  next%d", m)
 		t.label(fmt.Sprintf("one%d", m))
-		step(0)
+		step(0, false)
 		next(4)
 		t.p("ADDQ DI, SI")
 		t.p("DECQ CX")
