@@ -62,10 +62,10 @@ type halfVector struct {
 }
 
 // columns computes columns from..to-1 of all rows. Those that lie apart are done a
-// few at a time, so that the second row finds them in the cache.
+// few at a time, so that a second row finds them in the cache.
 func (v *halfVector) columns(from, to int) {
 	const block = 32
-	if v.RowStride == 1 && to-from > block {
+	if v.RowStride == 1 && v.m > 1 && to-from > block {
 		for ; to-from > block; from += block {
 			v.columns(from, from+block)
 		}
@@ -74,15 +74,17 @@ func (v *halfVector) columns(from, to int) {
 		return
 	}
 	at := unsafe.Add(v.Data, 2*from*v.ColStride)
-	for i := range v.m {
-		x, y := slice[float32](unsafe.Add(v.x, 4*i*v.k), v.k), slice[float32](unsafe.Add(v.y, 4*(i*v.n+from)), to-from)
-		if v.RowStride == 1 {
-			gemv.Dots(v.Kind, y, at, 2*v.ColStride, x)
-		} else {
-			clear(y)
-			gemv.Rows(v.Kind, y, at, 2*v.RowStride, x)
+	y := func(i int) []float32 { return slice[float32](unsafe.Add(v.y, 4*(i*v.n+from)), to-from) }
+	if v.RowStride == 1 {
+		for i := range v.m {
+			gemv.Dots(v.Kind, y(i), at, 2*v.ColStride, slice[float32](unsafe.Add(v.x, 4*i*v.k), v.k))
 		}
+		return
 	}
+	for i := range v.m {
+		clear(y(i))
+	}
+	gemv.RowsOfMany(v.Kind, unsafe.Add(v.y, 4*from), 4*v.n, v.m, to-from, at, 2*v.RowStride, v.x, 4*v.k, v.k)
 }
 
 // denseHalfProduct widens both factors first.
