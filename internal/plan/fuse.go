@@ -30,7 +30,7 @@ type fusion struct {
 	isOut  []bool
 	groups []group
 
-	reduceProducts bool // see RowReducer
+	productSteps []uint8 // see stepsFromProduct; nil unless the device is a RowReducer
 
 	first []int32 // consumers of value i: edges[first[i]:first[i+1]]
 	edges []edge
@@ -51,10 +51,13 @@ type edge struct {
 // are merged. So no cycle can arise: a step's level never changes, and every
 // value that leaves a step goes to steps of lower levels.
 func fuse(g *graph, reduceProducts bool) *fusion {
-	f := &fusion{g: g, reduceProducts: reduceProducts, of: make([]int32, len(g.vals)), row: make([]bool, len(g.vals)),
+	f := &fusion{g: g, of: make([]int32, len(g.vals)), row: make([]bool, len(g.vals)),
 		isOut: make([]bool, len(g.vals)), stamp: make([]int32, len(g.vals))}
 	for i := range f.of {
 		f.of[i] = -1
+	}
+	if reduceProducts {
+		f.productSteps = g.stepsFromProduct()
 	}
 	for _, x := range g.outs {
 		f.isOut[g.views[x].base] = true
@@ -382,7 +385,7 @@ func (f *fusion) fitsOp(i int32, ft fit, level int32, edges []edge) (fit, bool) 
 		if ft.row || gr.head >= 0 || f.isOut[i] {
 			return fit{}, false
 		}
-		if gr.cols != 0 && !(f.reduceProducts && f.reducesOnly(gr, v.shape[len(v.shape)-1])) {
+		if gr.cols != 0 && !(f.productSteps != nil && f.reducesOnly(gr, v.shape[len(v.shape)-1])) {
 			return fit{}, false
 		}
 		for _, e := range edges {

@@ -16,6 +16,9 @@ func reducesProducts(dev Device) bool {
 	return ok && d.ReducesProducts()
 }
 
+// mostSteps is how far from a product a value may be that is reduced with it.
+const mostSteps = 8
+
 // longestProductRow bounds the rows that a product's epilogue reduces.
 const longestProductRow = 4096
 
@@ -27,50 +30,74 @@ func rowSums(dev Device) func(g *graph) *graph {
 		if !reducesProducts(dev) {
 			return g
 		}
+		steps := g.stepsFromProduct()
+		var sums []int32 // in order
+		for i := range g.vals {
+			if v := &g.vals[i]; v.op == op.Sum && v.dtype == ir.F32 && len(v.shape) == 0 && steps[v.in[0]] <= mostSteps {
+				sums = append(sums, int32(i))
+			}
+		}
+		if sums == nil {
+			return g
+		}
+		at := int32(-1)
 		return rewrite(g, func(b *graph, v value) int32 {
-			if v.op == op.Sum && v.dtype == ir.F32 && len(v.shape) == 0 && b.fromProduct(v.in[0], 8) {
-				x := &b.vals[v.in[0]]
-				last := len(x.shape) - 1
-				rows := v
-				rows.shape, rows.attrs = x.shape[:last], op.Reduce{Axes: []int{last}}
-				axes := make([]int, last)
-				for i := range axes {
-					axes[i] = i
-				}
-				v.in, v.attrs, v.flops = []int32{b.add(rows)}, op.Reduce{Axes: axes}, int64(rows.shape.Size())
+			if at++; len(sums) > 0 && sums[0] == at {
+				sums = sums[1:]
+				v = b.sumOfRows(v)
 			}
 			return b.add(v)
 		})
 	}
 }
 
-// fromProduct reports whether value i is computed element by element, in so many
-// steps at most, from a matrix product of its shape that has several rows.
-func (g *graph) fromProduct(i int32, steps int) bool {
-	v := &g.vals[i]
-	if v.dtype != ir.F32 || len(v.shape) < 2 || steps == 0 {
-		return false
+// sumOfRows adds the sums of the rows of what v sums and returns their sum.
+func (g *graph) sumOfRows(v value) value {
+	x := &g.vals[v.in[0]]
+	last := len(x.shape) - 1
+	rows := v
+	rows.shape, rows.attrs = x.shape[:last], op.Reduce{Axes: []int{last}}
+	axes := make([]int, last)
+	for i := range axes {
+		axes[i] = i
 	}
-	if isProduct(v.op) {
-		cols := v.shape[len(v.shape)-1]
-		return cols >= 2 && cols <= longestProductRow && v.shape.Size() >= 2*cols
-	}
-	if !isElementwise(v.op) {
-		return false
-	}
-	for _, x := range v.in {
-		if g.vals[x].shape.Equal(v.shape) && g.fromProduct(x, steps-1) {
-			return true
+	v.in, v.attrs, v.flops = []int32{g.add(rows)}, op.Reduce{Axes: axes}, int64(rows.shape.Size())
+	return v
+}
+
+// stepsFromProduct returns for each value after how many ops of elements a matrix product
+// of its shape, of several rows, becomes it; noProduct where none does.
+func (g *graph) stepsFromProduct() []uint8 {
+	steps := make([]uint8, len(g.vals))
+	for i := range g.vals {
+		v := &g.vals[i]
+		steps[i] = noProduct
+		if v.dtype != ir.F32 || len(v.shape) < 2 {
+			continue
+		}
+		switch cols := v.shape[len(v.shape)-1]; {
+		case isProduct(v.op):
+			if cols >= 2 && cols <= longestProductRow && v.shape.Size() >= 2*cols {
+				steps[i] = 0
+			}
+		case isElementwise(v.op):
+			for _, x := range v.in {
+				if n := steps[x]; n < mostSteps && g.vals[x].shape.Equal(v.shape) {
+					steps[i] = min(steps[i], n+1)
+				}
+			}
 		}
 	}
-	return false
+	return steps
 }
+
+const noProduct = 255
 
 // liftReductions merges groups that reduce rows of what follows from value i, made from a
 // matrix product, with the group of the given level that i is to join, as a loss with its
 // gradient: both can then be the product's epilogue.
 func (f *fusion) liftReductions(i int32, edges []edge, level int32) {
-	if !f.reduceProducts || !f.g.fromProduct(i, 8) {
+	if len(edges) < 2 || f.productSteps == nil || f.productSteps[i] > mostSteps {
 		return
 	}
 	to := int32(-1)
