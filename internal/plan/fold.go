@@ -119,3 +119,17 @@ func (c *constants) folded(b *graph, v value) (value, bool) {
 	c.plan.Folds = append(c.plan.Folds, f)
 	return value{op: op.Const, dtype: v.dtype, shape: v.shape, attrs: op.Fill{Shape: v.shape}, leaf: slot, node: v.node}, true
 }
+
+// opposite reports whether one of two constants is computed as minus the other.
+func (c *constants) opposite(a, b int32) bool {
+	first := int32(len(c.isBake) - len(c.plan.Folds))
+	for range 2 {
+		if a >= first {
+			if f := c.plan.Folds[a-first]; f.Op == op.Neg && f.Args[0] == b {
+				return true
+			}
+		}
+		a, b = b, a
+	}
+	return false
+}
