@@ -48,7 +48,7 @@ func TestProductsOfHalves(t *testing.T) {
 		limit float64
 	}{{lt.F16, 1e-3}, {lt.BF16, 8e-3}} {
 		for _, rows := range []int{1, 2, 8, 9, 40} {
-			for _, s := range [][2]int{{64, 48}, {37, 130}, {1, 5}, {300, 1}, {130, 257}} {
+			for _, s := range [][2]int{{64, 48}, {37, 130}, {1, 5}, {300, 1}, {130, 257}, {1300, 515}} {
 				x, w := r.Normal(rows, s[0]).Cast(c.dtype).Eval(), r.Normal(s[0], s[1]).Cast(c.dtype).Eval()
 				turned := w.T().Contiguous().Eval()
 				want := x.Cast(lt.F64).MatMul(w.Cast(lt.F64))

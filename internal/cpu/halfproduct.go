@@ -32,11 +32,10 @@ func (r *run) halfProduct(s *plan.Step) (kernel, error) {
 	h := &quant.Half{Kind: halfKinds[w.DType], RowStride: rs, ColStride: cs}
 	if m <= halfRows {
 		v := &halfVector{r: r, Half: h, m: m, k: k, n: n}
-		v.chunks = r.chunksFor(float64(m*k*n)/15, n/64+1)
-		job := func(c int, _ *pool.Worker) { v.columns(n*c/v.chunks, n*(c+1)/v.chunks) }
+		v.plan(float64(m*k*n) / 15)
 		return func() error {
 			v.x, v.y, h.Data = arg.get(r), out.get(r), r.at(w)
-			r.split(v.chunks, float64(m*k*n)/15, job)
+			v.run()
 			out.put(r, v.y)
 			return nil
 		}, nil
@@ -57,8 +56,67 @@ type halfVector struct {
 	*quant.Half
 	r       *run
 	m, k, n int
-	chunks  int
+	cost    float64
+	chunks  int            // parts of k if it is split, or of the columns
+	depth   bool           // k is split
 	x, y    unsafe.Pointer // float32, row-major
+	sums    unsafe.Pointer // m×n of each part of k but the first
+	adds    int            // parts in which the sums are added
+	job     pool.Func
+	add     pool.Func
+}
+
+// plan cuts the work. Rows of weights are read from end to end, so k is split there.
+func (v *halfVector) plan(cost float64) {
+	const leastDepth = 128
+	v.cost = cost
+	v.depth = v.RowStride != 1 && v.k >= 2*leastDepth
+	if v.depth {
+		v.chunks = v.r.chunksFor(cost, min(2*v.r.pool.Threads(), v.k/leastDepth))
+		v.adds = v.r.chunksFor(v.addCost(), v.n/64+1)
+		v.job = func(c int, _ *pool.Worker) { v.part(c) }
+		v.add = func(c int, _ *pool.Worker) { v.addParts(v.m*v.n*c/v.adds, v.m*v.n*(c+1)/v.adds) }
+		return
+	}
+	v.chunks = v.r.chunksFor(cost, v.n/64+1)
+	v.job = func(c int, _ *pool.Worker) { v.columns(v.n*c/v.chunks, v.n*(c+1)/v.chunks) }
+}
+
+// addCost estimates the nanoseconds of adding up the parts.
+func (v *halfVector) addCost() float64 { return float64(v.m*v.n*v.chunks) / 8 }
+
+func (v *halfVector) run() {
+	if !v.depth {
+		v.r.split(v.chunks, v.cost, v.job)
+		return
+	}
+	v.sums = v.r.mustTemp(4 * (v.chunks - 1) * v.m * v.n)
+	v.r.split(v.chunks, v.cost, v.job)
+	if v.chunks > 1 && !v.r.stopped() {
+		v.r.split(v.adds, v.addCost(), v.add)
+	}
+}
+
+// part multiplies a part of k.
+func (v *halfVector) part(c int) {
+	k0, k1 := v.k*c/v.chunks, v.k*(c+1)/v.chunks
+	y := v.y
+	if c > 0 {
+		y = unsafe.Add(v.sums, 4*(c-1)*v.m*v.n)
+	}
+	clear(slice[float32](y, v.m*v.n))
+	gemv.RowsOfMany(v.Kind, y, 4*v.n, v.m, v.n, unsafe.Add(v.Data, 2*k0*v.RowStride), 2*v.RowStride, unsafe.Add(v.x, 4*k0), 4*v.k, k1-k0)
+}
+
+// one is the factor of partial sums.
+var one = [...]float32{1}
+
+// addParts adds elements from..to-1 of the parts to the first, in order.
+func (v *halfVector) addParts(from, to int) {
+	y := slice[float32](unsafe.Add(v.y, 4*from), to-from)
+	for c := range v.chunks - 1 {
+		gemv.Rows(gemv.F32, y, unsafe.Add(v.sums, 4*(c*v.m*v.n+from)), 0, one[:])
+	}
 }
 
 // columns computes columns from..to-1 of all rows. Those that lie apart are done a
