@@ -57,20 +57,25 @@ const (
 	Donated                    // of a leaf: the next evaluation may write its result over the value
 )
 
-// NewNode returns a node; in is not retained when it holds one or two nodes.
+// NewNode returns a node.
 func NewNode(op Op, dtype DType, shape Shape, attrs Attrs, in ...*Node) *Node {
-	n := new(Node)
-	n.Init(op, dtype, shape, attrs, in...)
+	n := &Node{Op: op, DType: dtype, Shape: shape, Attrs: attrs}
+	switch len(in) {
+	case 0:
+	case 1:
+		n.inputs[0], n.ninputs, n.Flags = in[0], 1, in[0].Flags&Tracked
+	case 2:
+		n.inputs[0], n.inputs[1], n.ninputs, n.Flags = in[0], in[1], 2, (in[0].Flags|in[1].Flags)&Tracked
+	default:
+		n.setInputs(append([]*Node(nil), in...))
+	}
 	return n
 }
 
-// Init is NewNode in memory that the caller has, all zero.
-func (n *Node) Init(op Op, dtype DType, shape Shape, attrs Attrs, in ...*Node) {
+// Init makes n, which is all zero, a node. in is retained.
+func (n *Node) Init(op Op, dtype DType, shape Shape, attrs Attrs, in []*Node) {
 	n.Op, n.DType, n.Shape, n.Attrs = op, dtype, shape, attrs
 	n.setInputs(in)
-	for _, x := range in {
-		n.Flags |= x.Flags & Tracked
-	}
 }
 
 // InitLike makes n, which is all zero, the node like on other inputs of the same
@@ -78,10 +83,8 @@ func (n *Node) Init(op Op, dtype DType, shape Shape, attrs Attrs, in ...*Node) {
 func (n *Node) InitLike(like *Node, in []*Node) {
 	n.Op, n.DType, n.Output, n.Via = like.Op, like.DType, like.Output, like.Via
 	n.Shape, n.Attrs, n.Const, n.Pos = like.Shape, like.Attrs, like.Const, like.Pos
-	n.Flags, n.more = like.Flags, in
-	for _, x := range in {
-		n.Flags |= x.Flags & Tracked
-	}
+	n.Flags = like.Flags
+	n.setInputs(in)
 }
 
 // NewNode0, NewNode1 and NewNode2 are NewNode for none, one and two inputs:
@@ -101,12 +104,10 @@ func NewNode2(op Op, dtype DType, shape Shape, attrs Attrs, a, b *Node) *Node {
 }
 
 func (n *Node) setInputs(in []*Node) {
-	if len(in) <= len(n.inputs) {
-		copy(n.inputs[:], in)
-		n.ninputs = uint8(len(in))
-		return
-	}
 	n.more = in
+	for _, x := range in {
+		n.Flags |= x.Flags & Tracked
+	}
 }
 
 // Inputs returns the nodes this one is computed from; the slice must not be written.
@@ -135,10 +136,14 @@ type Buffer interface {
 	Bytes() int
 }
 
-// Value is an evaluated (or pending) tensor: a strided view of a buffer.
+// Value is an evaluated (or pending) tensor: a strided view of a buffer. It fills
+// two cache lines.
 type Value struct {
-	Buffer  Buffer
-	DType   DType
+	Buffer Buffer
+	DType  DType
+	// Held tells that a leaf was made of the value while a benchmark recycles results,
+	// as of a parameter's: this one stays.
+	Held    bool
 	Shape   Shape
 	Strides []int // in elements; nil means row-major
 	Offset  int   // in elements
@@ -151,9 +156,6 @@ type Value struct {
 	// Task is what computes the value (package eval knows it); nil when the
 	// value was there from the start.
 	Task any
-	// Held tells that a leaf was made of the value while a benchmark recycles results,
-	// as of a parameter's: this one stays.
-	Held bool
 }
 
 // Ready reports whether the value is there (or has failed), without waiting.

@@ -24,22 +24,12 @@ func OutputsOf(id ir.Op, attrs ir.Attrs) int {
 // ApplyOutput is Apply for one output of an op that has several.
 func ApplyOutput(id ir.Op, attrs ir.Attrs, output int, in ...*ir.Node) *ir.Node {
 	row := &Table[id]
-	dtype, shape, err := row.infer(in, attrs, output)
+	n := ir.NewNode(id, 0, nil, attrs, in...) // its inputs, not in, go to infer: in stays on the caller's stack
+	dtype, shape, err := row.infer(n.Inputs(), attrs, output)
 	if err != nil {
-		Raise(row.Name, err, in...)
+		Raise(row.Name, err, n.Inputs()...)
 	}
-	var n *ir.Node
-	switch len(in) {
-	case 0:
-		n = ir.NewNode0(id, dtype, shape, attrs)
-	case 1:
-		n = ir.NewNode1(id, dtype, shape, attrs, in[0])
-	case 2:
-		n = ir.NewNode2(id, dtype, shape, attrs, in[0], in[1])
-	default:
-		n = ir.NewNode(id, dtype, shape, attrs, append([]*ir.Node(nil), in...)...)
-	}
-	n.Output = uint8(output)
+	n.DType, n.Shape, n.Output = dtype, shape, uint8(output)
 	return finish(n)
 }
 
@@ -63,7 +53,7 @@ func ApplyAll(id ir.Op, attrs ir.Attrs, out []ir.Node, in []*ir.Node) {
 			Raise(row.Name, err, in...)
 		}
 		n := &out[i]
-		n.Init(id, dtype, shape, attrs, in...)
+		n.Init(id, dtype, shape, attrs, in)
 		n.Output = uint8(i)
 		finish(n)
 	}

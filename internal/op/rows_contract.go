@@ -58,7 +58,7 @@ func inferMatMul(in []*ir.Node, _ ir.Attrs, _ int) (ir.DType, ir.Shape, *ir.Erro
 	if !ok {
 		return 0, nil, problem(ir.CodeShape, "batch axes of %v and %v do not broadcast", a.Shape, b.Shape)
 	}
-	out := append(slices.Clone(batch), m, n)
+	out := append(append(make(ir.Shape, 0, len(batch)+2), batch...), m, n)
 	return a.DType, out, CheckShape(out)
 }
 
