@@ -149,9 +149,10 @@ func (j *job) prepare() error {
 			if j.takeOver(i) {
 				continue
 			}
-			buf, err := newBuffer(j.dev, pb.Bytes, j.outputPos(i))
+			pos := j.output(pb.Index).Pos
+			buf, err := newBuffer(j.dev, pb.Bytes, pos)
 			if err != nil {
-				return memoryError(err, j.stepName(i), j.outputPos(i))
+				return memoryError(err, j.stepName(i), pos)
 			}
 			buf.hold()
 			j.buffers[i] = buf
@@ -216,16 +217,6 @@ func resize[T any](s []T, n int) []T {
 		return make([]T, n)
 	}
 	return s[:n]
-}
-
-// outputPos returns where the first output in buffer i was made.
-func (j *job) outputPos(i int) ir.Pos {
-	for k := range j.match.Plan.Outputs {
-		if j.match.Plan.Outputs[k].Buffer == i {
-			return j.output(k).Pos
-		}
-	}
-	return ir.Pos{}
 }
 
 // output returns the node of output k.

@@ -38,6 +38,11 @@ func emit(p *Plan, f *fusion, groups []int32) {
 	for _, x := range e.g.outs {
 		p.Outputs = append(p.Outputs, e.output(x))
 	}
+	for k := len(p.Outputs) - 1; k >= 0; k-- {
+		if b := &p.Buffers[p.Outputs[k].Buffer]; b.Kind == OutputBuffer {
+			b.Index = k
+		}
+	}
 }
 
 // sizeBytes returns the bytes of n elements; quantised matrices know their own size.

@@ -49,7 +49,7 @@ const (
 // Buffer is memory that steps read and write.
 type Buffer struct {
 	Kind   BufferKind
-	Index  int // which leaf, for a LeafBuffer
+	Index  int // which leaf, for a LeafBuffer; the first output in it, for an OutputBuffer
 	Bytes  int
 	Offset int // in the arena, for a TempBuffer
 	Alias  int // the buffer whose memory this one takes over, or -1; for an OutputBuffer a donated leaf, if the run can
