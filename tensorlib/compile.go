@@ -1,9 +1,9 @@
 package tensorlib
 
 import (
+	endian "encoding/binary"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -70,7 +70,7 @@ func signature(key []byte, in []*ir.Node) []byte {
 	for _, n := range in {
 		key = append(key, byte(n.DType), byte(len(n.Shape)))
 		for _, d := range n.Shape {
-			key = append(strconv.AppendInt(key, int64(d), 36), ',')
+			key = endian.AppendUvarint(key, uint64(d))
 		}
 	}
 	return key
