@@ -446,6 +446,32 @@ func TestCrossEntropyWrittenOutChecksLabels(t *testing.T) {
 	}
 }
 
+// Halves beside float32 are multiplied as they are, from either side.
+func TestProductsWithHalves(t *testing.T) {
+	type ts = []*lt.Tensor
+	for _, dtype := range []lt.DType{lt.BF16, lt.F16} {
+		for _, x := range []lt.Shape{{1, 16}, {7, 16}, {2, 6, 16}, {12, 16}} {
+			in := shapes(x, lt.Shape{16, 24}, lt.Shape{24, 16}, lt.Shape{24})
+			const one = "fused:cast | matmul:matmul"
+			for _, w := range []written{
+				{name: "x@W", in: in, f: func(in ts) *lt.Tensor { return in[0].MatMul(in[1].Cast(dtype)) }, steps: one},
+				{name: "x@Wᵀ", in: in, f: func(in ts) *lt.Tensor { return in[0].MatMul(in[2].Cast(dtype).T()) }, steps: one},
+				{name: "widened, then turned", in: in, f: func(in ts) *lt.Tensor { return in[0].MatMul(in[2].Cast(dtype).Cast(in[0].DType()).T()) }, steps: one},
+				{name: "with a bias", in: in, f: func(in ts) *lt.Tensor { return in[0].MatMul(in[2].Cast(dtype).T()).Add(in[3]) }, steps: one + " | fused:add"},
+				{name: "the gradient of x", in: in, f: func(in ts) *lt.Tensor {
+					return lt.Grads(in[0].MatMul(in[2].Cast(dtype).T()).Square().Sum(), in[0])[0]
+				}, steps: one + " | fused:mul | matmul:matmul", plain: true},
+			} {
+				w.name = fmt.Sprint(w.name, ", ", dtype, " and ", x)
+				w.check(t)
+			}
+		}
+	}
+	many := written{name: "more rows than columns", in: shapes(lt.Shape{25, 16}, lt.Shape{16, 24}), steps: "fused:cast cast | matmul:matmul",
+		f: func(in ts) *lt.Tensor { return in[0].MatMul(in[1].Cast(lt.BF16)) }}
+	many.check(t)
+}
+
 // What is scattered into zeros and added to something is scattered into that: the
 // gradient of an embedding that is the output layer too has no zeros of its size.
 func TestScatteredSumWrittenOut(t *testing.T) {

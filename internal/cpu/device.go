@@ -57,6 +57,9 @@ func (d *Device) Supports(o ir.Op, dtype ir.DType) bool {
 	return kernels[o] != nil || runsFused(o)
 }
 
+// MixesProducts implements plan.Mixer.
+func (d *Device) MixesProducts() bool { return true }
+
 // ReducesProducts implements plan.RowReducer.
 func (d *Device) ReducesProducts() bool { return true }
 
@@ -67,7 +70,7 @@ func runsFused(o ir.Op) bool {
 		return true
 	}
 	switch o {
-	case op.Leaf, op.Const, op.Cast, op.Contiguous, op.MatMul, op.Gemm, op.LoRALinear:
+	case op.Leaf, op.Const, op.Cast, op.Contiguous, op.MatMul, op.MixedMatMul, op.Gemm, op.LoRALinear:
 		return true
 	}
 	return false

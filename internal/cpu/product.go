@@ -40,6 +40,9 @@ func (r *run) compileProduct(s *plan.Step) (kernel, error) {
 	if s.In[0].DType != ir.F32 {
 		return r.compileAnyProduct(s)
 	}
+	if s.In[1].DType != ir.F32 {
+		return r.halfProduct(s)
+	}
 	p := &product{r: r, s: s}
 	x, w := &s.In[0], &s.In[1]
 	p.terms = []term{{a: x, b: w}}

@@ -142,8 +142,9 @@ const (
 // Made by plan passes only; package plan documents their inputs and attrs. (Most
 // of what passes fuse is a Program and needs no op.)
 const (
-	Gemm       ir.Op = NumPrimitives + iota // a sum of two products
-	LoRALinear                              // x·W + s·(x·A)·B
+	Gemm        ir.Op = NumPrimitives + iota // a sum of two products
+	LoRALinear                               // x·W + s·(x·A)·B
+	MixedMatMul                              // f32 @ f16 or bf16
 
 	numFused
 )

@@ -10,6 +10,7 @@ func init() {
 		Example: `(&lt.Kernel{Name: "twice", CPU: func(in, out [][]float32, lo, hi int) { for i := lo; i < hi; i++ { out[0][i] = 2 * in[0][i] } }}).Run(lt.KernelCall{Shapes: [][]int{{2}}}, lt.Of(1, 2))`})
 	for _, r := range []Row{
 		{Op: Gemm, Name: "Gemm", Doc: "A matrix product with the elementwise ops around it."},
+		{Op: MixedMatMul, Name: "MixedMatMul", Doc: "A product of float32 with a matrix of halves, which is read as it is."},
 		{Op: LoRALinear, Name: "LoRALinear", Doc: "x·Wᵀ + s·(x·Aᵀ)·Bᵀ in one step."},
 	} {
 		addRows(Fused, r)

@@ -48,7 +48,7 @@ func build(w *walker, roots []*ir.Node, opt Options) (*Plan, error) {
 		{"dead rows", dead},
 		{"loss", crossEntropy(opt.Device, consts)},
 		{"attention", attention(opt.Device, consts)},
-		{"products", products(consts)},
+		{"products", products(opt.Device, consts)},
 		{"row sums", rowSums(opt.Device)},
 		{"dead again", dead},
 		{"views", func(g *graph) *graph { return views(g, p.Leaves) }},

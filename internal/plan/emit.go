@@ -148,7 +148,7 @@ func (e *emitter) opStep(i int32) {
 	v := &e.g.vals[i]
 	s := Step{Kind: OpStep, Op: v.op, Attrs: v.attrs, Draw: -1, Name: v.name(), Flops: v.flops}
 	switch v.op {
-	case op.MatMul, op.Gemm, op.LoRALinear:
+	case op.MatMul, op.MixedMatMul, op.Gemm, op.LoRALinear:
 		e.product(&s, i)
 	case op.Contiguous, op.Reshape, op.Expand, op.Transpose, op.Slice:
 		s.Kind = CopyStep
@@ -323,6 +323,8 @@ func (b *programBuilder) name() string {
 // name is what timings and errors call a value's step.
 func (v *value) name() string {
 	switch v.op {
+	case op.MixedMatMul:
+		return "matmul"
 	case op.LoRALinear:
 		return "lora"
 	case op.Gemm:

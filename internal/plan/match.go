@@ -11,6 +11,7 @@ type matcher struct {
 	uses   []int32 // of the values of the old graph, then of those added
 	old    []int32 // place in uses of each value of b
 	consts *constants
+	terms  []int32 // of a sum, kept for the next one
 }
 
 // each returns the function that rewrite calls: f says what stands for a value.

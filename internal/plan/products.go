@@ -22,13 +22,23 @@ func (t terms) AppendKey(b []byte) []byte {
 // still in registers. The scale may stand on either side of B. The transpose of
 // a tall product that nothing else uses is the wide product of the transposes:
 // kernels like long rows.
-func products(consts *constants) func(g *graph) *graph {
-	return func(g *graph) *graph { return sumProducts(g, consts) }
+func products(dev Device, consts *constants) func(g *graph) *graph {
+	mixes, ok := dev.(Mixer)
+	mixed := ok && mixes.MixesProducts()
+	return func(g *graph) *graph { return sumProducts(g, consts, mixed) }
 }
 
-func sumProducts(g *graph, consts *constants) *graph {
+// Mixer is a device that multiplies float32 with a matrix of halves as it is.
+type Mixer interface {
+	MixesProducts() bool
+}
+
+func sumProducts(g *graph, consts *constants, mixed bool) *graph {
 	m := &matcher{uses: g.uses(), consts: consts}
 	return rewrite(g, m.each(func(v value) value {
+		if mixed && v.op == op.MatMul && v.dtype == ir.F32 {
+			return m.mixed(v)
+		}
 		if v.op == op.Add {
 			if w, ok := m.scattered(v); ok {
 				return w
@@ -48,6 +58,32 @@ func sumProducts(g *graph, consts *constants) *graph {
 		}
 		return v
 	}))
+}
+
+// mixed returns the product v with a right factor that is widened from halves as one
+// that reads these, where there are fewer rows than would pay for the wide matrix to be
+// written and read.
+func (m *matcher) mixed(v value) value {
+	x, w := &m.b.vals[v.in[0]], &m.b.vals[v.in[1]]
+	var turned *value
+	if w.op == op.Transpose {
+		turned, w = w, &m.b.vals[w.in[0]]
+	}
+	if w.op != op.Cast || len(w.shape) != 2 || x.shape.Size() > w.shape.Size() {
+		return v
+	}
+	half := &m.b.vals[w.in[0]]
+	if half.dtype != ir.F16 && half.dtype != ir.BF16 {
+		return v
+	}
+	right := w.in[0]
+	if turned != nil {
+		t := *turned
+		t.dtype, t.in = half.dtype, []int32{right}
+		right = m.add(t)
+	}
+	v.op, v.in = op.MixedMatMul, []int32{v.in[0], right}
+	return v
 }
 
 // scattered matches the sum of x and of what is scattered into zeros, as the gradient of
@@ -83,7 +119,8 @@ func (m *matcher) transposed(i, node int32) int32 {
 // best returns the sum v as a LoRA linear or a sum of two products, with whatever
 // else is added put behind it; v itself if no two products are in it.
 func (m *matcher) best(v value) value {
-	addends := m.addends(v, nil, 0)
+	addends := m.addends(v, m.terms[:0], 0)
+	m.terms = addends
 	best, scale, p, q := v, factor{}, -1, -1
 	for i := range addends {
 		for j := range addends {
