@@ -17,7 +17,11 @@ type packed struct {
 }
 
 // matrixLayout is which part of the memory is packed, in elements from its start.
-type matrixLayout struct{ offset, rowStride, colStride, k, n int }
+type matrixLayout struct {
+	offset, rowStride, colStride, k, n int
+
+	rounded bool // to bfloat16, which another precision must not use
+}
 
 func (p *packed) free() {
 	if p.b != nil {
@@ -30,7 +34,8 @@ func (p *packed) free() {
 const packFrom = 16 << 10
 
 // maxPacks bounds the packed parts of one memory: a weight has two (itself and
-// its transpose for the backward pass), a data set as many as it has batches.
+// its transpose for the backward pass) for each precision, a data set as many as it
+// has batches.
 const maxPacks = 4
 
 // packed returns the packed form of a matrix in m, or nil where there is none yet.
@@ -47,8 +52,11 @@ func (m *Memory) packed(p *pool.Pool, at gemm.Matrix, l matrixLayout) *gemm.Pack
 		case q.b != nil:
 			q.b.Repack(p, at)
 		default:
-			b := &gemm.PackedB{}
-			if b.Load(&m.dev.mem, at, l.k, l.n) != nil {
+			b, load := &gemm.PackedB{}, (*gemm.PackedB).Load
+			if l.rounded {
+				load = (*gemm.PackedB).LoadRounded
+			}
+			if load(b, &m.dev.mem, at, l.k, l.n) != nil {
 				return nil // without room it is read in place
 			}
 			q.b = b
@@ -62,8 +70,8 @@ func (m *Memory) packed(p *pool.Pool, at gemm.Matrix, l matrixLayout) *gemm.Pack
 	return nil
 }
 
-// weight returns the packed form of a right factor that is a leaf's memory.
-func (r *run) weight(o *plan.Operand, g gemm.Matrix, k, n int) *gemm.PackedB {
+// weight returns the packed form of a right factor that is a leaf's memory, rounded or not.
+func (r *run) weight(o *plan.Operand, g gemm.Matrix, k, n int, rounded bool) *gemm.PackedB {
 	if r.plan.Buffers[o.Buffer].Kind != plan.LeafBuffer || k*n < packFrom {
 		return nil
 	}
@@ -72,5 +80,5 @@ func (r *run) weight(o *plan.Operand, g gemm.Matrix, k, n int) *gemm.PackedB {
 		return nil
 	}
 	off := int(uintptr(g.Data)-uintptr(m.Host())) / 4
-	return m.packed(r.pool, g, matrixLayout{off, g.RowStride, g.ColStride, k, n})
+	return m.packed(r.pool, g, matrixLayout{off, g.RowStride, g.ColStride, k, n, rounded})
 }

@@ -111,7 +111,8 @@ func (p *product) prepare() error {
 	if p.batch == 1 {
 		rows = x.Shape[:n-1].Size()
 	}
-	c := &gemm.Call{}
+	medium := p.r.plan.Precision == plan.Medium
+	c := &gemm.Call{BFloat16: medium}
 	p.rows = rows
 	c.M, c.N = rows, cols
 	c.C = gemm.Matrix{RowStride: cols, ColStride: 1}
@@ -138,7 +139,7 @@ func (p *product) prepare() error {
 	if s.Kind == plan.LoRAStep {
 		k := s.In[3].Shape[n-1]
 		p.left.size = rows * k * p.batch
-		p.left.inner = &gemm.Call{M: rows, N: k, C: gemm.Matrix{RowStride: k, ColStride: 1},
+		p.left.inner = &gemm.Call{BFloat16: medium, M: rows, N: k, C: gemm.Matrix{RowStride: k, ColStride: 1},
 			Terms: []gemm.Term{{A: p.leftOf(p.low.a), B: matrixOf(p.low.b), K: s.In[2].Shape[n-1]}}}
 		low := p.offsets(func(i int) *plan.Operand { return []*plan.Operand{p.low.a, p.low.b, nil, nil}[i] })
 		for i := range low {
@@ -280,7 +281,7 @@ func (p *product) weight(c *gemm.Call) *gemm.PackedB {
 		return nil
 	}
 	t := &c.Terms[0]
-	return p.r.weight(p.terms[0].b, t.B, t.K, c.N)
+	return p.r.weight(p.terms[0].b, t.B, t.K, c.N, c.Rounds())
 }
 
 // factor binds the addresses of a term for the rows from row on; left is the left

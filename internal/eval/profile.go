@@ -21,16 +21,17 @@ type Trace struct {
 
 // TraceStep is the measured run of one step.
 type TraceStep struct {
-	Eval     int // number of the evaluation, from 0
-	Name     string
-	Kernel   string // what the device ran
-	Device   string
-	Nodes    []TraceNode // ops that the step computes
-	Start    time.Duration
-	Duration time.Duration
-	Flops    int64
-	Bytes    int64 // read and written
-	Live     int64 // bytes of buffers that are live during the step
+	Eval      int // number of the evaluation, from 0
+	Name      string
+	Kernel    string // what the device ran
+	Device    string
+	Nodes     []TraceNode // ops that the step computes
+	Start     time.Duration
+	Duration  time.Duration
+	Flops     int64
+	Precision plan.Precision // of the operations
+	Bytes     int64          // read and written
+	Live      int64          // bytes of buffers that are live during the step
 }
 
 // TraceNode is an op of a step.
@@ -44,7 +45,7 @@ type TraceNode struct {
 func (s *TraceStep) Least() time.Duration {
 	for _, d := range plan.Registered() {
 		if l, ok := d.(plan.Limiter); ok && d.Name() == s.Device {
-			return time.Duration(l.LeastNanos(s.Flops, s.Bytes))
+			return time.Duration(l.LeastNanos(s.Flops, s.Bytes, s.Precision))
 		}
 	}
 	return 0
@@ -83,6 +84,9 @@ func (t *Trace) record(j *job) {
 		ts := TraceStep{Eval: number, Name: s.Name, Kernel: e.Kernel, Device: s.Device,
 			Start: time.Duration(e.Start - t.start.UnixNano()), Duration: time.Duration(e.Nanos),
 			Flops: s.Flops, Bytes: s.Bytes, Live: live[e.Step]}
+		if s.Kind == plan.MatMulStep || s.Kind == plan.LoRAStep {
+			ts.Precision = p.Precision
+		}
 		for _, i := range s.Origin {
 			if int(i) < len(nodes) {
 				name := op.NameOf(nodes[i].Op)

@@ -54,9 +54,9 @@ type Attacher interface {
 
 // Limiter is a device that knows what it can do at most.
 type Limiter interface {
-	// LeastNanos is the time below which a step with so much arithmetic (float32
-	// operations) and memory traffic cannot be.
-	LeastNanos(flops, bytes int64) float64
+	// LeastNanos is the time below which a step with so much arithmetic (operations
+	// of that precision) and memory traffic cannot be.
+	LeastNanos(flops, bytes int64, p Precision) float64
 }
 
 // Executable is a compiled range of steps. Several runs may be in progress.

@@ -77,6 +77,52 @@ func TestWordsAreTheInstructionsTheyClaim(t *testing.T) {
 	}
 }
 
+var longWord = regexp.MustCompile(`LONG \$0x([0-9a-f]{8}); WORD \$0x([0-9a-f]{4}) // (.*)`)
+
+// TestBytesAreTheInstructionsTheyClaim does the same for amd64.
+func TestBytesAreTheInstructionsTheyClaim(t *testing.T) {
+	objdump, err := exec.LookPath("x86_64-linux-gnu-objdump")
+	if err != nil {
+		t.Skip("no x86_64-linux-gnu-objdump (Debian: binutils-x86-64-linux-gnu)")
+	}
+	all := newText()
+	for _, op := range []evexOp{vdpbf16ps, vcvtne2ps2bf16} {
+		for r := range 32 {
+			all.evex(op, r, 1, 2)
+			all.evex(op, 1, r, 2)
+			all.evex(op, 1, 2, r)
+		}
+	}
+	var code []byte
+	var claims []string
+	for _, m := range longWord.FindAllStringSubmatch(all.String(), -1) {
+		for i := 6; i >= 0; i -= 2 {
+			code = append(code, hex(m[1][i])<<4|hex(m[1][i+1]))
+		}
+		code = append(code, hex(m[2][2])<<4|hex(m[2][3]), hex(m[2][0])<<4|hex(m[2][1]))
+		claims = append(claims, m[3])
+	}
+	file := filepath.Join(t.TempDir(), "code")
+	if err := os.WriteFile(file, code, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(objdump, "-D", "-b", "binary", "-m", "i386:x86-64", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	line := regexp.MustCompile(`(?m)^\s*[0-9a-f]+:\s+(?:[0-9a-f]{2} ){6}\s*(\S+)\s+%(zmm\d+),%(zmm\d+),%(zmm\d+)$`)
+	read := line.FindAllStringSubmatch(string(out), -1)
+	if len(read) != len(claims) {
+		t.Fatalf("%d of %d instructions disassembled\n%s", len(read), len(claims), out)
+	}
+	for i, m := range read {
+		got := strings.ReplaceAll(strings.ToUpper(m[1]+" "+m[2]+", "+m[3]+", "+m[4]), "ZMM", "Z")
+		if got != claims[i] {
+			t.Errorf("%q is said to be %q", got, claims[i])
+		}
+	}
+}
+
 func hex(c byte) byte {
 	if c >= 'a' {
 		return c - 'a' + 10

@@ -7,12 +7,23 @@ type x86Vec struct {
 	reg   string // Z or Y
 	bytes int
 	xor   string
+	pairs bool // factors are pairs of bfloat16
 }
 
 var (
-	zmm = x86Vec{"Z", 64, "VPXORQ"}
-	ymm = x86Vec{"Y", 32, "VXORPS"}
+	zmm      = x86Vec{"Z", 64, "VPXORQ", false}
+	ymm      = x86Vec{"Y", 32, "VXORPS", false}
+	zmmPairs = x86Vec{"Z", 64, "VPXORQ", true}
 )
+
+// multiplyAdd adds the product of two registers to a third.
+func (v x86Vec) multiplyAdd(t *text, a, b, acc int) {
+	if v.pairs {
+		t.evex(vdpbf16ps, a, b, acc)
+		return
+	}
+	t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, b, v.reg, acc)
+}
 
 // gemmX86 writes the AVX-512 14x32 and the AVX2 6x16 micro-kernel.
 func gemmX86() string {
@@ -105,7 +116,7 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, cols, free int) {
 				a := free + 2 + r&1
 				t.p("VBROADCASTSS %s, %s%d", rowAddress(r, 4*u, base, "R11", "R12"), v.reg, a)
 				for c := range cols {
-					t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, free+c, v.reg, acc(u%sets, r, c))
+					v.multiplyAdd(t, a, free+c, acc(u%sets, r, c))
 				}
 			}
 		}

@@ -24,6 +24,7 @@ type target struct {
 
 var targets = []target{
 	{"gemm", "kernel_amd64.s", gemmX86},
+	{"gemm", "pairs_amd64.s", pairsX86},
 	{"gemm", "kernel_arm64.s", gemmNEON},
 	{"vec", "elementwise_avx512_amd64.s", func() string { return vecX86(x86{true}, "AVX512") }},
 	{"vec", "elementwise_avx2_amd64.s", func() string { return vecX86(x86{false}, "AVX2") }},

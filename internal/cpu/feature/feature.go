@@ -53,12 +53,14 @@ var (
 	levels  []Level
 	active  Level
 	warning string
+	pairs   bool // the processor has AVX512_BF16
 	caches  Caches
 )
 
 func init() {
 	levels = detect(cpuid.CPU)
 	active, warning = choose(os.Getenv("LORIS_CPU"), levels)
+	pairs = cpuid.CPU.Supports(cpuid.AVX512BF16)
 	caches = sizes(cpuid.CPU.Cache.L1D, cpuid.CPU.Cache.L2, cpuid.CPU.Cache.L3)
 }
 
@@ -112,6 +114,14 @@ func sizes(l1, l2, l3 int) Caches {
 // Active returns the level that kernels use. It never changes in a process.
 func Active() Level { return active }
 
+// BFloat16 reports whether the active level can multiply pairs of bfloat16 (AVX512_BF16),
+// and whether that is worth it: AMD's processors multiply pairs as fast as they multiply
+// float32, Intel's take four times as long.
+func BFloat16() (runs, fast bool) {
+	runs = active == AVX512 && pairs
+	return runs, runs && cpuid.CPU.IsVendor(cpuid.AMD)
+}
+
 // Levels returns every level this machine can run, best last. Tests run all of them.
 func Levels() []Level { return slices.Clone(levels) }
 
@@ -135,6 +145,17 @@ func Brand() string {
 // Row is one line about the CPU for a report such as loris doctor.
 type Row struct{ Name, Value string }
 
+// precision tells how products of float32 run.
+func precision() string {
+	switch runs, fast := BFloat16(); {
+	case fast:
+		return "f32 products at highest and high, bf16 products with f32 sums at medium"
+	case runs:
+		return "f32 products at highest, high and medium: bf16 products are slower here"
+	}
+	return "f32 products at highest, high and medium"
+}
+
 // Report describes the CPU and the choices made from it.
 func Report() []Row {
 	names := make([]string, len(levels))
@@ -146,7 +167,7 @@ func Report() []Row {
 		{"threads", fmt.Sprint(Cores())},
 		{"kernel level", active.String()},
 		{"levels that run here", strings.Join(names, ", ")},
-		{"precision", "f32 products at highest, high and medium"},
+		{"precision", precision()},
 		{"caches L1 / L2 / L3", fmt.Sprintf("%d KiB / %d KiB / %d KiB", caches.L1>>10, caches.L2>>10, caches.L3>>10)},
 	}
 	if warning != "" {

@@ -176,8 +176,15 @@ func (m *multiplication) copyRows(g group, i0, i1 int) {
 			continue
 		}
 		ld := packedStride(q.k1 - q.k0)
-		d := unsafe.Slice((*float32)(to), (i1-i0)*ld)
 		alpha := t.alpha()
+		if c.kern.rounding != nil {
+			m.rowStart[s], m.rowBytes[s] = to, c.kern.roundRows(to, src, i0, i1, q.k0, q.k1, alpha)
+			if s+1 < len(g) {
+				to = unsafe.Add(to, (i1-i0)*int(m.rowBytes[s]))
+			}
+			continue
+		}
+		d := unsafe.Slice((*float32)(to), (i1-i0)*ld)
 		if src.ColStride != 1 {
 			transpose(d, ld, src, i0, i1, q.k0, q.k1)
 		}
@@ -280,7 +287,7 @@ func (m *multiplication) panels(g group, p int) {
 // segment adds k0 to k1 of part s of the group, which starts at start, to the tile.
 func (m *multiplication) segment(s, start, k0, k1 int, b unsafe.Pointer, ldb int) {
 	t := &m.tile
-	t.segment[t.segments] = segment{lda: m.rowBytes[s], k: k1 - k0, b: b, ldb: uintptr(4 * ldb)}
+	t.segment[t.segments] = segment{lda: m.rowBytes[s], k: m.call.kern.steps(k1 - k0), b: b, ldb: uintptr(4 * ldb)}
 	m.from[t.segments], m.skip[t.segments] = s, uintptr(4*(k0-start))
 	t.segments++
 }
@@ -353,7 +360,7 @@ func (c *Call) packAll(p *pool.Pool, stop *atomic.Bool) bool {
 			continue
 		}
 		q := &c.packs[i]
-		*q = PackedB{K: t.K, N: c.N, kern: c.kern, plain: t.K <= shortColumns && t.B.RowStride == 1}
+		*q = PackedB{K: t.K, N: c.N, kern: c.kern, plain: c.kern.rounding == nil && t.K <= shortColumns && t.B.RowStride == 1}
 		if err := q.alloc(p.Arena()); err != nil {
 			panic(err)
 		}

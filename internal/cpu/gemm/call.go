@@ -56,6 +56,9 @@ type Call struct {
 	// concurrent use. item is the index in the batch.
 	Epilogue func(item, i0, i1, j0, j1 int)
 
+	// BFloat16 allows the factors to be rounded to bfloat16, where that is faster.
+	BFloat16 bool
+
 	// Batch lists the items of a batched product; empty means one, without offsets.
 	// Packed factors are shared by all items.
 	Batch []Offsets
@@ -98,7 +101,12 @@ type group []part
 type part struct{ term, k0, k1 int }
 
 // flopPerNano is a guess of one thread's speed, for cost estimates only.
-func (k *kernel) flopPerNano() float64 { return float64(6 * k.lanes) }
+func (k *kernel) flopPerNano() float64 {
+	if k.rounding != nil {
+		return float64(12 * k.lanes)
+	}
+	return float64(6 * k.lanes)
+}
 
 // Run computes C and returns true; if stop becomes true it gives up between
 // blocks and returns false, with C undefined. It panics if the arena is out of
@@ -149,6 +157,9 @@ func (c *Call) prepare(p *pool.Pool) {
 	c.check()
 	if c.kern == nil {
 		c.kern = active
+		if c.Rounds() {
+			c.kern = activePairs
+		}
 	}
 	for _, t := range c.Terms {
 		if t.panels() {
@@ -205,8 +216,8 @@ func (c *Call) makePlan(threads int) plan {
 	for i := range c.Terms {
 		t := &c.Terms[i]
 		flop += 2 * float64(c.M) * float64(c.N) * float64(t.K)
-		pl.direct[i] = !t.panels() && t.Source == nil && t.B.ColStride == 1 && c.inPlace(t, k)
-		pl.copyA[i] = t.A.ColStride != 1 || t.alpha() != 1 || sharesSets(t.A.RowStride, min(c.M, k.mr))
+		pl.direct[i] = k.rounding == nil && !t.panels() && t.Source == nil && t.B.ColStride == 1 && c.inPlace(t, k)
+		pl.copyA[i] = k.rounding != nil || t.A.ColStride != 1 || t.alpha() != 1 || sharesSets(t.A.RowStride, min(c.M, k.mr))
 		pl.addTerm(i, t, k)
 	}
 	pl.cost = flop/k.flopPerNano() + float64(c.M*c.N)/2
@@ -215,7 +226,7 @@ func (c *Call) makePlan(threads int) plan {
 		sum := 0
 		for _, q := range g {
 			if pl.copyA[q.term] {
-				sum += packedStride(q.k1 - q.k0)
+				sum += packedStride(k.steps(q.k1 - q.k0))
 			}
 		}
 		longest = max(longest, sum)
@@ -229,10 +240,10 @@ func (c *Call) makePlan(threads int) plan {
 		}
 		kc = max(kc, n)
 	}
-	pl.mc = min(c.M, max(k.mr, feature.Cache().L2/2/(4*kc)/k.mr*k.mr))
+	pl.mc = min(c.M, max(k.mr, feature.Cache().L2/2/(4*k.steps(kc))/k.mr*k.mr))
 	pl.split(c, threads, flop)
 	pl.scratchA = 4 * pl.mc * longest
-	pl.scratchTail = 4 * kc * k.nr
+	pl.scratchTail = 4 * k.steps(kc) * k.nr
 	return pl
 }
 
@@ -258,7 +269,7 @@ func (pl *plan) addTerm(i int, t *Term, k *kernel) {
 		n = t.Packed.blocks
 	}
 	for b := range n {
-		q := part{i, cut(t.K, n, b), cut(t.K, n, b+1)}
+		q := part{i, k.cut(t.K, n, b), k.cut(t.K, n, b+1)}
 		if q.k0 == q.k1 {
 			continue
 		}

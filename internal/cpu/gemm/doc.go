@@ -20,7 +20,8 @@
 // share cache sets, are not contiguous, or are scaled. Blocks follow from the
 // cache sizes; chunks of columns or rows go to the worker pool. Thin products
 // (few columns) run as dot products instead, and a single row or column as a
-// matrix-vector product.
+// matrix-vector product. Where the caller and the processor allow it, a second kernel
+// takes factors rounded to bfloat16 (see [Call.BFloat16]).
 package gemm
 
 //go:generate go run loris/internal/cpu/asmgen gemm

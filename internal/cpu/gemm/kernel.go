@@ -46,6 +46,8 @@ type kernel struct {
 	// transpose turns rows of blocks of 8×8 elements of src into columns of dst, whose
 	// addresses move by steps from block to block; nil where plain Go does it.
 	transpose func(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int, dstStep, srcStep uintptr)
+
+	rounding *rounding // how factors become pairs of bfloat16; nil: they stay float32
 }
 
 // run computes a whole tile.
@@ -64,7 +66,7 @@ func (k *kernel) readWidth(cols int) int {
 
 const dotRows = 3
 
-var genericKernel = &kernel{"generic 4x8", 4, 8, []func(*tile){tileGeneric}, dotGeneric, 1, 4, nil}
+var genericKernel = &kernel{"generic 4x8", 4, 8, []func(*tile){tileGeneric}, dotGeneric, 1, 4, nil, nil}
 
 // kernelFor returns the micro-kernel of a level.
 func kernelFor(l feature.Level) *kernel {

@@ -4,4 +4,4 @@ package gemm
 
 import "loris/internal/cpu/feature"
 
-var kernels = map[feature.Level]*kernel{}
+var kernels, pairKernels = map[feature.Level]*kernel{}, map[feature.Level]*kernel{}

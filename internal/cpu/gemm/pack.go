@@ -53,10 +53,17 @@ func Pack(p *pool.Pool, b Matrix, k, n int) (*PackedB, error) {
 
 // Load is Pack into q, on the calling goroutine alone and without allocating on the
 // Go heap. What q held is freed or reused.
-func (q *PackedB) Load(a *arena.Arena, b Matrix, k, n int) error {
-	if q.mem.Pointer() == nil || q.K != k || q.N != n || q.kern != active || q.arena != a {
+func (q *PackedB) Load(a *arena.Arena, b Matrix, k, n int) error { return q.load(a, b, k, n, active) }
+
+// LoadRounded is Load for calls that round their factors, see [Call.Rounds].
+func (q *PackedB) LoadRounded(a *arena.Arena, b Matrix, k, n int) error {
+	return q.load(a, b, k, n, activePairs)
+}
+
+func (q *PackedB) load(a *arena.Arena, b Matrix, k, n int, kern *kernel) error {
+	if q.mem.Pointer() == nil || q.K != k || q.N != n || q.kern != kern || q.arena != a {
 		q.Free()
-		*q = PackedB{K: k, N: n, kern: active}
+		*q = PackedB{K: k, N: n, kern: kern}
 		if err := q.alloc(a); err != nil {
 			*q = PackedB{}
 			return err
@@ -90,7 +97,7 @@ func (q *PackedB) bytes() int {
 	if q.plain {
 		return 4 * q.K * q.N
 	}
-	return 4 * q.K * q.panels() * q.kern.nr
+	return 4 * q.kern.steps(q.K) * q.panels() * q.kern.nr
 }
 
 func (q *PackedB) panels() int { return (q.N + q.kern.nr - 1) / q.kern.nr }
@@ -106,10 +113,11 @@ func (q *PackedB) alloc(a *arena.Arena) (err error) {
 // micro-kernel calls finds it; a quarter more is taken rather than another pass over C.
 func kBlocks(k int, kern *kernel) int {
 	limit := max(64, min(1024, 2*feature.Cache().L1/(4*kern.nr)))
-	if k <= limit+limit/4 {
+	steps := kern.steps(k)
+	if steps <= limit+limit/4 {
 		return 1
 	}
-	return (k + limit - 1) / limit
+	return (steps + limit - 1) / limit
 }
 
 // cut returns the start of part i of n equal parts of length.
@@ -117,7 +125,7 @@ func cut(length, n, i int) int { return length * i / n }
 
 // panel returns columns nr·j… of the k range that starts at k0 and is kc long.
 func (q *PackedB) panel(k0, kc, j int) unsafe.Pointer {
-	return unsafe.Add(q.mem.Pointer(), 4*q.kern.nr*(k0*q.panels()+kc*j))
+	return unsafe.Add(q.mem.Pointer(), 4*q.kern.nr*(q.kern.steps(k0)*q.panels()+q.kern.steps(kc)*j))
 }
 
 // matrix returns a row-major copy.
@@ -148,12 +156,16 @@ func (q *PackedB) fill(p *pool.Pool, b Matrix) {
 // packOne fills panel i, counted through all blocks.
 func (q *PackedB) packOne(b Matrix, from Source, i int) {
 	block, j := i/q.panels(), i%q.panels()
-	k0, k1 := cut(q.K, q.blocks, block), cut(q.K, q.blocks, block+1)
+	k0, k1 := q.kern.cut(q.K, q.blocks, block), q.kern.cut(q.K, q.blocks, block+1)
 	if k0 == k1 {
 		return
 	}
+	j0, j1 := j*q.kern.nr, min(q.N, (j+1)*q.kern.nr)
+	if q.kern.rounding != nil {
+		q.kern.roundPanel(q.panel(k0, k1-k0, j), b, from, k0, k1, j0, j1)
+		return
+	}
 	if from != nil {
-		j0, j1 := j*q.kern.nr, min(q.N, (j+1)*q.kern.nr)
 		dst := unsafe.Slice((*float32)(q.panel(k0, k1-k0, j)), (k1-k0)*q.kern.nr)
 		if j1-j0 < q.kern.nr {
 			clear(dst)
@@ -161,7 +173,7 @@ func (q *PackedB) packOne(b Matrix, from Source, i int) {
 		from.Panel(dst, q.kern.nr, k0, k1, j0, j1)
 		return
 	}
-	packPanel(q.panel(k0, k1-k0, j), q.kern.nr, b, k0, k1, j*q.kern.nr, min(q.N, (j+1)*q.kern.nr))
+	packPanel(q.panel(k0, k1-k0, j), q.kern.nr, b, k0, k1, j0, j1)
 }
 
 // packPanel copies rows k0…k1 and columns j0…j1 of b to rows of nr elements, padded with zeros.

@@ -38,8 +38,14 @@ func benchmarkShares(b *testing.B, threads int) {
 		if tb {
 			bm = Slice(w, k).T()
 		}
-		c := &Call{M: m, N: n, C: Slice(y, n), Terms: []Term{{A: a, B: bm, K: k}}}
-		if packed {
+		c := &Call{M: m, N: n, C: Slice(y, n), Terms: []Term{{A: a, B: bm, K: k}}, BFloat16: name == "medium"}
+		switch {
+		case packed && c.Rounds():
+			c.Terms[0].Packed = new(PackedB)
+			if err := c.Terms[0].Packed.LoadRounded(p.Arena(), bm, k, n); err != nil {
+				b.Fatal(err)
+			}
+		case packed:
 			c.Terms[0].Packed, _ = Pack(p, bm, k, n)
 		}
 		all = append(all, &work{name: fmt.Sprintf("%s %dx%dx%d", name, m, n, k), flop: 2 * float64(m*n*k), run: func() { c.Run(p, nil) }})
@@ -60,6 +66,8 @@ func benchmarkShares(b *testing.B, threads int) {
 	mul("packed", 64, 512, 512, true, false, false)
 	mul("packed", 1024, 1024, 1024, true, false, false)
 	mul("packed", 256, 2048, 2048, true, false, false)
+	mul("medium", 64, 512, 512, true, false, false)
+	mul("medium", 1024, 1024, 1024, true, false, false)
 	mul("plain", 64, 512, 512, false, false, false)
 	mul("plain", 63, 511, 513, false, false, false)
 	mul("plain", 1024, 1024, 1024, false, false, false)
