@@ -59,7 +59,7 @@ const mostSpare = 64
 
 func init() { memory.ring.next, memory.ring.prev = &memory.ring, &memory.ring }
 
-// newBuffer allocates device memory for a value made at pos.
+// newBuffer allocates device memory for a value made at pos, which holds it.
 func newBuffer(dev plan.Device, bytes int, pos ir.Pos) (*Buffer, error) {
 	mem, err := allocate(dev, bytes)
 	if err != nil {
@@ -68,7 +68,7 @@ func newBuffer(dev plan.Device, bytes int, pos ir.Pos) (*Buffer, error) {
 	return enter(dev, mem, pos), nil
 }
 
-// enter makes a buffer of device memory and counts it.
+// enter makes a buffer of device memory, held once, and counts it.
 func enter(dev plan.Device, mem plan.Memory, pos ir.Pos) *Buffer {
 	memory.Lock()
 	var b *Buffer
@@ -81,6 +81,7 @@ func enter(dev plan.Device, mem plan.Memory, pos ir.Pos) *Buffer {
 		runtime.AddCleanup(b, (*record).free, b.rec)
 	}
 	b.mem = mem
+	b.refs.Store(1)
 	r := b.rec
 	r.dev, r.mem, r.bytes = dev, mem, int64(mem.Bytes())
 	r.freed.Store(false)

@@ -154,7 +154,6 @@ func (j *job) prepare() error {
 			if err != nil {
 				return memoryError(err, j.stepName(i), pos)
 			}
-			buf.hold()
 			j.buffers[i] = buf
 			b.Memory[i] = buf.mem
 			b.Buffers[i] = buf.mem.Host()
@@ -176,8 +175,6 @@ func (j *job) takeOver(i int) bool {
 	if buf.refs.Load() != 2 || v.Offset != 0 || v.Strides != nil || buf.Bytes() != j.match.Plan.Buffers[i].Bytes {
 		return false
 	}
-	buf.hold()
-	j.buffers[i] = buf
 	j.bind.Memory[i], j.bind.Buffers[i] = buf.mem, j.bind.Buffers[a]
 	j.donated = append(j.donated, v)
 	return true
@@ -201,14 +198,14 @@ func goneInPlace() *ir.Error {
 		Hint: "read it before the update, or keep a copy"}
 }
 
-// retireValue makes a value unreadable whose memory a new one has taken over.
+// retireValue makes a value unreadable whose memory a new one has taken over, and
+// with it the value's hold on the buffer.
 func retireValue(v *ir.Value, gone *ir.Error) {
 	buf := v.Buffer.(*Buffer)
 	v.Err, v.Buffer = gone, nil
 	if m, ok := buf.mem.(interface{ Changed() }); ok {
 		m.Changed()
 	}
-	buf.drop()
 }
 
 // resize returns n zero elements in the memory of s, whose elements all are zero.
@@ -236,10 +233,12 @@ func (j *job) stepName(i int) string {
 	return "evaluation"
 }
 
-// makeValues makes the values of the outputs, not yet computed.
+// makeValues makes the values of the outputs, not yet computed. The first value in a
+// new buffer takes it over from the job, or from the donated value; others hold it.
 func (j *job) makeValues() {
 	p := j.match.Plan
-	for k := range p.Outputs {
+	j.outs = resize(j.outs, len(p.Outputs))
+	for k := len(p.Outputs) - 1; k >= 0; k-- {
 		o := &p.Outputs[k]
 		pb := &p.Buffers[o.Buffer]
 		v := &ir.Value{DType: o.DType, Shape: o.Shape, Offset: o.Offset, Device: p.Device}
@@ -250,14 +249,23 @@ func (j *job) makeValues() {
 			leaf := j.match.Values[pb.Index]
 			v.Buffer = leaf.Buffer
 			v.Offset += leaf.Offset + j.match.Offset[pb.Index]
+			leaf.Buffer.(*Buffer).hold()
 		} else {
-			v.Buffer = j.buffers[o.Buffer]
+			buf := j.buffers[o.Buffer]
+			if buf == nil {
+				buf = j.buffers[pb.Alias]
+			}
+			if k == pb.Index {
+				j.buffers[o.Buffer] = nil
+			} else {
+				buf.hold()
+			}
+			v.Buffer = buf
 		}
-		v.Buffer.(*Buffer).hold()
 		if j.done != nil {
 			v.Done, v.Task = j.done, j
 		}
-		j.outs = append(j.outs, v)
+		j.outs[k] = v
 	}
 }
 

@@ -109,7 +109,6 @@ func (u *updating) result(old *ir.Value, inPlace bool) (*ir.Value, error) {
 			return nil, err
 		}
 	}
-	b.hold()
 	return &ir.Value{Buffer: b, DType: old.DType, Shape: old.Shape, Device: old.Device}, nil
 }
 

@@ -30,7 +30,6 @@ func FromHost(dtype ir.DType, shape ir.Shape, fill func(dst []byte)) *ir.Node {
 		panic(memoryError(err, "FromHost", pos))
 	}
 	fill(hostBytes(b, 0, bytes))
-	b.hold()
 	n := LeafOf(&ir.Value{Buffer: b, DType: dtype, Shape: shape, Device: opt.Device.Name()})
 	n.Pos = pos
 	return n
@@ -53,7 +52,6 @@ func FromMapped(dtype ir.DType, shape ir.Shape, data []byte, release func()) (n 
 		pos = h.Pos()
 	}
 	b := enter(opt.Device, w.Wrap(data, release), pos)
-	b.hold()
 	n = LeafOf(&ir.Value{Buffer: b, DType: dtype, Shape: shape, Device: opt.Device.Name()})
 	n.Pos = pos
 	return n, true
