@@ -185,7 +185,11 @@ func newTrace(f func(x ...*Tensor) []*Tensor, in []*ir.Node) *trace {
 // and dtypes are those of the trace.
 func (t *trace) replay(in []*ir.Node) []*Tensor {
 	var room [64]*ir.Node
-	values := append(room[:0], in...)
+	values := room[:0]
+	if n := len(in) + len(t.slots) + len(t.fixed) + len(t.steps); n > len(room) {
+		values = make([]*ir.Node, 0, n)
+	}
+	values = append(values, in...)
 	for _, s := range t.slots {
 		values = append(values, s.n("Compile"))
 	}

@@ -45,6 +45,20 @@ func BenchmarkBuildTrainStep(b *testing.B) {
 	}
 }
 
+// The same from the remembered graph of a compiled function.
+func BenchmarkReplayTrainStep(b *testing.B) {
+	loss, ps := trainingStep()
+	f := lt.Compile(func(...*lt.Tensor) []*lt.Tensor {
+		l := loss()
+		return append([]*lt.Tensor{l}, lt.Grads(l, ps.Tensors()...)...)
+	})
+	f.Call()
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Call()
+	}
+}
+
 // A whole LoRA training step.
 func BenchmarkTrainStep(b *testing.B) {
 	loss, ps := trainingStep()
