@@ -291,8 +291,8 @@ func (d *drawing) steps(p *plan.Plan, order []*ir.Node) *grouping {
 	step := map[*ir.Node]int{}
 	for i := range p.Steps {
 		for _, o := range p.Steps[i].Origin {
-			if int(o) < len(order) && d.id[order[o]] != "" {
-				step[order[o]] = i + 1
+			if int(o) < len(order) && d.id[order[o]] != "" && step[order[o]] == 0 {
+				step[order[o]] = i + 1 // the first, should others finish what it is
 			}
 		}
 	}
