@@ -41,7 +41,7 @@ func (r *run) halfProduct(s *plan.Step) (kernel, error) {
 		}, nil
 	}
 	call := denseCall(1, m, k, n)
-	call.Terms[0].Source = h
+	call.Terms[0].Source, call.BFloat16 = h, r.rounds(s)
 	return func() error {
 		call.Terms[0].A.Data, call.C.Data, h.Data = arg.get(r), out.get(r), r.at(w)
 		call.Terms[0].B = gemm.Matrix{}
@@ -49,6 +49,15 @@ func (r *run) halfProduct(s *plan.Step) (kernel, error) {
 		out.put(r, call.C.Data)
 		return nil
 	}, nil
+}
+
+// rounds reports whether the factors of a product may be rounded to bfloat16: float32 by
+// the precision, bfloat16 always.
+func (r *run) rounds(s *plan.Step) bool {
+	if s.In[0].DType == ir.F32 {
+		return r.plan.Precision == plan.Medium
+	}
+	return s.In[0].DType == ir.BF16
 }
 
 // halfVector is a product of few rows.
@@ -151,6 +160,7 @@ func (r *run) denseHalfProduct(s *plan.Step) (kernel, error) {
 	d := len(s.In[0].Shape)
 	m, k, n := s.In[0].Shape[d-2], s.In[0].Shape[d-1], s.In[1].Shape[d-1]
 	call := denseCall(batchOf(&s.In[0]).Size(), m, k, n)
+	call.BFloat16 = r.rounds(s)
 	return func() error {
 		call.Terms[0].A.Data, call.Terms[0].B.Data, call.C.Data = x.get(r), w.get(r), out.get(r)
 		call.Run(r.pool, r.b.Stop.Flag())
