@@ -26,7 +26,7 @@ func (c *Call) runSplitDepth(p *pool.Pool, stop *atomic.Bool) bool {
 }
 
 const (
-	sumBytes = 64 << 10 // of partial sums that are worth a chunk of their own
+	sumBytes = 32 << 10 // of partial sums that are worth a chunk of their own
 	sumSpeed = 32       // bytes that one thread adds in a nanosecond, for estimates
 )
 

@@ -286,8 +286,11 @@ func TestFewRows(t *testing.T) {
 						keep, cm := layout(r, "padded", c.M, c.N)
 						c.C = cm
 						c.Terms = []Term{{A: a, B: b, K: s[2], Alpha: alpha}}
-						if alpha != 0 {
+						switch {
+						case alpha != 0 && c.M > 1:
 							c.Beta = 2
+						case alpha != 0:
+							c.Bias = unsafe.Pointer(&random(r, c.N)[0])
 						}
 						var parts atomic.Int64
 						c.Epilogue = func(_, i0, i1, j0, j1 int) { parts.Add(int64((i1 - i0) * (j1 - j0))) }

@@ -271,6 +271,9 @@ func (t *thinJob) copyStrip(i0, i1 int) {
 func (t *thinJob) blocks(i0, i1, j0, j1 int) {
 	const streams = 4
 	if t.apart(j1 - j0) {
+		if t.oneRow(j0, j1) {
+			return
+		}
 		step := (j1 - j0) / streams
 		for j := j0; j < j0+step; j++ {
 			for i := i0; i < i1; i += dotRows {
@@ -288,6 +291,25 @@ func (t *thinJob) blocks(i0, i1, j0, j1 int) {
 			t.block(i, min(dotRows, i1-i), j, n, 1)
 		}
 	}
+}
+
+// oneRow computes columns of the only row where C is one product, scaled, and a bias.
+func (t *thinJob) oneRow(j0, j1 int) bool {
+	c := t.c
+	if c.M > 1 || len(c.Terms) > 1 || c.C.ColStride != 1 || c.Beta != 0 || c.Residual.Data != nil || c.plan.copyA[0] {
+		return false
+	}
+	term := &c.Terms[0]
+	x := unsafe.Slice((*float32)(unsafe.Add(term.A.Data, 4*t.off.A[0])), c.depth(term))
+	y := unsafe.Slice((*float32)(unsafe.Add(c.C.at(0, j0), 4*t.off.C)), j1-j0)
+	b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[0]), 1, term.B.ColStride}
+	gemv.Dots(gemv.F32, y, b.at(0, j0), 4*b.ColStride, x)
+	if alpha := term.alpha(); alpha != 1 || c.Bias != nil {
+		for j := range y {
+			y[j] = t.initial(0, j0+j) + alpha*y[j]
+		}
+	}
+	return true
 }
 
 // apart reports whether n columns of all terms are read where they lie and are too

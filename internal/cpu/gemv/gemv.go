@@ -45,7 +45,8 @@ type kernels struct {
 	rows    [kinds]rowsFunc
 	dots    [kinds]dotsFunc
 	lanes   int
-	outputs int // most of a call
+	outputs int  // most of a call
+	ahead   bool // those of two rows prefetch them, but for I8
 }
 
 var active = kernelsFor(feature.Active())
@@ -90,10 +91,7 @@ func RowsOfMany(kind Kind, y unsafe.Pointer, ldy, m, n int, w unsafe.Pointer, ld
 	if m > 1 && k > 8 { // several y are read and written often enough to have to stay in the first-level cache
 		cols = min(cols, max(256, feature.Cache().L1/8/m))
 	}
-	r := rows{kind: kind, ldy: ldy, m: m, ldw: ldw, ldx: ldx}
-	// Four streams, each from end to end, are what the hardware foresees best;
-	// where a second-level cache holds the weights, their order is better kept.
-	r.apart = k*n*kind.Size() > feature.Cache().L2
+	r := rows{kind: kind, ldy: ldy, m: m, ldw: ldw, ldx: ldx, apart: apart(kind, k, n, ldw, m)}
 	blocks := (n + cols - 1) / cols
 	for b := range blocks {
 		j0, j1 := n*b/blocks&^15, n*(b+1)/blocks&^15
@@ -103,6 +101,22 @@ func RowsOfMany(kind Kind, y unsafe.Pointer, ldy, m, n int, w unsafe.Pointer, ld
 		r.y, r.n, r.w, r.x = unsafe.Add(y, 4*j0), j1-j0, unsafe.Add(w, j0*kind.Size()), x
 		r.add(s, k)
 	}
+}
+
+// apart returns how many streams to read rows of weights as, each from end to end, or
+// 0 for the order they lie in, which is better kept where a second-level cache holds them.
+// Two streams are best where kernels prefetch them, which gaps between short rows make a
+// loss; else four, which the hardware foresees best.
+func apart(kind Kind, rows, n, ldw, outputs int) int {
+	const long = 16 << 10 // bytes, many times the distance of prefetching
+	bytes := n * kind.Size()
+	switch {
+	case rows*bytes <= feature.Cache().L2:
+		return 0
+	case active.ahead && outputs == 1 && kind != I8 && (ldw == bytes || bytes >= long):
+		return 2
+	}
+	return 4
 }
 
 // rows is a block of columns in progress.
@@ -115,7 +129,7 @@ type rows struct {
 	ldw   int
 	x     unsafe.Pointer
 	ldx   int
-	apart bool
+	apart int // streams, see apart
 }
 
 // add adds k rows.
@@ -127,13 +141,15 @@ func (r *rows) add(s *scratch, k int) {
 	for i := 0; i < k; {
 		streams, times, left := step(k-i), 1, k-i
 		switch {
+		case left >= 16 && r.apart > 0:
+			streams, times = r.apart, left/r.apart
 		case left >= 16 || r.m > 1 && left >= 4:
 			streams, times = 4, left/4
 		case r.m > 1:
 			streams, times = 1, left
 		}
 		far, next := 1, streams
-		if r.apart {
+		if r.apart > 0 {
 			far, next = times, 1
 		}
 		most := max(1, callElements/(streams*r.n))
@@ -214,12 +230,12 @@ func Dots(kind Kind, out []float32, w unsafe.Pointer, ldw int, x []float32) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	n := 0
-	if len(out)*len(x)*kind.Size() > feature.Cache().L2 { // four streams, as in RowsOfMany
-		n = len(out) / 4
-		for i := range n {
-			s.dots(kind, out[i:], w, i*ldw, n, ldw, x, 4)
+	if streams := apart(kind, len(out), len(x), ldw, 1); streams > 0 {
+		far := len(out) / streams
+		for i := range far {
+			s.dots(kind, out[i:], w, i*ldw, far, ldw, x, streams)
 		}
-		n *= 4
+		n = far * streams
 	}
 	most := 4
 	if kind == I8 {
