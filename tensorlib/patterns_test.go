@@ -334,6 +334,37 @@ func TestAttentionForms(t *testing.T) {
 	}
 }
 
+// In halves too, where the op holds scores in float32; a cast that rounds them stays.
+func TestAttentionOfHalves(t *testing.T) {
+	minus := math.Inf(-1)
+	for _, dtype := range []lt.DType{lt.F16, lt.BF16} {
+		for name, form := range map[string]func(q, k, v *lt.Tensor) *lt.Tensor{
+			"plain": func(q, k, v *lt.Tensor) *lt.Tensor { return q.MatMul(k.T()).Mul(0.3).Softmax(-1).MatMul(v) },
+			"causal": func(q, k, v *lt.Tensor) *lt.Tensor {
+				return lt.Where(lt.Ones(40, 40).Tril().Gt(0), q.MatMul(k.T()).Mul(0.3), minus).Softmax(-1).MatMul(v)
+			},
+			"rounded": func(q, k, v *lt.Tensor) *lt.Tensor {
+				return q.MatMul(k.T()).Mul(0.3).Cast(lt.F32).Softmax(-1).Cast(v.DType()).MatMul(v)
+			},
+		} {
+			r := lt.NewRand(3)
+			in := []*lt.Tensor{r.Normal(3, 40, 16).Cast(dtype).Eval(), r.Normal(3, 40, 16).Cast(dtype).Eval(), r.Normal(3, 40, 8).Cast(dtype).Eval()}
+			y := form(in[0], in[1], in[2])
+			if got, want := stepsOf(y), "fused:mul | op:attention"; (got == want) == (name == "rounded") {
+				t.Errorf("%s of %s: %s", name, dtype, got)
+			}
+			var want []float64
+			lt.Eager(func() { want = form(in[0].Cast(lt.F64), in[1].Cast(lt.F64), in[2].Cast(lt.F64)).Floats() })
+			for i, g := range y.Floats() {
+				if d := math.Abs(g - want[i]); !(d <= 3e-2) {
+					t.Errorf("%s of %s: element %d is %v, want %v", name, dtype, i, g, want[i])
+					break
+				}
+			}
+		}
+	}
+}
+
 // A cross-entropy written out is the op: of each row one class of its log-softmax.
 // Its gradient is the op's too.
 func TestCrossEntropyWrittenOut(t *testing.T) {

@@ -12,12 +12,14 @@ import (
 // alone, and so is a small product with a mask: guarding it would take longer.
 func attention(dev Device, consts *constants) func(g *graph) *graph {
 	return func(g *graph) *graph {
-		if !dev.Supports(op.Attention, ir.F32) {
-			return g
-		}
 		m := &matcher{uses: g.uses(), consts: consts}
 		return rewrite(g, m.each(func(v value) value {
-			if v.op != op.MatMul || v.dtype != ir.F32 || len(v.shape) < 2 || len(v.shape) > 5 {
+			if v.op != op.MatMul || len(v.shape) < 2 || len(v.shape) > 5 || !dev.Supports(op.Attention, v.dtype) {
+				return v
+			}
+			switch v.dtype {
+			case ir.F32, ir.F16, ir.BF16:
+			default:
 				return v
 			}
 			i := m.rebatched(v.in[0])
@@ -116,7 +118,7 @@ func (m *matcher) scaledScores(i int32) (s scores, ok bool) {
 // attention returns the op for v = scores@w, or v if the shapes are not those of heads.
 func (m *matcher) attention(v value, s scores) value {
 	rank := len(v.shape)
-	if m.b.vals[s.q].dtype != ir.F32 || s.mask >= 0 && (m.b.vals[s.mask].dtype != ir.F32 || len(m.b.vals[s.mask].shape) > 4) {
+	if m.b.vals[s.q].dtype != v.dtype || s.mask >= 0 && (m.b.vals[s.mask].dtype != v.dtype || len(m.b.vals[s.mask].shape) > 4) {
 		return v
 	}
 	k, w := m.keys(s.kt, v.node), v.in[1]
@@ -140,7 +142,7 @@ func (m *matcher) attention(v value, s scores) value {
 		if s.divide {
 			id = op.Div
 		}
-		s.q = m.add(value{op: id, dtype: ir.F32, shape: q, in: []int32{s.q, s.factor}, node: s.node, flops: int64(q.Size())})
+		s.q = m.add(value{op: id, dtype: v.dtype, shape: q, in: []int32{s.q, s.factor}, node: s.node, flops: int64(q.Size())})
 	}
 	a := op.Attend{Scale: 1, Causal: s.causal}
 	in := []int32{m.reshaped(s.q, ir.Shape{b, h, t, d}, v.node), m.reshaped(k, ir.Shape{b, hk, n, d}, v.node), m.reshaped(w, ir.Shape{b, hk, n, dv}, v.node)}
@@ -229,8 +231,8 @@ func (m *matcher) guarded(out value, mask int32) value {
 	last := len(s) - 1
 	size := int64(s.Size())
 	s[last] = 1
-	most := m.add(value{op: op.Max, dtype: ir.F32, shape: s, attrs: op.Reduce{Axes: []int{last}, Keep: true}, in: []int32{mask}, node: out.node, flops: size})
-	zero := m.add(value{op: op.Sub, dtype: ir.F32, shape: s, in: []int32{most, most}, node: out.node, flops: int64(s.Size())})
+	most := m.add(value{op: op.Max, dtype: out.dtype, shape: s, attrs: op.Reduce{Axes: []int{last}, Keep: true}, in: []int32{mask}, node: out.node, flops: size})
+	zero := m.add(value{op: op.Sub, dtype: out.dtype, shape: s, in: []int32{most, most}, node: out.node, flops: int64(s.Size())})
 	m.uses[m.old[most]] = 2
 	sum := out
 	sum.op, sum.attrs, sum.in, sum.flops = op.Add, nil, []int32{m.add(out), zero}, int64(out.shape.Size())
