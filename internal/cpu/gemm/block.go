@@ -258,6 +258,13 @@ func (m *multiplication) panels(g group, p int) {
 			m.segment(s, q.k0, q.k0, k1, term.Packed.panel(q.k0, kc, p), nr)
 		case !c.plan.direct[q.term] && !m.packs[q.term].plain:
 			m.segment(s, q.k0, q.k0, k1, m.packs[q.term].panel(q.k0, kc, p), nr)
+		case c.kern.rounding != nil:
+			b := Matrix{unsafe.Add(term.B.Data, 4*m.off.B[q.term]), term.B.RowStride, term.B.ColStride}
+			c.kern.roundPanel(tail, b, term.Source, q.k0, k1, p*nr, min(c.N, (p+1)*nr))
+			m.segment(s, q.k0, q.k0, k1, tail, nr)
+			if s+1 < len(g) {
+				tail = unsafe.Add(tail, 4*c.kern.steps(kc)*nr)
+			}
 		default:
 			b := Matrix{unsafe.Add(term.B.Data, 4*m.off.B[q.term]), term.B.RowStride, 1}
 			if !c.plan.direct[q.term] {

@@ -78,7 +78,7 @@ type Call struct {
 type plan struct {
 	path        path
 	groups      []group
-	direct      [MaxTerms]bool // B is read in place
+	direct      [MaxTerms]bool // B is read in place, or rounded panel by panel
 	copyA       [MaxTerms]bool // rows of A are copied
 	strip       int            // rows of A copied at once in thin products
 	stripAt     [MaxTerms]int  // where in the scratch memory, in elements
@@ -236,14 +236,19 @@ func (c *Call) makePlan(threads int) plan {
 	for _, g := range pl.groups {
 		n := 0
 		for _, q := range g {
-			n += q.k1 - q.k0
+			n += k.steps(q.k1 - q.k0)
 		}
 		kc = max(kc, n)
 	}
-	pl.mc = min(c.M, max(k.mr, feature.Cache().L2/2/(4*k.steps(kc))/k.mr*k.mr))
+	pl.mc = min(c.M, max(k.mr, feature.Cache().L2/2/(4*kc)/k.mr*k.mr))
 	pl.split(c, threads, flop)
+	if k.rounding != nil && pl.rowParts == 1 && c.M <= pl.mc {
+		for i := range c.Terms { // each panel is needed once
+			pl.direct[i] = !c.Terms[i].panels()
+		}
+	}
 	pl.scratchA = 4 * pl.mc * longest
-	pl.scratchTail = 4 * k.steps(kc) * k.nr
+	pl.scratchTail = 4 * kc * k.nr
 	return pl
 }
 
@@ -328,10 +333,13 @@ func (pl *plan) split(c *Call, threads int, flop float64) {
 	// Blocks of rows as high as the cache allows; columns in parts wide enough that
 	// copying the rows once for each costs little; then more rows if parts still lack.
 	blocks := (c.M + pl.mc - 1) / pl.mc
-	widest := pl.panels
+	widest, parts := pl.panels, 1
+	if c.kern.rounding != nil && c.M < 2*c.kern.mr {
+		parts = threads // rounding so few rows takes less than another thread brings
+	}
 	for i := range c.Terms {
 		if pl.copyA[i] {
-			widest = min(widest, max(1, c.N/widestCopy))
+			widest = min(widest, max(parts, c.N/widestCopy))
 		}
 	}
 	pl.colParts = min(widest, max(1, (want+blocks-1)/blocks))

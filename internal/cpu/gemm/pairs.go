@@ -46,7 +46,7 @@ var activePairs = func() *kernel {
 }()
 
 const (
-	roundedRows  = 16  // rows of A that pay for rounding B: by far if it is packed, about if not
+	roundedRows  = 16  // rows of A that pay for rounding B, even if it is used once
 	roundedDepth = 16  // of the longest term
 	roundedFlop  = 2e5 // operations
 )
