@@ -34,9 +34,8 @@ type record struct {
 	dev        plan.Device
 	mem        plan.Memory
 	bytes      int64
-	line       *Line // that made it, nil if it is not known
-	freed      atomic.Bool
-	next, prev *record
+	line       *Line   // that made it, nil if it is not known
+	next, prev *record // nil once the memory was given back
 }
 
 // memory counts what all devices hold.
@@ -84,7 +83,6 @@ func enter(dev plan.Device, mem plan.Memory, pos ir.Pos) *Buffer {
 	b.refs.Store(1)
 	r := b.rec
 	r.dev, r.mem, r.bytes = dev, mem, int64(mem.Bytes())
-	r.freed.Store(false)
 	r.next, r.prev = memory.ring.next, &memory.ring
 	r.next.prev, memory.ring.next = r, r
 	memory.live += r.bytes
@@ -151,19 +149,22 @@ func collectGarbage() {
 	memory.gc.Store(false)
 }
 
-// free gives the memory back, once.
+// free gives the memory of an unreachable buffer back, unless that was done before.
 func (r *record) free() {
-	if !r.freed.CompareAndSwap(false, true) {
-		return
-	}
 	memory.Lock()
 	mem := r.leave()
 	memory.Unlock()
-	r.dev.Free(mem)
+	if mem != nil {
+		r.dev.Free(mem)
+	}
 }
 
-// leave takes the record out of the accounts and returns its memory; memory is locked.
+// leave takes the record out of the accounts and returns its memory, nil if it has
+// left before; memory is locked.
 func (r *record) leave() plan.Memory {
+	if r.next == nil {
+		return nil
+	}
 	r.prev.next, r.next.prev = r.next, r.prev
 	memory.live -= r.bytes
 	memory.values--
@@ -180,7 +181,7 @@ func (r *record) leave() plan.Memory {
 func (b *Buffer) hold() { b.refs.Add(1) }
 
 func (b *Buffer) drop() {
-	if b.refs.Add(-1) != 0 || !b.rec.freed.CompareAndSwap(false, true) {
+	if b.refs.Add(-1) != 0 {
 		return
 	}
 	dev := b.rec.dev
