@@ -92,6 +92,23 @@ var oddities = []struct {
 		}
 		return all
 	}},
+	{"what is written out", func(r *lt.Rand) (all []*lt.Tensor) {
+		for _, n := range []int{2, 33, 300} {
+			x := r.Normal(6, n)
+			at := lt.From([]int{0, 1, -1, -n, n - 1, 0}).Unsqueeze(-1)
+			d := x.Sub(x.Max(-1).Unsqueeze(-1))
+			logp := d.Sub(d.Exp().Sum(-1).Log().Unsqueeze(-1))
+			all = append(all, d.Exp().Div(d.Exp().Sum(-1).Unsqueeze(-1)), logp, logp.TakeAlong(at, -1).Mean())
+			all = append(all, x.Mul(x.Square().Mean(-1).Unsqueeze(-1).Add(1e-6).Rsqrt()).Mul(r.Normal(n)), r.Normal(300, n, 4).Softmax(1), r.Normal(300, n, 4).LogSoftmax(0))
+			p := lt.Parameter(x.Eval())
+			all = append(all, lt.Grads(p.LogSoftmax(-1).TakeAlong(at, -1).Mean().Neg(), p)...)
+			q, k, v := r.Normal(6, n, 16), r.Normal(6, n, 16), r.Normal(6, n, 16)
+			all = append(all, lt.Where(lt.Ones(n, n).Tril().Gt(0), q.MatMul(k.T()).Mul(0.3), math.Inf(-1)).Softmax(-1).MatMul(v))
+			q, k, v = r.Normal(2, 3, 2, n, 16), r.Normal(2, 3, 1, n, 16), r.Normal(2, 3, 1, n, 16)
+			all = append(all, q.MatMul(k.T()).Softmax(-1).MatMul(v))
+		}
+		return all
+	}},
 	{"sorts around the powers of two", func(r *lt.Rand) (all []*lt.Tensor) {
 		for _, n := range []int{2, 31, 32, 33, 2047, 2048, 2049, 4097} {
 			x := r.Normal(2, n)
