@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"loris/internal/cpu/feature"
 	"loris/internal/eval"
 	"loris/internal/ir"
 	"loris/internal/op"
@@ -473,6 +474,29 @@ func TestProfileNamesSteps(t *testing.T) {
 	tr := eval.Profile(func() { now(t, op.Unary(op.Tanh, matmul(x, w))) })
 	if len(tr.Steps) == 0 || tr.Steps[0].Flops < 2*16*32*8 || len(tr.Steps[0].Nodes) < 2 {
 		t.Errorf("%+v", tr.Steps)
+	}
+}
+
+// What a product is measured against follows its precision, where that makes it faster.
+func TestLimitOfAProductFollowsItsPrecision(t *testing.T) {
+	x, w := wave(256, 512), wave(512, 512)
+	least := map[string]time.Duration{}
+	for _, precision := range []string{"highest", "medium"} {
+		if err := eval.SetPrecision(precision); err != nil {
+			t.Fatal(err)
+		}
+		tr := eval.Profile(func() { now(t, matmul(x, w)) })
+		least[precision] = tr.Steps[0].Least()
+	}
+	if err := eval.SetPrecision("highest"); err != nil {
+		t.Fatal(err)
+	}
+	times := 1.0
+	if _, fast := feature.BFloat16(); fast {
+		times = 2
+	}
+	if got := float64(least["highest"]) / float64(least["medium"]); math.Abs(got-times) > 0.01*times {
+		t.Errorf("least times %v: a ratio of %.2f, want %v", least, got, times)
 	}
 }
 

@@ -85,7 +85,9 @@ func (t *Trace) record(j *job) {
 			Start: time.Duration(e.Start - t.start.UnixNano()), Duration: time.Duration(e.Nanos),
 			Flops: s.Flops, Bytes: s.Bytes, Live: live[e.Step]}
 		if s.Kind == plan.MatMulStep || s.Kind == plan.LoRAStep {
-			ts.Precision = p.Precision
+			if ts.Precision = p.Precision; s.In[0].DType == ir.BF16 {
+				ts.Precision = plan.Medium
+			}
 		}
 		for _, i := range s.Origin {
 			if int(i) < len(nodes) {

@@ -32,6 +32,22 @@ func TestActiveIsRunnable(t *testing.T) {
 	}
 }
 
+func TestPairsAreOfTheWidestLevel(t *testing.T) {
+	defer func(l Level, p bool) { active, pairs = l, p }(active, pairs)
+	for _, l := range Levels() {
+		for _, pairs = range []bool{false, true} {
+			active = l
+			runs, fast := BFloat16()
+			if runs != (pairs && l == AVX512) || fast && !runs {
+				t.Errorf("%s, AVX512_BF16 %v: runs %v, fast %v", l, pairs, runs, fast)
+			}
+			if told := strings.Contains(precision(), "at medium"); told != fast {
+				t.Errorf("%s: the report says %q", l, precision())
+			}
+		}
+	}
+}
+
 func TestSizesHaveDefaults(t *testing.T) {
 	if c := sizes(-1, 0, 1<<20); c.L1 <= 0 || c.L2 <= 0 || c.L3 != 1<<20 {
 		t.Errorf("sizes = %+v", c)
