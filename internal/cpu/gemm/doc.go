@@ -18,9 +18,9 @@
 // tile's start value: zero, C, the bias or the residual. Panels of B lie packed,
 // or in place where few rows use them. A is read in place unless its rows would
 // share cache sets, are not contiguous, or are scaled. Blocks follow from the
-// cache sizes; chunks of columns or rows go to the worker pool. Thin products
-// (few columns) run as dot products instead, and a single row or column as a
-// matrix-vector product. Where the caller and the processor allow it, a second kernel
+// cache sizes; chunks of columns or rows go to the worker pool. Thin products (few
+// columns, or few rows by factors that would have to be packed) run as dot products
+// or sums of rows instead, which read the large factor as fast as memory gives it. Where the caller and the processor allow it, a second kernel
 // takes factors rounded to bfloat16 (see [Call.BFloat16]).
 package gemm
 
