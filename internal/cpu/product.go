@@ -277,7 +277,7 @@ func (p *product) block(part *rowPart, row int, left, acc unsafe.Pointer) bool {
 
 // weight returns the packed first right factor if it is one that stays.
 func (p *product) weight(c *gemm.Call) *gemm.PackedB {
-	if p.batch != 1 || c.M < 16 {
+	if p.batch != 1 || c.M < 16 || c.UsesLibrary() {
 		return nil
 	}
 	t := &c.Terms[0]

@@ -200,22 +200,25 @@ func (t *Term) alpha() float32 {
 	return t.Alpha
 }
 
+// flop counts the operations of one item.
+func (c *Call) flop() (n float64) {
+	for i := range c.Terms {
+		n += 2 * float64(c.M) * float64(c.N) * float64(c.Terms[i].K)
+	}
+	return n
+}
+
 func (c *Call) makePlan(threads int) plan {
 	k := c.kern
 	if through := c.choosePath(); through != pathPanels {
 		pl := plan{path: through}
-		var flop float64
-		for i := range c.Terms {
-			flop += 2 * float64(c.M) * float64(c.N) * float64(c.Terms[i].K)
-		}
-		pl.splitThin(c, threads, flop)
+		pl.splitThin(c, threads, c.flop())
 		return pl
 	}
 	pl := plan{panels: (c.N + k.nr - 1) / k.nr}
-	var flop float64
+	flop := c.flop()
 	for i := range c.Terms {
 		t := &c.Terms[i]
-		flop += 2 * float64(c.M) * float64(c.N) * float64(t.K)
 		pl.direct[i] = k.rounding == nil && !t.panels() && t.Source == nil && t.B.ColStride == 1 && c.inPlace(t, k)
 		pl.copyA[i] = k.rounding != nil || t.A.ColStride != 1 || t.alpha() != 1 || sharesSets(t.A.RowStride, min(c.M, k.mr))
 		pl.addTerm(i, t, k)

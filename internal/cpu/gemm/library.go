@@ -47,6 +47,9 @@ func (c *Call) fitsLibrary(flop float64) bool {
 	return len(c.Terms) > 0
 }
 
+// UsesLibrary reports whether the call goes to a library, which takes factors as they lie.
+func (c *Call) UsesLibrary() bool { return useLibrary && c.fitsLibrary(c.flop()) }
+
 // runLibrary computes all items by the library, some rows at a time.
 func (c *Call) runLibrary(stop *atomic.Bool) bool {
 	var flop float64

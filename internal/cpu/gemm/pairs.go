@@ -58,12 +58,11 @@ func (c *Call) Rounds() bool {
 	if !c.BFloat16 || activePairs == nil || useLibrary || c.Cols > 0 || c.Depth > 0 {
 		return false
 	}
-	longest, flop := 0, 0.0
+	longest := 0
 	for i := range c.Terms {
-		k := c.Terms[i].K
-		longest, flop = max(longest, k), flop+2*float64(c.M)*float64(c.N)*float64(k)
+		longest = max(longest, c.Terms[i].K)
 	}
-	return c.M >= roundedRows && c.N > activePairs.nr/2 && longest >= roundedDepth && flop >= roundedFlop
+	return c.M >= roundedRows && c.N > activePairs.nr/2 && longest >= roundedDepth && c.flop() >= roundedFlop
 }
 
 // steps returns how many steps of the kernel k elements are.
