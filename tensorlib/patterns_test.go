@@ -121,6 +121,7 @@ func TestLoRAWrittenOut(t *testing.T) {
 		{name: "bias in the base, adapter first", in: all, f: func(in ts) *lt.Tensor { return low(in).Div(7).Add(in[4].Add(base(in))) }, steps: "lora:lora add"},
 		{name: "a residual before", in: all, f: func(in ts) *lt.Tensor { return in[5].Add(base(in).Add(in[4])).Add(low(in).Mul(2.5)) }, steps: "lora:lora add add"},
 		{name: "PEFT's layout", in: peft, f: func(in ts) *lt.Tensor { return baseT(in).Add(in[4]).Add(lowT(in).Mul(2.5)) }, steps: "lora:lora add"},
+		{name: "a vector", in: append(shapes(lt.Shape{16}), all[1:]...), f: func(in ts) *lt.Tensor { return base(in).Add(in[4]).Add(low(in).Mul(2.5)) }, steps: "lora:lora add"},
 		{name: "gated", in: append(all, lt.Shape{16, 10}, lt.Shape{16, 2}, lt.Shape{2, 10}), f: func(in ts) *lt.Tensor {
 			gate := base(in).Add(low(in).Mul(2.5))
 			up := in[0].MatMul(in[6]).Add(in[0].MatMul(in[7]).MatMul(in[8]).Mul(2.5))

@@ -136,6 +136,11 @@ func (m *matcher) best(v value) value {
 		return v
 	}
 	best.attrs = terms{m.alpha(scale)}
+	if !best.shape.Equal(v.shape) { // of a vector
+		row := v
+		row.op, row.attrs, row.in, row.flops = op.Reshape, op.Fill{Shape: v.shape}, []int32{m.add(best)}, 0
+		best = row
+	}
 	for i, x := range addends {
 		if i != p && i != q {
 			sum := v
@@ -172,11 +177,16 @@ type factor struct {
 
 // sum matches v = x@W + s·c@B.
 func (m *matcher) sum(v value, first, second int32) (value, factor, bool) {
+	if !m.b.vals[first].shape.Equal(v.shape) || !m.b.vals[second].shape.Equal(v.shape) {
+		return v, factor{}, false
+	}
+	first = m.ofVector(first)
 	p := &m.b.vals[first]
-	if p.op != op.MatMul || !m.once(first) || !p.shape.Equal(v.shape) || !m.b.vals[second].shape.Equal(v.shape) {
+	if p.op != op.MatMul || !m.once(first) {
 		return v, factor{}, false
 	}
 	second, f := m.scaled(second)
+	second = m.ofVector(second)
 	q := &m.b.vals[second]
 	if q.op != op.MatMul || !m.once(second) {
 		return v, factor{}, false
@@ -185,7 +195,7 @@ func (m *matcher) sum(v value, first, second int32) (value, factor, bool) {
 	if f.at < 0 {
 		left, f = m.scaled(left)
 	}
-	v.flops = p.flops + q.flops + v.flops
+	v.flops, v.shape = p.flops+q.flops+v.flops, p.shape
 	if h := &m.b.vals[left]; h.op == op.MatMul && m.once(left) && h.shape[len(h.shape)-1] <= 256 {
 		v.op, v.flops = op.LoRALinear, v.flops+h.flops
 		v.in = []int32{p.in[0], p.in[1], h.in[0], h.in[1], right}
@@ -193,6 +203,17 @@ func (m *matcher) sum(v value, first, second int32) (value, factor, bool) {
 	}
 	v.op, v.in = op.Gemm, []int32{p.in[0], p.in[1], left, right}
 	return v, f, true
+}
+
+// ofVector returns the product of one row that vector i is.
+func (m *matcher) ofVector(i int32) int32 {
+	x := &m.b.vals[i]
+	if x.op == op.Reshape && len(x.shape) == 1 && m.once(i) {
+		if p := &m.b.vals[x.in[0]]; p.op == op.MatMul && len(p.shape) == 2 && p.shape[0] == 1 {
+			return x.in[0]
+		}
+	}
+	return i
 }
 
 // alpha returns a factor as devices take it.
