@@ -5,7 +5,7 @@
 //	cse        equal values are computed once
 //	simplify   identities that hold for every bit pattern, constants of constants
 //	dead       what no output needs is dropped
-//	rows       softmax and norms of rows, written out, become ops
+//	rows       softmax and norms of rows, written out, become ops; few elements are picked first
 //	loss       picking from a log-softmax becomes cross-entropy, as does its gradient
 //	attention  softmax of a product, times another, becomes one op
 //	products   sums of matrix products, LoRA linears, and scattered sums become one value

@@ -15,6 +15,9 @@ func rowOps(consts *constants) func(g *graph) *graph {
 	return func(g *graph) *graph {
 		m := &matcher{uses: g.uses(), consts: consts}
 		return rewrite(g, m.each(func(v value) value {
+			if v.op == op.TakeAlong {
+				return m.picked(v)
+			}
 			if v.dtype != ir.F32 || len(v.shape) == 0 || v.shape[len(v.shape)-1] < 2 || v.shape.Size() == 0 {
 				return v
 			}
@@ -35,6 +38,18 @@ func rowOps(consts *constants) func(g *graph) *graph {
 			return v
 		}))
 	}
+}
+
+// picked returns a function of some elements for some elements of the function of all.
+func (m *matcher) picked(v value) value {
+	f := &m.b.vals[v.in[0]]
+	if !isElementwise(f.op) || len(f.in) != 1 || !m.once(v.in[0]) || f.shape.Size() <= v.shape.Size() {
+		return v
+	}
+	taken, x := v, f.in[0]
+	taken.dtype, taken.in = m.b.vals[x].dtype, []int32{x, v.in[1]}
+	v.op, v.attrs, v.in, v.flops = f.op, f.attrs, []int32{m.add(taken)}, int64(v.shape.Size())
+	return v
 }
 
 // shifted matches x minus the largest element of its row.
