@@ -49,8 +49,8 @@ func Eager(f func()) { eval.Eager(f) }
 // throughout, where a process begins), "high" (three bfloat16 products may stand for
 // one) or "medium" (one may), as in PyTorch. It allows devices to be less exact and
 // obliges none. At "medium", AMD processors with AVX512_BF16 round the factors of
-// products of 16 rows or more to bfloat16 and add in f32: in half of the time, 3 digits
-// of each factor stay. Other processors and Metal compute in f32 at all three.
+// products of 16 rows or more to bfloat16, which has 8 binary digits, and add in f32: that
+// takes half of the time. Other processors and Metal compute in f32 at all three.
 func SetPrecision(precision string) {
 	if err := eval.SetPrecision(precision); err != nil {
 		panic(asError("SetPrecision", err))
