@@ -8,8 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"loris/internal/plan"
 	lt "loris/tensorlib"
 )
+
+func init() { plan.CheckPasses(true) }
 
 // written is a pattern as people write it: what it computes of its inputs, and the
 // steps that it is planned as.
