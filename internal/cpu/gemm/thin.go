@@ -69,8 +69,17 @@ func (c *Call) choosePath() path {
 
 // splitThin cuts the longer side of C into chunks.
 func (pl *plan) splitThin(c *Call, threads int, flop float64) {
-	// Such products are bound by memory: four times the cost of their operations.
-	pl.cost = 4*flop/c.kern.flopPerNano() + float64(c.M*c.N)
+	// Such products are bound by memory, which costs four times their operations, or else
+	// by loads and sums of lanes.
+	bytes := 4 * c.M * c.N
+	for i := range c.Terms {
+		bytes += 4 * c.Terms[i].K * (c.M + c.N)
+	}
+	slow := 4.
+	if bytes <= feature.Cache().L2/2 {
+		slow = 1.5
+	}
+	pl.cost = slow*flop/c.kern.flopPerNano() + float64(c.M*c.N)
 	want := wholeRounds(int(min(pl.cost/3e3, max(pl.cost/1e6, float64(2*threads)))), threads)
 	pl.rowParts, pl.colParts, pl.depthParts = 1, 1, 1
 	longest, copied := 0, 0
