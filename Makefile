@@ -16,7 +16,7 @@ ALL     := $(shell $(GO) list ./... 2>/dev/null)
 RACEFREE = $(filter-out $(RACY),$(ALL))
 
 .PHONY: build demo test test-go vet staticcheck test-kernel jupyter-test test-notebooks test-browser \
-	lab venv bench-kernel bench-peers conformance devicetest parity parity-refresh arm64 \
+	lab venv bench-kernel bench-peers conformance devicetest parity parity-refresh arm64 blas \
 	test-metal metal-ptx softmetal cross generate clean help
 
 help: ## list the targets
@@ -93,6 +93,9 @@ parity-refresh: ## make the PyTorch fixture anew (several GB of downloads)
 
 arm64: ## the NEON kernels and everything they touch, under qemu-user
 	@scripts/arm64.sh
+
+blas: ## the path of Accelerate's matrix products, through OpenBLAS
+	@scripts/blas.sh
 
 test-metal: ## the Metal ladder on the software Metal
 	@scripts/metal/test.sh
