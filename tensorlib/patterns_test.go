@@ -288,6 +288,9 @@ func TestAttentionForms(t *testing.T) {
 		{name: "einsum", in: four, f: func(in ts) *lt.Tensor {
 			return lt.Einsum("bhts,bhsd->bhtd", lt.Einsum("bhtd,bhsd->bhts", in[0], in[1]).Mul(0.3).Softmax(-1), in[2])
 		}, steps: op},
+		{name: "batches merged for the softmax", in: four, f: func(in ts) *lt.Tensor {
+			return scores(in).Reshape(8, 40, 40).Softmax(-1).Reshape(2, 4, 40, 40).MatMul(in[2])
+		}, steps: op},
 		{name: "one head of keys", in: one, f: func(in ts) *lt.Tensor { return end(scores(in), in) }, steps: op},
 		{name: "repeated heads", in: groups, f: func(in ts) *lt.Tensor {
 			return end(in[0].MatMul(repeat(in[1], 3).T()).Mul(0.3), ts{nil, nil, repeat(in[2], 3)})

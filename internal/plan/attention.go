@@ -97,6 +97,7 @@ func (m *matcher) rebatched(i int32) int32 {
 // scaledScores matches a product that is multiplied with or divided by a number, or not.
 func (m *matcher) scaledScores(i int32) (s scores, ok bool) {
 	s = scores{factor: -1, mask: -1}
+	i = m.rebatched(i)
 	x := &m.b.vals[i]
 	if (x.op == op.Mul || x.op == op.Div) && m.once(i) {
 		for k := range 2 {
@@ -117,7 +118,6 @@ func (m *matcher) scaledScores(i int32) (s scores, ok bool) {
 
 // attention returns the op for v = scores@w, or v if the shapes are not those of heads.
 func (m *matcher) attention(v value, s scores) value {
-	rank := len(v.shape)
 	if m.b.vals[s.q].dtype != v.dtype || s.mask >= 0 && (m.b.vals[s.mask].dtype != v.dtype || len(m.b.vals[s.mask].shape) > 4) {
 		return v
 	}
@@ -159,7 +159,7 @@ func (m *matcher) attention(v value, s scores) value {
 	if s.mask >= 0 {
 		out = m.guarded(out, s.mask)
 	}
-	if rank == 4 {
+	if out.shape.Equal(v.shape) {
 		return out
 	}
 	v.op, v.attrs, v.in, v.flops = op.Reshape, op.Fill{Shape: v.shape}, []int32{m.add(out)}, 0
