@@ -292,7 +292,7 @@ func (m *matcher) withColumns(v value, change func(op.Norm) (op.Norm, bool), nor
 }
 
 // perColumn returns value i as a vector if it is broadcast along all axes of shape s
-// but the last.
+// but the last. (A constant is none: devices read weights from memory.)
 func (m *matcher) perColumn(i int32, s ir.Shape, node int32) (int32, bool) {
 	w := &m.b.vals[i]
 	cols := s[len(s)-1]
@@ -300,7 +300,7 @@ func (m *matcher) perColumn(i int32, s ir.Shape, node int32) (int32, bool) {
 		i = w.in[0]
 		w = &m.b.vals[i]
 	}
-	if w.dtype != ir.F32 || len(w.shape) == 0 || len(w.shape) > len(s) || w.shape[len(w.shape)-1] != cols || w.shape.Size() != cols {
+	if w.op == op.Const || w.dtype != ir.F32 || len(w.shape) == 0 || len(w.shape) > len(s) || w.shape[len(w.shape)-1] != cols || w.shape.Size() != cols {
 		return 0, false
 	}
 	if len(w.shape) > 1 {
