@@ -341,6 +341,22 @@ func TestAttentionForms(t *testing.T) {
 	}
 }
 
+// A key that is not a number shows in the queries that may look at it alone.
+func TestHiddenNaNStaysHidden(t *testing.T) {
+	r := lt.NewRand(3)
+	q, v := r.Normal(2, 90, 16).Eval(), r.Normal(2, 90, 16).Eval()
+	k := lt.Where(lt.Arange(90).Eq(37).Unsqueeze(-1), math.NaN(), r.Normal(2, 90, 16)).Eval()
+	y := lt.Where(lt.Ones(90, 90).Tril().Gt(0), q.MatMul(k.T()).Mul(0.3), math.Inf(-1)).Softmax(-1).MatMul(v)
+	if s := stepsOf(y); s != "fused:mul | op:attention" {
+		t.Error(s)
+	}
+	for i, e := range y.Floats() {
+		if row := i / 16 % 90; math.IsNaN(e) != (row >= 37) {
+			t.Fatalf("element %d of row %d is %v", i, row, e)
+		}
+	}
+}
+
 // In halves too, where the op holds scores in float32; a cast that rounds them stays.
 func TestAttentionOfHalves(t *testing.T) {
 	minus := math.Inf(-1)
