@@ -128,30 +128,20 @@ func (v *halfVector) addParts(from, to int) {
 	}
 }
 
-// columns computes columns from..to-1 of all rows. Those that lie apart are done a
-// few at a time, so that a second row finds them in the cache.
+// columns computes columns from..to-1 of all rows.
 func (v *halfVector) columns(from, to int) {
-	const block = 32
-	if v.RowStride == 1 && v.m > 1 && to-from > block {
-		for ; to-from > block; from += block {
-			v.columns(from, from+block)
-		}
-	}
 	if from == to {
 		return
 	}
-	at := unsafe.Add(v.Data, 2*from*v.ColStride)
-	y := func(i int) []float32 { return slice[float32](unsafe.Add(v.y, 4*(i*v.n+from)), to-from) }
+	at, y := unsafe.Add(v.Data, 2*from*v.ColStride), unsafe.Add(v.y, 4*from)
 	if v.RowStride == 1 {
-		for i := range v.m {
-			gemv.Dots(v.Kind, y(i), at, 2*v.ColStride, slice[float32](unsafe.Add(v.x, 4*i*v.k), v.k))
-		}
+		gemv.DotsOfMany(v.Kind, y, 4*v.n, v.m, to-from, at, 2*v.ColStride, v.x, 4*v.k, v.k)
 		return
 	}
 	for i := range v.m {
-		clear(y(i))
+		clear(slice[float32](unsafe.Add(y, 4*i*v.n), to-from))
 	}
-	gemv.RowsOfMany(v.Kind, unsafe.Add(v.y, 4*from), 4*v.n, v.m, to-from, at, 2*v.RowStride, v.x, 4*v.k, v.k)
+	gemv.RowsOfMany(v.Kind, y, 4*v.n, v.m, to-from, at, 2*v.RowStride, v.x, 4*v.k, v.k)
 }
 
 // denseHalfProduct widens both factors first.

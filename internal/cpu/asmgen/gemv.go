@@ -8,6 +8,10 @@ import "fmt"
 // apart, with x that lie ldv apart.
 const rowsDecl = "(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)"
 
+// dotsDecl declares a kernel that sets out to the dot products of rows of w with x, and
+// for outputs vectors x, ldx bytes apart, what follows out to those of the others.
+const dotsDecl = "(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)"
+
 // rowsShape is a number of outputs and of rows that a kernel takes at once.
 type rowsShape struct{ outputs, rows int }
 
@@ -137,26 +141,45 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 		t.p("RET")
 	}
 
-	t.fn("gemvDots"+suffix, "(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)", 48)
-	t.ps("MOVQ out+0(FP), DI; MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ x+24(FP), SI; MOVQ k+32(FP), CX; MOVQ rows+40(FP), AX")
-	for _, n := range []int{1, 2, 4} {
-		t.p("CMPQ AX, $%d", n)
-		t.p("JEQ  dots%d", n)
+	t.fn("gemvDots"+suffix, dotsDecl, 64)
+	t.ps("MOVQ out+0(FP), DI; MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ x+24(FP), SI; MOVQ k+32(FP), CX; MOVQ ldx+56(FP), R10; LEAQ (R10)(R10*2), R11")
+	t.ps("MOVQ outputs+48(FP), DX; SHLQ $4, DX; ADDQ rows+40(FP), DX")
+	dots := dotsShapes(e, x.registers())
+	for _, s := range dots[1:] {
+		t.p("CMPQ DX, $%d", s.outputs<<4+s.rows)
+		t.p("JEQ  dots%dx%d", s.outputs, s.rows)
 	}
 	v := zmm
 	if !x.wide {
 		v = ymm
 	}
-	for _, n := range dotRows(e) {
-		t.label(fmt.Sprintf("dots%d", n))
+	for _, s := range dots {
+		n := s.rows
+		t.label(fmt.Sprintf("dots%dx%d", s.outputs, n))
 		pointers(n)
 		// Few rows read more of each at once, with sums of their own.
 		turns := map[int]int{8: 1, 4: 1, 2: 4, 1: 4}[n]
-		for i := range n * turns {
+		if s.outputs > 1 {
+			turns = 1
+		}
+		sums := n * turns * s.outputs
+		for i := range sums {
 			x.constant(t, i, 0)
 		}
-		xs := n * turns
+		xs := sums
 		step := func(u, set int) {
+			if s.outputs > 1 {
+				for i := range n {
+					load(i, 0, sums+i)
+				}
+				for o := range s.outputs {
+					t.p("VMOVUPS (SI)%s, %s", indexed(o, "R10", "R11"), x.r(sums+n+o%2))
+					for i := range n {
+						t.p("VFMADD231PS %s, %s, %s", x.r(sums+i), x.r(sums+n+o%2), x.r(o*n+i))
+					}
+				}
+				return
+			}
 			t.p("VMOVUPS %d(SI), %s", 4*w*u, x.r(xs+u%2))
 			for i := range n {
 				tmp := xs + 2 + (u*n+i)%3
@@ -197,10 +220,23 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 				t.p("VADDPS %s, %s, %s", x.r(i+n*h/2), x.r(i), x.r(i))
 			}
 		}
-		sumColumns(t, v, 0, n, 0)
+		for o := range s.outputs {
+			sumColumns(t, v, o*n, n, 4*n*o)
+		}
 		t.p("VZEROUPPER")
 		t.p("RET")
 	}
+}
+
+// dotsShapes lists what a dots kernel takes at once.
+func dotsShapes(e elem, registers int) (shapes []rowsShape) {
+	for _, n := range dotRows(e) {
+		shapes = append(shapes, rowsShape{1, n})
+	}
+	for outputs := 2; outputs <= registers/8; outputs++ {
+		shapes = append(shapes, rowsShape{outputs, 4}, rowsShape{outputs, 1})
+	}
+	return shapes
 }
 
 // dotRows lists the numbers of rows that dots takes at once, the largest first.
@@ -274,28 +310,38 @@ func gemvNEON(t *text, e elem, suffix string) {
 		t.p("BNE  %s", time)
 		t.p("RET")
 	}
-	t.fn("gemvDots"+suffix, "(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)", 48)
-	t.ps("MOVD out+0(FP), R1; MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD x+24(FP), R2; MOVD k+32(FP), R5; MOVD rows+40(FP), R6")
-	for _, n := range []int{1, 2, 4} {
-		t.p("CMP  $%d, R6", n)
-		t.p("BEQ  dots%d", n)
+	t.fn("gemvDots"+suffix, dotsDecl, 64)
+	t.ps("MOVD out+0(FP), R1; MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD x+24(FP), R2; MOVD k+32(FP), R5; MOVD ldx+56(FP), R17")
+	t.ps("MOVD outputs+48(FP), R6; LSL $4, R6, R6; MOVD rows+40(FP), R8; ADD R8, R6, R6")
+	dots := dotsShapes(e, 32)
+	for _, s := range dots[1:] {
+		t.p("CMP  $%d, R6", s.outputs<<4+s.rows)
+		t.p("BEQ  dots%dx%d", s.outputs, s.rows)
 	}
-	for _, n := range dotRows(e) {
-		t.label(fmt.Sprintf("dots%d", n))
+	for _, s := range dots {
+		n := s.rows
+		t.label(fmt.Sprintf("dots%dx%d", s.outputs, n))
 		pointers(n)
-		for i := range n {
+		for i := range s.outputs * n {
 			x.constant(t, 16+i, 0)
 		}
 		loop := t.fresh("loop")
 		t.label(loop)
-		t.p("VLD1.P 16(R2), [V0.S4]")
 		for i := range n {
-			load(i, 1+i%4)
-			t.p("VFMLA V%d.S4, V0.S4, V%d.S4", 1+i%4, 16+i)
+			load(i, 4+i)
 		}
+		t.p("MOVD R2, R8")
+		for o := range s.outputs {
+			t.p("FMOVQ (R8), F%d", o)
+			t.p("ADD  R17, R8, R8")
+			for i := range n {
+				t.p("VFMLA V%d.S4, V%d.S4, V%d.S4", 4+i, o, 16+o*n+i)
+			}
+		}
+		t.p("ADD  $16, R2, R2")
 		t.p("SUBS $4, R5, R5")
 		t.p("BNE  %s", loop)
-		for i := range n {
+		for i := range s.outputs * n {
 			r := 16 + i
 			t.p("WORD $0x%08x // faddp v%d.4s, v%d.4s, v%d.4s", 0x6E20D400|uint32(r)<<16|uint32(r)<<5|uint32(r), r, r, r)
 			t.p("WORD $0x%08x // faddp s%d, v%d.2s", 0x7E30D800|uint32(r)<<5|uint32(r), r, r)

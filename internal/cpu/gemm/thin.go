@@ -21,6 +21,7 @@ const (
 	longDotRows = 15
 	longSumRows = 4
 	sameSetRows = 6 // where rows of B lie in the same sets of a cache, which is bad for panels
+	twoTileRows = 8 // where panels would be read twice
 	longDot     = 256
 	longRow     = 256
 
@@ -61,7 +62,7 @@ func (c *Call) choosePath() path {
 		return pathDots
 	case dots && (c.M <= fewRows || c.M <= longDotRows && longest >= longDot):
 		return pathDots
-	case sums && (c.M == 1 || c.N >= longRow && (c.M <= longSumRows || c.M <= sameSetRows && sameSets)):
+	case sums && (c.M == 1 || c.N >= longRow && (c.M <= longSumRows || c.M <= sameSetRows && sameSets || c.M <= twoTileRows && c.M > c.kern.mr)):
 		return pathRows
 	}
 	return pathPanels

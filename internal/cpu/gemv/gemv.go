@@ -36,10 +36,11 @@ func (k Kind) Size() int { return [...]int{4, 2, 2, 1}[k] }
 // It does so for outputs vectors y, ldy bytes apart, with x that lie ldv apart.
 type rowsFunc = func(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
-// dotsFunc sets out[i] to the dot product of x and row i.
-type dotsFunc = func(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+// dotsFunc sets out[i] to the dot product of x and row i, and out[o·rows+i] for outputs
+// vectors x, ldx bytes apart.
+type dotsFunc = func(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
 
-// kernels take whole vectors and 1, 2, 4 or 8 rows, dots of all but I8 up to 4, rows
+// kernels take whole vectors and 1, 2, 4 or 8 rows, dots of all but I8 up to 4, and
 // for several outputs 1 or 4.
 type kernels struct {
 	rows    [kinds]rowsFunc
@@ -63,7 +64,7 @@ func kernelsFor(l feature.Level) *kernels {
 type scratch struct {
 	block     [8 * 16 * 4]byte
 	vec       [16]float32
-	sum, part [8]float32
+	sum, part [16]float32
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -227,46 +228,79 @@ func (r *rows) addNarrow(s *scratch, k int) {
 // Dots sets out[i] to Σ x[k]·w[i][k] for each row i of w, which starts at w + i·ldw
 // bytes and is contiguous.
 func Dots(kind Kind, out []float32, w unsafe.Pointer, ldw int, x []float32) {
+	if len(x) == 0 {
+		clear(out)
+	} else if len(out) > 0 {
+		DotsOfMany(kind, unsafe.Pointer(&out[0]), 0, 1, len(out), w, ldw, unsafe.Pointer(&x[0]), 0, len(x))
+	}
+}
+
+// DotsOfMany is [Dots] for m vectors x of k elements, which start ldx bytes apart, and
+// as many results, ldout bytes apart. It reads the weights from memory once.
+func DotsOfMany(kind Kind, out unsafe.Pointer, ldout, m, rows int, w unsafe.Pointer, ldw int, x unsafe.Pointer, ldx, k int) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
+	d := dots{kind, out, ldout, m, w, ldw, x, ldx, k}
 	n := 0
-	if streams := apart(kind, len(out), len(x), ldw, 1); streams > 0 {
-		far := len(out) / streams
+	if streams := apart(kind, rows, k, ldw, m); streams > 0 {
+		far := rows / streams
 		for i := range far {
-			s.dots(kind, out[i:], w, i*ldw, far, ldw, x, streams)
+			d.rows(s, i, far, streams)
 		}
 		n = far * streams
 	}
-	most := 4
-	if kind == I8 {
-		most = 8
-	}
-	for n < len(out) {
-		r := step(min(most, len(out)-n))
-		s.dots(kind, out[n:], w, n*ldw, 1, ldw, x, r)
+	for n < rows {
+		r := step(rows - n)
+		switch {
+		case m > 1 && r < 4:
+			r = 1
+		case m > 1 || kind != I8:
+			r = min(r, 4)
+		}
+		d.rows(s, n, 1, r)
 		n += r
 	}
 }
 
-// dots computes rows dot products, of rows and to places that are far apart.
-func (s *scratch) dots(kind Kind, out []float32, w unsafe.Pointer, at, far, ldw int, x []float32, rows int) {
-	k, n, size := active, len(x), kind.Size()
-	whole := n - n%k.lanes
-	clear(s.sum[:])
-	for j := 0; j < whole; j += callElements / 8 {
-		k.dots[kind](&s.part[0], unsafe.Add(w, at+j*size), uintptr(far*ldw), unsafe.Pointer(&x[j]), min(callElements/8, whole-j), rows)
-		for o := range rows {
-			s.sum[o] += s.part[o]
+// dots are dot products in progress.
+type dots struct {
+	kind  Kind
+	out   unsafe.Pointer
+	ldout int
+	m     int
+	w     unsafe.Pointer
+	ldw   int
+	x     unsafe.Pointer
+	ldx   int
+	k     int
+}
+
+// rows multiplies n rows, from i on and far apart, by all x.
+func (d *dots) rows(s *scratch, i, far, n int) {
+	kern, size := active, d.kind.Size()
+	whole, w, ldw := d.k-d.k%kern.lanes, unsafe.Add(d.w, i*d.ldw), uintptr(far*d.ldw)
+	for v := 0; v < d.m; v += kern.outputs {
+		outputs := min(kern.outputs, d.m-v)
+		sum, part, x := s.sum[:outputs*n], s.part[:outputs*n], unsafe.Add(d.x, v*d.ldx)
+		clear(sum)
+		for j := 0; j < whole; j += callElements / 8 {
+			kern.dots[d.kind](&part[0], unsafe.Add(w, j*size), ldw, unsafe.Add(x, 4*j), min(callElements/8, whole-j), n, outputs, uintptr(d.ldx))
+			for o, p := range part {
+				sum[o] += p
+			}
 		}
-	}
-	if whole < n {
-		s.tailDots(kind, unsafe.Add(w, at+whole*size), far*ldw, x[whole:], rows)
-		for o := range rows {
-			s.sum[o] += s.part[o]
+		for o := 0; o < outputs && whole < d.k; o++ {
+			s.tailDots(d.kind, unsafe.Add(w, whole*size), int(ldw), unsafe.Slice((*float32)(unsafe.Add(x, o*d.ldx+4*whole)), d.k-whole), n)
+			for r, p := range s.part[:n] {
+				sum[o*n+r] += p
+			}
 		}
-	}
-	for o, v := range s.sum[:rows] {
-		out[o*far] = v
+		for o := range outputs {
+			to := unsafe.Add(d.out, (v+o)*d.ldout+4*i)
+			for r, p := range sum[o*n : (o+1)*n] {
+				*(*float32)(unsafe.Add(to, 4*r*far)) = p
+			}
+		}
 	}
 }
 
@@ -277,7 +311,7 @@ func (s *scratch) tailDots(kind Kind, w unsafe.Pointer, ldw int, x []float32, ro
 		copy(s.block[i*lanes*size:], unsafe.Slice((*byte)(unsafe.Add(w, i*ldw)), len(x)*size))
 	}
 	clear(s.vec[copy(s.vec[:], x):])
-	active.dots[kind](&s.part[0], unsafe.Pointer(&s.block), uintptr(lanes*size), unsafe.Pointer(&s.vec), lanes, rows)
+	active.dots[kind](&s.part[0], unsafe.Pointer(&s.block), uintptr(lanes*size), unsafe.Pointer(&s.vec), lanes, rows, 1, 0)
 }
 
 // value reads an element.
@@ -310,14 +344,16 @@ var generic = func() *kernels {
 				}
 			}
 		}
-		k.dots[kind] = func(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows int) {
-			xs := unsafe.Slice((*float32)(x), n)
-			for i := range rows {
-				row, sum := unsafe.Add(w, uintptr(i)*ldw), float32(0)
-				for j, v := range xs {
-					sum += v * kind.value(row, j)
+		k.dots[kind] = func(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, n, rows, outputs int, ldx uintptr) {
+			for o := range outputs {
+				xs := unsafe.Slice((*float32)(unsafe.Add(x, uintptr(o)*ldx)), n)
+				for i := range rows {
+					row, sum := unsafe.Add(w, uintptr(i)*ldw), float32(0)
+					for j, v := range xs {
+						sum += v * kind.value(row, j)
+					}
+					unsafe.Slice(out, rows*outputs)[o*rows+i] = sum
 				}
-				unsafe.Slice(out, rows)[i] = sum
 			}
 		}
 	}

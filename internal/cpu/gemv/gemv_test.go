@@ -141,31 +141,39 @@ func TestManyOutputsAndStreams(t *testing.T) {
 
 func TestManyDots(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	rows := feature.Cache().L2/99 + 3
-	for kind := range kinds {
-		w, ld := weights(r, kind, rows, 101, 0)
-		p := unsafe.Pointer(&w[0])
-		x := make([]float32, 101)
-		for i := range x {
-			x[i] = float32(r.NormFloat64())
-		}
-		want, size := make([]float64, rows), make([]float64, rows)
-		for i := range rows {
-			for j, a := range x {
-				v := float64(a) * float64(kind.value(unsafe.Add(p, i*ld), j))
-				want[i] += v
-				size[i] += math.Abs(v)
+	for _, c := range []struct{ m, rows, k, gap int }{
+		{1, feature.Cache().L2/99 + 3, 101, 0}, {3, feature.Cache().L2/99 + 1, 100, 4}, {9, 7, 530, 0}, {2, 30, 7, 0}, {5, 6, 64, 8}, {4, 9, callElements/8 + 16, 0}, {8, 1, 40, 0},
+	} {
+		for kind := range kinds {
+			w, ld := weights(r, kind, c.rows, c.k, c.gap)
+			p := unsafe.Pointer(&w[0])
+			x := make([]float32, c.m*(c.k+1))
+			for i := range x {
+				x[i] = float32(r.NormFloat64())
 			}
-		}
-		eachLevel(t, func(t *testing.T) {
-			out := make([]float32, rows)
-			Dots(kind, out, p, ld, x)
-			for i, v := range out {
-				if math.Abs(float64(v)-want[i]) > 1e-6*size[i] {
-					t.Fatalf("kind %d: [%d] = %v, want %v", kind, i, v, want[i])
+			want, size, row := make([]float64, c.m*(c.rows+2)), make([]float64, c.m*(c.rows+2)), make([]float64, c.k)
+			for i := range c.rows {
+				for j := range row {
+					row[j] = float64(kind.value(unsafe.Add(p, i*ld), j))
+				}
+				for v := range c.m {
+					o := v*(c.rows+2) + i
+					for j, a := range x[v*(c.k+1):][:c.k] {
+						want[o] += float64(a) * row[j]
+						size[o] += math.Abs(float64(a) * row[j])
+					}
 				}
 			}
-		})
+			eachLevel(t, func(t *testing.T) {
+				out := make([]float32, len(want))
+				DotsOfMany(kind, unsafe.Pointer(&out[0]), 4*(c.rows+2), c.m, c.rows, p, ld, unsafe.Pointer(&x[0]), 4*(c.k+1), c.k)
+				for i, v := range out {
+					if math.Abs(float64(v)-want[i]) > 1e-6*size[i] {
+						t.Fatalf("kind %d %+v: [%d] = %v, want %v", kind, c, i, v, want[i])
+					}
+				}
+			})
+		}
 	}
 }
 

@@ -12,49 +12,49 @@ import (
 func gemvRowsF32AVX512(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
-func gemvDotsF32AVX512(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+func gemvDotsF32AVX512(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
 
 //go:noescape
 func gemvRowsBF16AVX512(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
-func gemvDotsBF16AVX512(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+func gemvDotsBF16AVX512(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
 
 //go:noescape
 func gemvRowsF16AVX512(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
-func gemvDotsF16AVX512(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+func gemvDotsF16AVX512(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
 
 //go:noescape
 func gemvRowsI8AVX512(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
-func gemvDotsI8AVX512(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+func gemvDotsI8AVX512(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
 
 //go:noescape
 func gemvRowsF32AVX2(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
-func gemvDotsF32AVX2(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+func gemvDotsF32AVX2(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
 
 //go:noescape
 func gemvRowsBF16AVX2(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
-func gemvDotsBF16AVX2(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+func gemvDotsBF16AVX2(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
 
 //go:noescape
 func gemvRowsF16AVX2(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
-func gemvDotsF16AVX2(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+func gemvDotsF16AVX2(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
 
 //go:noescape
 func gemvRowsI8AVX2(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
 
 //go:noescape
-func gemvDotsI8AVX2(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
+func gemvDotsI8AVX2(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
 
 var levels = map[feature.Level]*kernels{
 	feature.AVX512: {

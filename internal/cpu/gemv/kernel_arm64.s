@@ -562,21 +562,35 @@ loop20:
 	BNE  time19
 	RET
 
-// func gemvDotsF32NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
-TEXT ·gemvDotsF32NEON(SB), NOSPLIT, $0-48
+// func gemvDotsF32NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
+TEXT ·gemvDotsF32NEON(SB), NOSPLIT, $0-64
 	MOVD out+0(FP), R1
 	MOVD w+8(FP), R3
 	MOVD ldw+16(FP), R4
 	MOVD x+24(FP), R2
 	MOVD k+32(FP), R5
-	MOVD rows+40(FP), R6
-	CMP  $1, R6
-	BEQ  dots1
-	CMP  $2, R6
-	BEQ  dots2
-	CMP  $4, R6
-	BEQ  dots4
-dots4:
+	MOVD ldx+56(FP), R17
+	MOVD outputs+48(FP), R6
+	LSL $4, R6, R6
+	MOVD rows+40(FP), R8
+	ADD R8, R6, R6
+	CMP  $18, R6
+	BEQ  dots1x2
+	CMP  $17, R6
+	BEQ  dots1x1
+	CMP  $36, R6
+	BEQ  dots2x4
+	CMP  $33, R6
+	BEQ  dots2x1
+	CMP  $52, R6
+	BEQ  dots3x4
+	CMP  $49, R6
+	BEQ  dots3x1
+	CMP  $68, R6
+	BEQ  dots4x4
+	CMP  $65, R6
+	BEQ  dots4x1
+dots1x4:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -585,19 +599,22 @@ dots4:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
 loop21:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVQ (R3), F1
+	FMOVQ (R3), F4
 	ADD  $16, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVQ (R9), F2
+	FMOVQ (R9), F5
 	ADD  $16, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
-	FMOVQ (R10), F3
+	FMOVQ (R10), F6
 	ADD  $16, R10, R10
-	VFMLA V3.S4, V0.S4, V18.S4
-	FMOVQ (R11), F4
+	FMOVQ (R11), F7
 	ADD  $16, R11, R11
-	VFMLA V4.S4, V0.S4, V19.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
 	BNE  loop21
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
@@ -613,18 +630,21 @@ loop21:
 	WORD $0x7e30da73 // faddp s19, v19.2s
 	FMOVS F19, 12(R1)
 	RET
-dots2:
+dots1x2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 loop22:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVQ (R3), F1
+	FMOVQ (R3), F4
 	ADD  $16, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVQ (R9), F2
+	FMOVQ (R9), F5
 	ADD  $16, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
 	BNE  loop22
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
@@ -634,18 +654,363 @@ loop22:
 	WORD $0x7e30da31 // faddp s17, v17.2s
 	FMOVS F17, 4(R1)
 	RET
-dots1:
+dots1x1:
 	VEOR V16.B16, V16.B16, V16.B16
 loop23:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVQ (R3), F1
+	FMOVQ (R3), F4
 	ADD  $16, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
 	BNE  loop23
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
+	RET
+dots2x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+loop24:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	FMOVQ (R9), F5
+	ADD  $16, R9, R9
+	FMOVQ (R10), F6
+	ADD  $16, R10, R10
+	FMOVQ (R11), F7
+	ADD  $16, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop24
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	RET
+dots2x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+loop25:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop25
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	RET
+dots3x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+loop26:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	FMOVQ (R9), F5
+	ADD  $16, R9, R9
+	FMOVQ (R10), F6
+	ADD  $16, R10, R10
+	FMOVQ (R11), F7
+	ADD  $16, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V24.S4
+	VFMLA V5.S4, V2.S4, V25.S4
+	VFMLA V6.S4, V2.S4, V26.S4
+	VFMLA V7.S4, V2.S4, V27.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop26
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x7e30db18 // faddp s24, v24.2s
+	FMOVS F24, 32(R1)
+	WORD $0x6e39d739 // faddp v25.4s, v25.4s, v25.4s
+	WORD $0x7e30db39 // faddp s25, v25.2s
+	FMOVS F25, 36(R1)
+	WORD $0x6e3ad75a // faddp v26.4s, v26.4s, v26.4s
+	WORD $0x7e30db5a // faddp s26, v26.2s
+	FMOVS F26, 40(R1)
+	WORD $0x6e3bd77b // faddp v27.4s, v27.4s, v27.4s
+	WORD $0x7e30db7b // faddp s27, v27.2s
+	FMOVS F27, 44(R1)
+	RET
+dots3x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+loop27:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V18.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop27
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	RET
+dots4x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+loop28:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	FMOVQ (R9), F5
+	ADD  $16, R9, R9
+	FMOVQ (R10), F6
+	ADD  $16, R10, R10
+	FMOVQ (R11), F7
+	ADD  $16, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V24.S4
+	VFMLA V5.S4, V2.S4, V25.S4
+	VFMLA V6.S4, V2.S4, V26.S4
+	VFMLA V7.S4, V2.S4, V27.S4
+	FMOVQ (R8), F3
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V3.S4, V28.S4
+	VFMLA V5.S4, V3.S4, V29.S4
+	VFMLA V6.S4, V3.S4, V30.S4
+	VFMLA V7.S4, V3.S4, V31.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop28
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x7e30db18 // faddp s24, v24.2s
+	FMOVS F24, 32(R1)
+	WORD $0x6e39d739 // faddp v25.4s, v25.4s, v25.4s
+	WORD $0x7e30db39 // faddp s25, v25.2s
+	FMOVS F25, 36(R1)
+	WORD $0x6e3ad75a // faddp v26.4s, v26.4s, v26.4s
+	WORD $0x7e30db5a // faddp s26, v26.2s
+	FMOVS F26, 40(R1)
+	WORD $0x6e3bd77b // faddp v27.4s, v27.4s, v27.4s
+	WORD $0x7e30db7b // faddp s27, v27.2s
+	FMOVS F27, 44(R1)
+	WORD $0x6e3cd79c // faddp v28.4s, v28.4s, v28.4s
+	WORD $0x7e30db9c // faddp s28, v28.2s
+	FMOVS F28, 48(R1)
+	WORD $0x6e3dd7bd // faddp v29.4s, v29.4s, v29.4s
+	WORD $0x7e30dbbd // faddp s29, v29.2s
+	FMOVS F29, 52(R1)
+	WORD $0x6e3ed7de // faddp v30.4s, v30.4s, v30.4s
+	WORD $0x7e30dbde // faddp s30, v30.2s
+	FMOVS F30, 56(R1)
+	WORD $0x6e3fd7ff // faddp v31.4s, v31.4s, v31.4s
+	WORD $0x7e30dbff // faddp s31, v31.2s
+	FMOVS F31, 60(R1)
+	RET
+dots4x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+loop29:
+	FMOVQ (R3), F4
+	ADD  $16, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V18.S4
+	FMOVQ (R8), F3
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V3.S4, V19.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop29
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
 	RET
 
 // func gemvRowsBF16NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
@@ -686,7 +1051,7 @@ TEXT ·gemvRowsBF16NEON(SB), NOSPLIT, $0-104
 	CMP  $65, R6
 	BEQ  rows4x1
 rows1x8:
-time24:
+time30:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -716,7 +1081,7 @@ time24:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop25:
+loop31:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -755,13 +1120,13 @@ loop25:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop25
+	BNE  loop31
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time24
+	BNE  time30
 	RET
 rows1x4:
-time26:
+time32:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -779,7 +1144,7 @@ time26:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop27:
+loop33:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -802,13 +1167,13 @@ loop27:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop27
+	BNE  loop33
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time26
+	BNE  time32
 	RET
 rows1x2:
-time28:
+time34:
 	ADD  R4, R3, R9
 	MOVD R2, R22
 	MOVD R22, R8
@@ -820,7 +1185,7 @@ time28:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop29:
+loop35:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -835,13 +1200,13 @@ loop29:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop29
+	BNE  loop35
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time28
+	BNE  time34
 	RET
 rows1x1:
-time30:
+time36:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -850,7 +1215,7 @@ time30:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop31:
+loop37:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -861,13 +1226,13 @@ loop31:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop31
+	BNE  loop37
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time30
+	BNE  time36
 	RET
 rows2x4:
-time32:
+time38:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -895,7 +1260,7 @@ time32:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop33:
+loop39:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -925,13 +1290,13 @@ loop33:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop33
+	BNE  loop39
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time32
+	BNE  time38
 	RET
 rows2x1:
-time34:
+time40:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -944,7 +1309,7 @@ time34:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop35:
+loop41:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -959,13 +1324,13 @@ loop35:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop35
+	BNE  loop41
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time34
+	BNE  time40
 	RET
 rows3x4:
-time36:
+time42:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -1003,7 +1368,7 @@ time36:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop37:
+loop43:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -1040,13 +1405,13 @@ loop37:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop37
+	BNE  loop43
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time36
+	BNE  time42
 	RET
 rows3x1:
-time38:
+time44:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -1063,7 +1428,7 @@ time38:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop39:
+loop45:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -1082,13 +1447,13 @@ loop39:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop39
+	BNE  loop45
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time38
+	BNE  time44
 	RET
 rows4x4:
-time40:
+time46:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -1136,7 +1501,7 @@ time40:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop41:
+loop47:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -1180,13 +1545,13 @@ loop41:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop41
+	BNE  loop47
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time40
+	BNE  time46
 	RET
 rows4x1:
-time42:
+time48:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -1207,7 +1572,7 @@ time42:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop43:
+loop49:
 	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
@@ -1230,27 +1595,41 @@ loop43:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop43
+	BNE  loop49
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time42
+	BNE  time48
 	RET
 
-// func gemvDotsBF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
-TEXT ·gemvDotsBF16NEON(SB), NOSPLIT, $0-48
+// func gemvDotsBF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
+TEXT ·gemvDotsBF16NEON(SB), NOSPLIT, $0-64
 	MOVD out+0(FP), R1
 	MOVD w+8(FP), R3
 	MOVD ldw+16(FP), R4
 	MOVD x+24(FP), R2
 	MOVD k+32(FP), R5
-	MOVD rows+40(FP), R6
-	CMP  $1, R6
-	BEQ  dots1
-	CMP  $2, R6
-	BEQ  dots2
-	CMP  $4, R6
-	BEQ  dots4
-dots4:
+	MOVD ldx+56(FP), R17
+	MOVD outputs+48(FP), R6
+	LSL $4, R6, R6
+	MOVD rows+40(FP), R8
+	ADD R8, R6, R6
+	CMP  $18, R6
+	BEQ  dots1x2
+	CMP  $17, R6
+	BEQ  dots1x1
+	CMP  $36, R6
+	BEQ  dots2x4
+	CMP  $33, R6
+	BEQ  dots2x1
+	CMP  $52, R6
+	BEQ  dots3x4
+	CMP  $49, R6
+	BEQ  dots3x1
+	CMP  $68, R6
+	BEQ  dots4x4
+	CMP  $65, R6
+	BEQ  dots4x1
+dots1x4:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -1258,26 +1637,29 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop44:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVD (R3), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
-	ADD  $8, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVD (R9), F2
-	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
-	ADD  $8, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
-	FMOVD (R10), F3
-	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
-	ADD  $8, R10, R10
-	VFMLA V3.S4, V0.S4, V18.S4
-	FMOVD (R11), F4
+loop50:
+	FMOVD (R3), F4
 	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
 	ADD  $8, R11, R11
-	VFMLA V4.S4, V0.S4, V19.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop44
+	BNE  loop50
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -1291,22 +1673,25 @@ loop44:
 	WORD $0x7e30da73 // faddp s19, v19.2s
 	FMOVS F19, 12(R1)
 	RET
-dots2:
+dots1x2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop45:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVD (R3), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+loop51:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVD (R9), F2
-	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
 	ADD  $8, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop45
+	BNE  loop51
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -1314,19 +1699,379 @@ loop45:
 	WORD $0x7e30da31 // faddp s17, v17.2s
 	FMOVS F17, 4(R1)
 	RET
-dots1:
+dots1x1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop46:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVD (R3), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+loop52:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop46
+	BNE  loop52
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
+	RET
+dots2x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+loop53:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	ADD  $8, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop53
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	RET
+dots2x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+loop54:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop54
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	RET
+dots3x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+loop55:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	ADD  $8, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V24.S4
+	VFMLA V5.S4, V2.S4, V25.S4
+	VFMLA V6.S4, V2.S4, V26.S4
+	VFMLA V7.S4, V2.S4, V27.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop55
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x7e30db18 // faddp s24, v24.2s
+	FMOVS F24, 32(R1)
+	WORD $0x6e39d739 // faddp v25.4s, v25.4s, v25.4s
+	WORD $0x7e30db39 // faddp s25, v25.2s
+	FMOVS F25, 36(R1)
+	WORD $0x6e3ad75a // faddp v26.4s, v26.4s, v26.4s
+	WORD $0x7e30db5a // faddp s26, v26.2s
+	FMOVS F26, 40(R1)
+	WORD $0x6e3bd77b // faddp v27.4s, v27.4s, v27.4s
+	WORD $0x7e30db7b // faddp s27, v27.2s
+	FMOVS F27, 44(R1)
+	RET
+dots3x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+loop56:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V18.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop56
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	RET
+dots4x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+loop57:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	ADD  $8, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V24.S4
+	VFMLA V5.S4, V2.S4, V25.S4
+	VFMLA V6.S4, V2.S4, V26.S4
+	VFMLA V7.S4, V2.S4, V27.S4
+	FMOVQ (R8), F3
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V3.S4, V28.S4
+	VFMLA V5.S4, V3.S4, V29.S4
+	VFMLA V6.S4, V3.S4, V30.S4
+	VFMLA V7.S4, V3.S4, V31.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop57
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x7e30db18 // faddp s24, v24.2s
+	FMOVS F24, 32(R1)
+	WORD $0x6e39d739 // faddp v25.4s, v25.4s, v25.4s
+	WORD $0x7e30db39 // faddp s25, v25.2s
+	FMOVS F25, 36(R1)
+	WORD $0x6e3ad75a // faddp v26.4s, v26.4s, v26.4s
+	WORD $0x7e30db5a // faddp s26, v26.2s
+	FMOVS F26, 40(R1)
+	WORD $0x6e3bd77b // faddp v27.4s, v27.4s, v27.4s
+	WORD $0x7e30db7b // faddp s27, v27.2s
+	FMOVS F27, 44(R1)
+	WORD $0x6e3cd79c // faddp v28.4s, v28.4s, v28.4s
+	WORD $0x7e30db9c // faddp s28, v28.2s
+	FMOVS F28, 48(R1)
+	WORD $0x6e3dd7bd // faddp v29.4s, v29.4s, v29.4s
+	WORD $0x7e30dbbd // faddp s29, v29.2s
+	FMOVS F29, 52(R1)
+	WORD $0x6e3ed7de // faddp v30.4s, v30.4s, v30.4s
+	WORD $0x7e30dbde // faddp s30, v30.2s
+	FMOVS F30, 56(R1)
+	WORD $0x6e3fd7ff // faddp v31.4s, v31.4s, v31.4s
+	WORD $0x7e30dbff // faddp s31, v31.2s
+	FMOVS F31, 60(R1)
+	RET
+dots4x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+loop58:
+	FMOVD (R3), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	ADD  $8, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V18.S4
+	FMOVQ (R8), F3
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V3.S4, V19.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop58
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
 	RET
 
 // func gemvRowsF16NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
@@ -1367,7 +2112,7 @@ TEXT ·gemvRowsF16NEON(SB), NOSPLIT, $0-104
 	CMP  $65, R6
 	BEQ  rows4x1
 rows1x8:
-time47:
+time59:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -1397,7 +2142,7 @@ time47:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop48:
+loop60:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1436,13 +2181,13 @@ loop48:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop48
+	BNE  loop60
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time47
+	BNE  time59
 	RET
 rows1x4:
-time49:
+time61:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -1460,7 +2205,7 @@ time49:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop50:
+loop62:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1483,13 +2228,13 @@ loop50:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop50
+	BNE  loop62
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time49
+	BNE  time61
 	RET
 rows1x2:
-time51:
+time63:
 	ADD  R4, R3, R9
 	MOVD R2, R22
 	MOVD R22, R8
@@ -1501,7 +2246,7 @@ time51:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop52:
+loop64:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1516,13 +2261,13 @@ loop52:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop52
+	BNE  loop64
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time51
+	BNE  time63
 	RET
 rows1x1:
-time53:
+time65:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -1531,7 +2276,7 @@ time53:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop54:
+loop66:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1542,13 +2287,13 @@ loop54:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop54
+	BNE  loop66
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time53
+	BNE  time65
 	RET
 rows2x4:
-time55:
+time67:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -1576,7 +2321,7 @@ time55:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop56:
+loop68:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1606,13 +2351,13 @@ loop56:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop56
+	BNE  loop68
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time55
+	BNE  time67
 	RET
 rows2x1:
-time57:
+time69:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -1625,7 +2370,7 @@ time57:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop58:
+loop70:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1640,13 +2385,13 @@ loop58:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop58
+	BNE  loop70
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time57
+	BNE  time69
 	RET
 rows3x4:
-time59:
+time71:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -1684,7 +2429,7 @@ time59:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop60:
+loop72:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1721,13 +2466,13 @@ loop60:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop60
+	BNE  loop72
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time59
+	BNE  time71
 	RET
 rows3x1:
-time61:
+time73:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -1744,7 +2489,7 @@ time61:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop62:
+loop74:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1763,13 +2508,13 @@ loop62:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop62
+	BNE  loop74
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time61
+	BNE  time73
 	RET
 rows4x4:
-time63:
+time75:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -1817,7 +2562,7 @@ time63:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop64:
+loop76:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1861,13 +2606,13 @@ loop64:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop64
+	BNE  loop76
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time63
+	BNE  time75
 	RET
 rows4x1:
-time65:
+time77:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -1888,7 +2633,7 @@ time65:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop66:
+loop78:
 	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
@@ -1911,27 +2656,41 @@ loop66:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop66
+	BNE  loop78
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time65
+	BNE  time77
 	RET
 
-// func gemvDotsF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
-TEXT ·gemvDotsF16NEON(SB), NOSPLIT, $0-48
+// func gemvDotsF16NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
+TEXT ·gemvDotsF16NEON(SB), NOSPLIT, $0-64
 	MOVD out+0(FP), R1
 	MOVD w+8(FP), R3
 	MOVD ldw+16(FP), R4
 	MOVD x+24(FP), R2
 	MOVD k+32(FP), R5
-	MOVD rows+40(FP), R6
-	CMP  $1, R6
-	BEQ  dots1
-	CMP  $2, R6
-	BEQ  dots2
-	CMP  $4, R6
-	BEQ  dots4
-dots4:
+	MOVD ldx+56(FP), R17
+	MOVD outputs+48(FP), R6
+	LSL $4, R6, R6
+	MOVD rows+40(FP), R8
+	ADD R8, R6, R6
+	CMP  $18, R6
+	BEQ  dots1x2
+	CMP  $17, R6
+	BEQ  dots1x1
+	CMP  $36, R6
+	BEQ  dots2x4
+	CMP  $33, R6
+	BEQ  dots2x1
+	CMP  $52, R6
+	BEQ  dots3x4
+	CMP  $49, R6
+	BEQ  dots3x1
+	CMP  $68, R6
+	BEQ  dots4x4
+	CMP  $65, R6
+	BEQ  dots4x1
+dots1x4:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -1939,26 +2698,29 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop67:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVD (R3), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
-	ADD  $8, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVD (R9), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	ADD  $8, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
-	FMOVD (R10), F3
-	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
-	ADD  $8, R10, R10
-	VFMLA V3.S4, V0.S4, V18.S4
-	FMOVD (R11), F4
+loop79:
+	FMOVD (R3), F4
 	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
 	ADD  $8, R11, R11
-	VFMLA V4.S4, V0.S4, V19.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop67
+	BNE  loop79
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -1972,22 +2734,25 @@ loop67:
 	WORD $0x7e30da73 // faddp s19, v19.2s
 	FMOVS F19, 12(R1)
 	RET
-dots2:
+dots1x2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop68:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVD (R3), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+loop80:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVD (R9), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
 	ADD  $8, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop68
+	BNE  loop80
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -1995,19 +2760,379 @@ loop68:
 	WORD $0x7e30da31 // faddp s17, v17.2s
 	FMOVS F17, 4(R1)
 	RET
-dots1:
+dots1x1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop69:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVD (R3), F1
-	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+loop81:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
 	ADD  $8, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop69
+	BNE  loop81
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
+	RET
+dots2x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+loop82:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	ADD  $8, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop82
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	RET
+dots2x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+loop83:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop83
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	RET
+dots3x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+loop84:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	ADD  $8, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V24.S4
+	VFMLA V5.S4, V2.S4, V25.S4
+	VFMLA V6.S4, V2.S4, V26.S4
+	VFMLA V7.S4, V2.S4, V27.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop84
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x7e30db18 // faddp s24, v24.2s
+	FMOVS F24, 32(R1)
+	WORD $0x6e39d739 // faddp v25.4s, v25.4s, v25.4s
+	WORD $0x7e30db39 // faddp s25, v25.2s
+	FMOVS F25, 36(R1)
+	WORD $0x6e3ad75a // faddp v26.4s, v26.4s, v26.4s
+	WORD $0x7e30db5a // faddp s26, v26.2s
+	FMOVS F26, 40(R1)
+	WORD $0x6e3bd77b // faddp v27.4s, v27.4s, v27.4s
+	WORD $0x7e30db7b // faddp s27, v27.2s
+	FMOVS F27, 44(R1)
+	RET
+dots3x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+loop85:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V18.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop85
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	RET
+dots4x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+loop86:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	FMOVD (R9), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	ADD  $8, R9, R9
+	FMOVD (R10), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	ADD  $8, R10, R10
+	FMOVD (R11), F7
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	ADD  $8, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V24.S4
+	VFMLA V5.S4, V2.S4, V25.S4
+	VFMLA V6.S4, V2.S4, V26.S4
+	VFMLA V7.S4, V2.S4, V27.S4
+	FMOVQ (R8), F3
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V3.S4, V28.S4
+	VFMLA V5.S4, V3.S4, V29.S4
+	VFMLA V6.S4, V3.S4, V30.S4
+	VFMLA V7.S4, V3.S4, V31.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop86
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x7e30db18 // faddp s24, v24.2s
+	FMOVS F24, 32(R1)
+	WORD $0x6e39d739 // faddp v25.4s, v25.4s, v25.4s
+	WORD $0x7e30db39 // faddp s25, v25.2s
+	FMOVS F25, 36(R1)
+	WORD $0x6e3ad75a // faddp v26.4s, v26.4s, v26.4s
+	WORD $0x7e30db5a // faddp s26, v26.2s
+	FMOVS F26, 40(R1)
+	WORD $0x6e3bd77b // faddp v27.4s, v27.4s, v27.4s
+	WORD $0x7e30db7b // faddp s27, v27.2s
+	FMOVS F27, 44(R1)
+	WORD $0x6e3cd79c // faddp v28.4s, v28.4s, v28.4s
+	WORD $0x7e30db9c // faddp s28, v28.2s
+	FMOVS F28, 48(R1)
+	WORD $0x6e3dd7bd // faddp v29.4s, v29.4s, v29.4s
+	WORD $0x7e30dbbd // faddp s29, v29.2s
+	FMOVS F29, 52(R1)
+	WORD $0x6e3ed7de // faddp v30.4s, v30.4s, v30.4s
+	WORD $0x7e30dbde // faddp s30, v30.2s
+	FMOVS F30, 56(R1)
+	WORD $0x6e3fd7ff // faddp v31.4s, v31.4s, v31.4s
+	WORD $0x7e30dbff // faddp s31, v31.2s
+	FMOVS F31, 60(R1)
+	RET
+dots4x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+loop87:
+	FMOVD (R3), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	ADD  $8, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V18.S4
+	FMOVQ (R8), F3
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V3.S4, V19.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop87
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
 	RET
 
 // func gemvRowsI8NEON(y, w unsafe.Pointer, ldw, nextw uintptr, x unsafe.Pointer, ldx, nextx uintptr, n, rows, times, outputs int, ldy, ldv uintptr)
@@ -2048,7 +3173,7 @@ TEXT ·gemvRowsI8NEON(SB), NOSPLIT, $0-104
 	CMP  $65, R6
 	BEQ  rows4x1
 rows1x8:
-time70:
+time88:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -2078,7 +3203,7 @@ time70:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop71:
+loop89:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2133,13 +3258,13 @@ loop71:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop71
+	BNE  loop89
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time70
+	BNE  time88
 	RET
 rows1x4:
-time72:
+time90:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -2157,7 +3282,7 @@ time72:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop73:
+loop91:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2188,13 +3313,13 @@ loop73:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop73
+	BNE  loop91
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time72
+	BNE  time90
 	RET
 rows1x2:
-time74:
+time92:
 	ADD  R4, R3, R9
 	MOVD R2, R22
 	MOVD R22, R8
@@ -2206,7 +3331,7 @@ time74:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop75:
+loop93:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2225,13 +3350,13 @@ loop75:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop75
+	BNE  loop93
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time74
+	BNE  time92
 	RET
 rows1x1:
-time76:
+time94:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -2240,7 +3365,7 @@ time76:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop77:
+loop95:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2253,13 +3378,13 @@ loop77:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop77
+	BNE  loop95
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time76
+	BNE  time94
 	RET
 rows2x4:
-time78:
+time96:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -2287,7 +3412,7 @@ time78:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop79:
+loop97:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2325,13 +3450,13 @@ loop79:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop79
+	BNE  loop97
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time78
+	BNE  time96
 	RET
 rows2x1:
-time80:
+time98:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -2344,7 +3469,7 @@ time80:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop81:
+loop99:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2361,13 +3486,13 @@ loop81:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop81
+	BNE  loop99
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time80
+	BNE  time98
 	RET
 rows3x4:
-time82:
+time100:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -2405,7 +3530,7 @@ time82:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop83:
+loop101:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2450,13 +3575,13 @@ loop83:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop83
+	BNE  loop101
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time82
+	BNE  time100
 	RET
 rows3x1:
-time84:
+time102:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -2473,7 +3598,7 @@ time84:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop85:
+loop103:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2494,13 +3619,13 @@ loop85:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop85
+	BNE  loop103
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time84
+	BNE  time102
 	RET
 rows4x4:
-time86:
+time104:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -2548,7 +3673,7 @@ time86:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop87:
+loop105:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2600,13 +3725,13 @@ loop87:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop87
+	BNE  loop105
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time86
+	BNE  time104
 	RET
 rows4x1:
-time88:
+time106:
 	MOVD R2, R22
 	MOVD R22, R8
 	VLD1R (R8), [V31.S4]
@@ -2627,7 +3752,7 @@ time88:
 	ADD R19, R2, R2
 	MOVD y+0(FP), R1
 	MOVD n+56(FP), R5
-loop89:
+loop107:
 	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
@@ -2652,27 +3777,43 @@ loop89:
 	ADD  R20, R8, R8
 	ADD  $16, R1, R1
 	SUBS $4, R5, R5
-	BNE  loop89
+	BNE  loop107
 	ADD  R16, R3, R3
 	SUBS $1, R7, R7
-	BNE  time88
+	BNE  time106
 	RET
 
-// func gemvDotsI8NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows int)
-TEXT ·gemvDotsI8NEON(SB), NOSPLIT, $0-48
+// func gemvDotsI8NEON(out *float32, w unsafe.Pointer, ldw uintptr, x unsafe.Pointer, k, rows, outputs int, ldx uintptr)
+TEXT ·gemvDotsI8NEON(SB), NOSPLIT, $0-64
 	MOVD out+0(FP), R1
 	MOVD w+8(FP), R3
 	MOVD ldw+16(FP), R4
 	MOVD x+24(FP), R2
 	MOVD k+32(FP), R5
-	MOVD rows+40(FP), R6
-	CMP  $1, R6
-	BEQ  dots1
-	CMP  $2, R6
-	BEQ  dots2
-	CMP  $4, R6
-	BEQ  dots4
-dots8:
+	MOVD ldx+56(FP), R17
+	MOVD outputs+48(FP), R6
+	LSL $4, R6, R6
+	MOVD rows+40(FP), R8
+	ADD R8, R6, R6
+	CMP  $20, R6
+	BEQ  dots1x4
+	CMP  $18, R6
+	BEQ  dots1x2
+	CMP  $17, R6
+	BEQ  dots1x1
+	CMP  $36, R6
+	BEQ  dots2x4
+	CMP  $33, R6
+	BEQ  dots2x1
+	CMP  $52, R6
+	BEQ  dots3x4
+	CMP  $49, R6
+	BEQ  dots3x1
+	CMP  $68, R6
+	BEQ  dots4x4
+	CMP  $65, R6
+	BEQ  dots4x1
+dots1x8:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -2688,58 +3829,61 @@ dots8:
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-loop90:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVS (R3), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+loop108:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
 	ADD  $4, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVS (R9), F2
-	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
-	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	ADD  $4, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
-	FMOVS (R10), F3
-	WORD $0x0f08a463 // sshll v3.8h, v3.8b, #0
-	WORD $0x0f10a463 // sshll v3.4s, v3.4h, #0
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	ADD  $4, R10, R10
-	VFMLA V3.S4, V0.S4, V18.S4
-	FMOVS (R11), F4
-	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
-	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	ADD  $4, R11, R11
-	VFMLA V4.S4, V0.S4, V19.S4
-	FMOVS (R12), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	FMOVS (R12), F8
+	WORD $0x0f08a508 // sshll v8.8h, v8.8b, #0
+	WORD $0x0f10a508 // sshll v8.4s, v8.4h, #0
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	ADD  $4, R12, R12
-	VFMLA V1.S4, V0.S4, V20.S4
-	FMOVS (R13), F2
-	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
-	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	FMOVS (R13), F9
+	WORD $0x0f08a529 // sshll v9.8h, v9.8b, #0
+	WORD $0x0f10a529 // sshll v9.4s, v9.4h, #0
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	ADD  $4, R13, R13
-	VFMLA V2.S4, V0.S4, V21.S4
-	FMOVS (R14), F3
-	WORD $0x0f08a463 // sshll v3.8h, v3.8b, #0
-	WORD $0x0f10a463 // sshll v3.4s, v3.4h, #0
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	FMOVS (R14), F10
+	WORD $0x0f08a54a // sshll v10.8h, v10.8b, #0
+	WORD $0x0f10a54a // sshll v10.4s, v10.4h, #0
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	ADD  $4, R14, R14
-	VFMLA V3.S4, V0.S4, V22.S4
-	FMOVS (R15), F4
-	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
-	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	FMOVS (R15), F11
+	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
+	WORD $0x0f10a56b // sshll v11.4s, v11.4h, #0
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	ADD  $4, R15, R15
-	VFMLA V4.S4, V0.S4, V23.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	VFMLA V8.S4, V0.S4, V20.S4
+	VFMLA V9.S4, V0.S4, V21.S4
+	VFMLA V10.S4, V0.S4, V22.S4
+	VFMLA V11.S4, V0.S4, V23.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop90
+	BNE  loop108
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -2765,7 +3909,7 @@ loop90:
 	WORD $0x7e30daf7 // faddp s23, v23.2s
 	FMOVS F23, 28(R1)
 	RET
-dots4:
+dots1x4:
 	ADD  R4, R3, R9
 	ADD  R4, R9, R10
 	ADD  R4, R10, R11
@@ -2773,34 +3917,37 @@ dots4:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-loop91:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVS (R3), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	ADD  $4, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVS (R9), F2
-	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
-	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	ADD  $4, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
-	FMOVS (R10), F3
-	WORD $0x0f08a463 // sshll v3.8h, v3.8b, #0
-	WORD $0x0f10a463 // sshll v3.4s, v3.4h, #0
-	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
-	ADD  $4, R10, R10
-	VFMLA V3.S4, V0.S4, V18.S4
-	FMOVS (R11), F4
+loop109:
+	FMOVS (R3), F4
 	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
 	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	ADD  $4, R9, R9
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	ADD  $4, R10, R10
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	ADD  $4, R11, R11
-	VFMLA V4.S4, V0.S4, V19.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop91
+	BNE  loop109
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -2814,26 +3961,29 @@ loop91:
 	WORD $0x7e30da73 // faddp s19, v19.2s
 	FMOVS F19, 12(R1)
 	RET
-dots2:
+dots1x2:
 	ADD  R4, R3, R9
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-loop92:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVS (R3), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+loop110:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
 	ADD  $4, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
-	FMOVS (R9), F2
-	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
-	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
-	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	ADD  $4, R9, R9
-	VFMLA V2.S4, V0.S4, V17.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop92
+	BNE  loop110
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
@@ -2841,19 +3991,409 @@ loop92:
 	WORD $0x7e30da31 // faddp s17, v17.2s
 	FMOVS F17, 4(R1)
 	RET
-dots1:
+dots1x1:
 	VEOR V16.B16, V16.B16, V16.B16
-loop93:
-	VLD1.P 16(R2), [V0.S4]
-	FMOVS (R3), F1
-	WORD $0x0f08a421 // sshll v1.8h, v1.8b, #0
-	WORD $0x0f10a421 // sshll v1.4s, v1.4h, #0
-	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+loop111:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
 	ADD  $4, R3, R3
-	VFMLA V1.S4, V0.S4, V16.S4
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	ADD  $16, R2, R2
 	SUBS $4, R5, R5
-	BNE  loop93
+	BNE  loop111
 	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
 	WORD $0x7e30da10 // faddp s16, v16.2s
 	FMOVS F16, 0(R1)
+	RET
+dots2x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+loop112:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	ADD  $4, R9, R9
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	ADD  $4, R10, R10
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	ADD  $4, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop112
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	RET
+dots2x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+loop113:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop113
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	RET
+dots3x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+loop114:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	ADD  $4, R9, R9
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	ADD  $4, R10, R10
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	ADD  $4, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V24.S4
+	VFMLA V5.S4, V2.S4, V25.S4
+	VFMLA V6.S4, V2.S4, V26.S4
+	VFMLA V7.S4, V2.S4, V27.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop114
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x7e30db18 // faddp s24, v24.2s
+	FMOVS F24, 32(R1)
+	WORD $0x6e39d739 // faddp v25.4s, v25.4s, v25.4s
+	WORD $0x7e30db39 // faddp s25, v25.2s
+	FMOVS F25, 36(R1)
+	WORD $0x6e3ad75a // faddp v26.4s, v26.4s, v26.4s
+	WORD $0x7e30db5a // faddp s26, v26.2s
+	FMOVS F26, 40(R1)
+	WORD $0x6e3bd77b // faddp v27.4s, v27.4s, v27.4s
+	WORD $0x7e30db7b // faddp s27, v27.2s
+	FMOVS F27, 44(R1)
+	RET
+dots3x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+loop115:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V18.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop115
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	RET
+dots4x4:
+	ADD  R4, R3, R9
+	ADD  R4, R9, R10
+	ADD  R4, R10, R11
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+loop116:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	FMOVS (R9), F5
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0x0f10a4a5 // sshll v5.4s, v5.4h, #0
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	ADD  $4, R9, R9
+	FMOVS (R10), F6
+	WORD $0x0f08a4c6 // sshll v6.8h, v6.8b, #0
+	WORD $0x0f10a4c6 // sshll v6.4s, v6.4h, #0
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	ADD  $4, R10, R10
+	FMOVS (R11), F7
+	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
+	WORD $0x0f10a4e7 // sshll v7.4s, v7.4h, #0
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	ADD  $4, R11, R11
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	VFMLA V5.S4, V0.S4, V17.S4
+	VFMLA V6.S4, V0.S4, V18.S4
+	VFMLA V7.S4, V0.S4, V19.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V20.S4
+	VFMLA V5.S4, V1.S4, V21.S4
+	VFMLA V6.S4, V1.S4, V22.S4
+	VFMLA V7.S4, V1.S4, V23.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V24.S4
+	VFMLA V5.S4, V2.S4, V25.S4
+	VFMLA V6.S4, V2.S4, V26.S4
+	VFMLA V7.S4, V2.S4, V27.S4
+	FMOVQ (R8), F3
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V3.S4, V28.S4
+	VFMLA V5.S4, V3.S4, V29.S4
+	VFMLA V6.S4, V3.S4, V30.S4
+	VFMLA V7.S4, V3.S4, V31.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop116
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
+	WORD $0x6e34d694 // faddp v20.4s, v20.4s, v20.4s
+	WORD $0x7e30da94 // faddp s20, v20.2s
+	FMOVS F20, 16(R1)
+	WORD $0x6e35d6b5 // faddp v21.4s, v21.4s, v21.4s
+	WORD $0x7e30dab5 // faddp s21, v21.2s
+	FMOVS F21, 20(R1)
+	WORD $0x6e36d6d6 // faddp v22.4s, v22.4s, v22.4s
+	WORD $0x7e30dad6 // faddp s22, v22.2s
+	FMOVS F22, 24(R1)
+	WORD $0x6e37d6f7 // faddp v23.4s, v23.4s, v23.4s
+	WORD $0x7e30daf7 // faddp s23, v23.2s
+	FMOVS F23, 28(R1)
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x7e30db18 // faddp s24, v24.2s
+	FMOVS F24, 32(R1)
+	WORD $0x6e39d739 // faddp v25.4s, v25.4s, v25.4s
+	WORD $0x7e30db39 // faddp s25, v25.2s
+	FMOVS F25, 36(R1)
+	WORD $0x6e3ad75a // faddp v26.4s, v26.4s, v26.4s
+	WORD $0x7e30db5a // faddp s26, v26.2s
+	FMOVS F26, 40(R1)
+	WORD $0x6e3bd77b // faddp v27.4s, v27.4s, v27.4s
+	WORD $0x7e30db7b // faddp s27, v27.2s
+	FMOVS F27, 44(R1)
+	WORD $0x6e3cd79c // faddp v28.4s, v28.4s, v28.4s
+	WORD $0x7e30db9c // faddp s28, v28.2s
+	FMOVS F28, 48(R1)
+	WORD $0x6e3dd7bd // faddp v29.4s, v29.4s, v29.4s
+	WORD $0x7e30dbbd // faddp s29, v29.2s
+	FMOVS F29, 52(R1)
+	WORD $0x6e3ed7de // faddp v30.4s, v30.4s, v30.4s
+	WORD $0x7e30dbde // faddp s30, v30.2s
+	FMOVS F30, 56(R1)
+	WORD $0x6e3fd7ff // faddp v31.4s, v31.4s, v31.4s
+	WORD $0x7e30dbff // faddp s31, v31.2s
+	FMOVS F31, 60(R1)
+	RET
+dots4x1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+loop117:
+	FMOVS (R3), F4
+	WORD $0x0f08a484 // sshll v4.8h, v4.8b, #0
+	WORD $0x0f10a484 // sshll v4.4s, v4.4h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	ADD  $4, R3, R3
+	MOVD R2, R8
+	FMOVQ (R8), F0
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V0.S4, V16.S4
+	FMOVQ (R8), F1
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V1.S4, V17.S4
+	FMOVQ (R8), F2
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V2.S4, V18.S4
+	FMOVQ (R8), F3
+	ADD  R17, R8, R8
+	VFMLA V4.S4, V3.S4, V19.S4
+	ADD  $16, R2, R2
+	SUBS $4, R5, R5
+	BNE  loop117
+	WORD $0x6e30d610 // faddp v16.4s, v16.4s, v16.4s
+	WORD $0x7e30da10 // faddp s16, v16.2s
+	FMOVS F16, 0(R1)
+	WORD $0x6e31d631 // faddp v17.4s, v17.4s, v17.4s
+	WORD $0x7e30da31 // faddp s17, v17.2s
+	FMOVS F17, 4(R1)
+	WORD $0x6e32d652 // faddp v18.4s, v18.4s, v18.4s
+	WORD $0x7e30da52 // faddp s18, v18.2s
+	FMOVS F18, 8(R1)
+	WORD $0x6e33d673 // faddp v19.4s, v19.4s, v19.4s
+	WORD $0x7e30da73 // faddp s19, v19.2s
+	FMOVS F19, 12(R1)
 	RET
