@@ -281,7 +281,7 @@ func (t *thinJob) copyStrip(i0, i1 int) {
 func (t *thinJob) blocks(i0, i1, j0, j1 int) {
 	const streams = 4
 	if t.apart(j1 - j0) {
-		if t.oneRow(j0, j1) {
+		if t.wholeRows(i0, i1, j0, j1) {
 			return
 		}
 		step := (j1 - j0) / streams
@@ -303,20 +303,27 @@ func (t *thinJob) blocks(i0, i1, j0, j1 int) {
 	}
 }
 
-// oneRow computes columns of the only row where C is one product, scaled, and a bias.
-func (t *thinJob) oneRow(j0, j1 int) bool {
+// wholeRows computes columns where C is one product, scaled, and a bias, if its rows
+// are as many as suit the kernels of package gemv.
+func (t *thinJob) wholeRows(i0, i1, j0, j1 int) bool {
 	c := t.c
-	if c.M > 1 || len(c.Terms) > 1 || c.C.ColStride != 1 || c.Beta != 0 || c.Residual.Data != nil || c.plan.copyA[0] {
+	if m := i1 - i0; m > 1 && (m <= dotRows || m > gemv.Outputs()) {
+		return false // the dot kernel shares as much
+	}
+	if len(c.Terms) > 1 || c.C.ColStride != 1 || c.Beta != 0 || c.Residual.Data != nil || c.plan.copyA[0] {
 		return false
 	}
 	term := &c.Terms[0]
-	x := unsafe.Slice((*float32)(unsafe.Add(term.A.Data, 4*t.off.A[0])), c.depth(term))
-	y := unsafe.Slice((*float32)(unsafe.Add(c.C.at(0, j0), 4*t.off.C)), j1-j0)
+	a := Matrix{unsafe.Add(term.A.Data, 4*t.off.A[0]), term.A.RowStride, 1}
 	b := Matrix{unsafe.Add(term.B.Data, 4*t.off.B[0]), 1, term.B.ColStride}
-	gemv.Dots(gemv.F32, y, b.at(0, j0), 4*b.ColStride, x)
+	to := Matrix{unsafe.Add(c.C.Data, 4*t.off.C), c.C.RowStride, 1}
+	gemv.DotsOfMany(gemv.F32, to.at(i0, j0), 4*to.RowStride, i1-i0, j1-j0, b.at(0, j0), 4*b.ColStride, a.at(i0, 0), 4*a.RowStride, c.depth(term))
 	if alpha := term.alpha(); alpha != 1 || c.Bias != nil {
-		for j := range y {
-			y[j] = t.initial(0, j0+j) + alpha*y[j]
+		for i := i0; i < i1; i++ {
+			y := unsafe.Slice((*float32)(to.at(i, j0)), j1-j0)
+			for j := range y {
+				y[j] = t.initial(i, j0+j) + alpha*y[j]
+			}
 		}
 	}
 	return true

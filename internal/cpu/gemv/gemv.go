@@ -235,6 +235,9 @@ func Dots(kind Kind, out []float32, w unsafe.Pointer, ldw int, x []float32) {
 	}
 }
 
+// Outputs returns for how many vectors the kernels use weights that are in a register.
+func Outputs() int { return active.outputs }
+
 // DotsOfMany is [Dots] for m vectors x of k elements, which start ldx bytes apart, and
 // as many results, ldout bytes apart. It reads the weights from memory once.
 func DotsOfMany(kind Kind, out unsafe.Pointer, ldout, m, rows int, w unsafe.Pointer, ldw int, x unsafe.Pointer, ldx, k int) {
@@ -282,8 +285,13 @@ func (d *dots) rows(s *scratch, i, far, n int) {
 	for v := 0; v < d.m; v += kern.outputs {
 		outputs := min(kern.outputs, d.m-v)
 		sum, part, x := s.sum[:outputs*n], s.part[:outputs*n], unsafe.Add(d.x, v*d.ldx)
-		clear(sum)
-		for j := 0; j < whole; j += callElements / 8 {
+		first := min(callElements/8, whole)
+		if first > 0 {
+			kern.dots[d.kind](&sum[0], w, ldw, x, first, n, outputs, uintptr(d.ldx))
+		} else {
+			clear(sum)
+		}
+		for j := first; j < whole; j += callElements / 8 {
 			kern.dots[d.kind](&part[0], unsafe.Add(w, j*size), ldw, unsafe.Add(x, 4*j), min(callElements/8, whole-j), n, outputs, uintptr(d.ldx))
 			for o, p := range part {
 				sum[o] += p
