@@ -82,7 +82,7 @@ func sumsRowsOnly(p *plan.Program) bool {
 	isSum := func(r plan.Ref) bool { return r.Kind == plan.InstrRef && p.Instrs[r.Index].Row }
 	for i := range p.Instrs {
 		in := &p.Instrs[i]
-		if isRowOp(in.Op) || in.Row && (in.Op != op.Sum || in.DType != ir.F32 || in.Args[0].Kind != plan.InstrRef) ||
+		if isRowOp(in.Op) || in.Row && (in.Op != op.Sum || in.DType != ir.F32 || in.Args[0].Kind == plan.ConstRef) ||
 			slices.ContainsFunc(in.Args[:in.NArgs], isSum) {
 			return false
 		}

@@ -17,6 +17,7 @@ type product struct {
 	terms []term     // factors of the sum
 	left  leftFactor // of a term that has none of its own
 	low   term       // factors of left.inner
+	added addend     // what the sum starts from
 	after *epilogue  // nil if there is none
 	batch int
 	rows  int
@@ -148,8 +149,9 @@ func (p *product) prepare() error {
 		}
 		p.left.inner.Batch = low
 	}
+	p.addend(c)
 	for i := range batch {
-		batch[i].C = i * rows * cols
+		batch[i].C, batch[i].R = i*rows*cols, i*rows*p.added.row
 	}
 	c.Batch = batch
 	return p.split(c)
@@ -264,7 +266,7 @@ func (p *product) block(part *rowPart, row int, left, acc unsafe.Pointer) bool {
 	}
 	if w := p.weight(c); w != nil {
 		if part.ready == nil {
-			part.ready = &gemm.Call{M: c.M, N: c.N, C: c.C, Terms: append([]gemm.Term(nil), c.Terms...)}
+			part.ready = &gemm.Call{M: c.M, N: c.N, C: c.C, Minus: c.Minus, Terms: append([]gemm.Term(nil), c.Terms...)}
 		}
 		ready := part.ready
 		copy(ready.Terms, c.Terms)
@@ -272,6 +274,7 @@ func (p *product) block(part *rowPart, row int, left, acc unsafe.Pointer) bool {
 		c = ready
 	}
 	c.C.Data = unsafe.Add(acc, 4*row*c.N)
+	p.added.bind(r, c, row)
 	return c.Run(r.pool, r.b.Stop.Flag())
 }
 

@@ -53,6 +53,13 @@ func gemmKernelNEON(t *text, name string, cols int) {
 		for r := range m {
 			t.p("VLD1 (R%d), %s", 4+r, list(acc(r, 0)))
 		}
+		t.p("MOVD %d(R0), R12", tileNegate)
+		t.p("CBZ  R12, segment%d", m)
+		t.p("MOVW $0x80000000, R12")
+		t.p("VDUP R12, V%d.S4", b)
+		for i := range m * cols {
+			t.p("VEOR V%d.B16, V%d.B16, V%d.B16", b, i, i)
+		}
 		t.p("B    segment%d", m)
 		t.label(fmt.Sprintf("zero%d", m))
 		for i := range m * cols {

@@ -25,6 +25,19 @@ func (v x86Vec) multiplyAdd(t *text, a, b, acc int) {
 	t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, b, v.reg, acc)
 }
 
+// tileNegate is where a tile says that the sum starts from minus its init.
+const tileNegate = 368
+
+// signs sets the sign bits of a register, and no others.
+func (v x86Vec) signs(t *text, reg int) {
+	if v.reg == "Z" {
+		t.p("VPTERNLOGD $0xff, Z%d, Z%d, Z%d", reg, reg, reg)
+	} else {
+		t.p("VPCMPEQD Y%d, Y%d, Y%d", reg, reg, reg)
+	}
+	t.p("VPSLLD $31, %s%d, %s%d", v.reg, reg, v.reg, reg)
+}
+
 // gemmX86 writes the AVX-512 14x32 and the AVX2 6x16 micro-kernel.
 func gemmX86() string {
 	t := newText()
@@ -95,6 +108,12 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, cols, free int) {
 			for c := range cols {
 				t.p("VMOVUPS %s, %s%d", rowAddress(r, v.bytes*c, base, "R11", "R12"), v.reg, acc(0, r, c))
 			}
+		}
+		t.p("CMPQ %d(AX), $0", tileNegate)
+		t.p("JEQ  segment%d", m)
+		v.signs(t, free)
+		for i := range cols * m {
+			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, free, v.reg, i, v.reg, i)
 		}
 		t.p("JMP  segment%d", m)
 		t.label(fmt.Sprintf("zero%d", m))

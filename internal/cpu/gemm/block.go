@@ -153,7 +153,7 @@ func (m *multiplication) start(i0, i1, j0, j1 int) {
 				v += *at(c.Bias, uintptr(4*j))
 			}
 			if c.Residual.Data != nil {
-				v += *(*float32)(unsafe.Add(c.Residual.at(i, j), 4*m.off.R))
+				v += c.sign() * *(*float32)(unsafe.Add(c.Residual.at(i, j), 4*m.off.R))
 			}
 			*(*float32)(p) = v
 			if j+1 < j1 {
@@ -310,15 +310,27 @@ func (c *Call) insideRows(b Matrix, k, p int) int {
 	return k - (beyond+b.RowStride-1)/b.RowStride
 }
 
+// sign is what the residual is multiplied by.
+func (c *Call) sign() float32 {
+	if c.Minus {
+		return -1
+	}
+	return 1
+}
+
 // initial returns what the tile at (i, j) starts from and its row stride in elements.
 func (m *multiplication) initial(g, i, j int, c0 unsafe.Pointer, preset bool) (unsafe.Pointer, int) {
 	c := m.call
+	m.tile.negate = 0
 	switch {
 	case g > 0 || preset || c.Beta == 1:
 		return c0, c.C.RowStride
 	case c.Bias != nil:
 		return unsafe.Add(c.Bias, 4*j), 0
 	case c.Residual.Data != nil:
+		if c.Minus {
+			m.tile.negate = 1
+		}
 		return unsafe.Add(c.Residual.at(i, j), 4*m.off.R), c.Residual.RowStride
 	}
 	return nil, 0

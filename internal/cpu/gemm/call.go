@@ -35,7 +35,7 @@ type Source interface {
 	Panel(dst []float32, ld, k0, k1, j0, j1 int)
 }
 
-// Call is C = Beta·C + Bias + Residual + Σ Alpha·A·B. All but the addresses
+// Call is C = Beta·C + Bias ± Residual + Σ Alpha·A·B. All but the addresses
 // (Data, Packed, Bias), Beta and the offsets is fixed at the first Run. C may
 // not overlap A or B. A Call is used by one goroutine at a time.
 type Call struct {
@@ -45,6 +45,7 @@ type Call struct {
 	Beta     float32        // 0: what C held is not read, even NaN
 	Bias     unsafe.Pointer // N contiguous float32, or nil
 	Residual Matrix         // M×N, or Data nil; may be C itself
+	Minus    bool           // the residual is subtracted
 
 	// Cols, if positive, limits a run to the first columns of C, and Depth to the first
 	// k of every term, as causal attention needs. They may change between runs, but

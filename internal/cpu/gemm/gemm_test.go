@@ -80,7 +80,7 @@ func reference(c *Call) (want, size []float64) {
 				add(float64(*at(c.Bias, uintptr(4*j))))
 			}
 			if c.Residual.Data != nil {
-				add(c.Residual.value(i, j))
+				add(float64(c.sign()) * c.Residual.value(i, j))
 			}
 			want, size = append(want, v), append(size, s)
 		}
@@ -235,6 +235,7 @@ func TestTermsBetaBiasResidual(t *testing.T) {
 			}
 			if n%4 == 0 {
 				_, c.Residual = layout(r, kinds[r.IntN(4)], c.M, c.N)
+				c.Minus = n%8 == 0
 			}
 			var calls [][]atomic.Int32
 			if n%2 == 0 {
@@ -362,7 +363,7 @@ func TestBatch(t *testing.T) {
 		for _, s := range [][4]int{{1, 5, 6, 7}, {3, 70, 80, 90}, {17, 9, 33, 64}, {40, 1, 8, 3}} {
 			n, m, cols, k := s[0], s[1], s[2], s[3]
 			a, b, y, res := random(r, n*m*k), random(r, n*k*cols), random(r, n*m*cols), random(r, n*m*cols)
-			c := &Call{M: m, N: cols, C: Slice(y, cols), Residual: Slice(res, cols), Terms: []Term{{A: Slice(a, k), B: Matrix{unsafe.Pointer(&b[0]), 1, k}, K: k}}}
+			c := &Call{M: m, N: cols, C: Slice(y, cols), Residual: Slice(res, cols), Minus: n%2 == 1, Terms: []Term{{A: Slice(a, k), B: Matrix{unsafe.Pointer(&b[0]), 1, k}, K: k}}}
 			for i := range n {
 				o := Offsets{C: i * m * cols, R: i * m * cols}
 				o.A[0], o.B[0] = i*m*k, (n-1-i)*k*cols
@@ -370,7 +371,7 @@ func TestBatch(t *testing.T) {
 			}
 			c.Run(p, nil)
 			for i := range n {
-				one := &Call{M: m, N: cols, C: Slice(y[i*m*cols:], cols), Residual: Slice(res[i*m*cols:], cols),
+				one := &Call{M: m, N: cols, C: Slice(y[i*m*cols:], cols), Residual: Slice(res[i*m*cols:], cols), Minus: c.Minus,
 					Terms: []Term{{A: Slice(a[i*m*k:], k), B: Matrix{unsafe.Pointer(&b[(n-1-i)*k*cols]), 1, k}, K: k}}}
 				want, size := reference(one)
 				compare(t, one, want, size)

@@ -9,7 +9,7 @@ import (
 // MaxTerms is the largest number of products a Call sums.
 const MaxTerms = 4
 
-// tile is the argument of a micro-kernel: C[rows][nr] = Init + Σ A·B over the
+// tile is the argument of a micro-kernel: C[rows][nr] = ±Init + Σ A·B over the
 // segments. Strides are in bytes. The assembly knows this layout.
 type tile struct {
 	c        unsafe.Pointer
@@ -19,7 +19,11 @@ type tile struct {
 	rows     int
 	segments int
 	segment  [2 * MaxTerms]segment
+	negate   uintptr // 1: minus Init
 }
+
+// sign is what init is multiplied by.
+func (t *tile) sign() float32 { return 1 - 2*float32(t.negate) }
 
 // segment is a product of rows of A, contiguous along k, and a panel of B.
 type segment struct {
@@ -89,6 +93,9 @@ func tileGeneric(t *tile) {
 		var sum [nr]float32
 		if t.init != nil {
 			sum = *(*[nr]float32)(unsafe.Add(t.init, r*t.ldinit))
+			for j := range sum {
+				sum[j] *= t.sign()
+			}
 		}
 		for _, s := range t.segment[:t.segments] {
 			a := unsafe.Slice((*float32)(unsafe.Add(s.a, r*s.lda)), s.k)

@@ -195,6 +195,9 @@ func tilePairsGeneric(t *tile) {
 		var sum [nr]float32
 		if t.init != nil {
 			sum = *(*[nr]float32)(unsafe.Add(t.init, r*t.ldinit))
+			for j := range sum {
+				sum[j] *= t.sign()
+			}
 		}
 		for _, s := range t.segment[:t.segments] {
 			for k, x := range unsafe.Slice((*uint32)(unsafe.Add(s.a, r*s.lda)), s.k) {

@@ -197,7 +197,7 @@ func (t *thinJob) initial(i, j int) (v float32) {
 		v += *at(c.Bias, uintptr(4*j))
 	}
 	if c.Residual.Data != nil {
-		v += *(*float32)(unsafe.Add(c.Residual.at(i, j), 4*t.off.R))
+		v += c.sign() * *(*float32)(unsafe.Add(c.Residual.at(i, j), 4*t.off.R))
 	}
 	return v
 }

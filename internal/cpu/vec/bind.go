@@ -73,6 +73,11 @@ func (p *Program) Bind(shape []int, strides [][]int) (*Kernel, error) {
 		if len(shape) == 0 || shape[len(shape)-1]%lanes != 0 {
 			return nil, fmt.Errorf("vec: rows of %v are not whole vectors", shape)
 		}
+		for i := range p.code {
+			if in := &p.code[i]; in.rowSum && in.src[0].in == inInput && k.inputs[in.src[0].index].kind == splat {
+				return nil, fmt.Errorf("vec: the sum of rows of one repeated element")
+			}
+		}
 		k.cols = shape[len(shape)-1]
 		k.tile = k.cols * max(1, p.tile/max(1, k.cols))
 	}
@@ -126,9 +131,10 @@ func (k *Kernel) Run(p *pool.Pool, stop *atomic.Bool, in, out []unsafe.Pointer) 
 	return done
 }
 
-// split makes chunks of 3 µs to 1 ms, at least four for each thread where they are that long.
+// split makes chunks of 3 µs to 1 ms, at least four for each thread where they are that
+// long, and two of less where that pays.
 func (k *Kernel) split(cost float64, threads int) int {
-	chunks := max(1, int(min(cost/3e3, max(float64(4*threads), cost/1e6))))
+	chunks := max(1, min(2, int(cost/1e3)), int(min(cost/3e3, max(float64(4*threads), cost/1e6))))
 	if chunks > threads && chunks < 4*threads {
 		chunks -= chunks % threads // none waits for another's last
 	}

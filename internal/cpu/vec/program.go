@@ -150,12 +150,12 @@ func (p *Program) Output(v Value, t Type) {
 	p.outputs = append(p.outputs, outputNode{value: v, mem: t})
 }
 
-// RowSum adds an output that has the sum of each row of v, a float32 result of an
-// operation. Rows are the last dimension of the shape that the program is bound to, a
+// RowSum adds an output that has the sum of each row of v, which is float32 and no
+// constant. Rows are the last dimension of the shape that the program is bound to, a
 // multiple of 16.
 func (p *Program) RowSum(v Value) {
-	if n := &p.nodes[v]; n.kind != nodeOp || n.typ != F32 {
-		p.fail("vec: the sum of rows of %s that no operation has made", n.typ)
+	if n := &p.nodes[v]; n.kind == nodeConst || n.one || n.typ != F32 {
+		p.fail("vec: no sum of rows of %s, or of a constant", n.typ)
 	}
 	p.outputs = append(p.outputs, outputNode{value: v, mem: F32, rowSum: true, kernel: kSumRows})
 }
@@ -274,7 +274,7 @@ func (p *Program) fuseSquares() {
 		if !o.rowSum {
 			continue
 		}
-		if m := p.only(o.value, Square); m != nil && p.nodes[m.args[0]].kind == nodeOp {
+		if m := p.only(o.value, Square); m != nil && p.nodes[m.args[0]].kind != nodeConst && !p.nodes[m.args[0]].one {
 			o.value, o.kernel = m.args[0], kSumSquaresRows
 		}
 	}
@@ -471,12 +471,19 @@ func (o Op) cost(t Type) float64 {
 	if _, fast := rows[o].fast[t]; !fast {
 		return 3
 	}
-	switch {
-	case feature.Active() == feature.Generic:
+	if feature.Active() == feature.Generic {
 		return 4
-	case o >= Exp:
-		return .15
-	case o == Div || o == Sqrt || o == Rsqrt || o == Reciprocal:
+	}
+	switch o {
+	case Pow, Sin, Cos, Gelu:
+		return .5
+	case Log1p, Erf, GeluTanh:
+		return .33
+	case Log:
+		return .22
+	case Expm1, Tanh, TanhMul, Sigmoid, SigmoidMul, Silu, SiluMul:
+		return .16
+	case Exp, ExpMul, ExpSub, Div, Sqrt, Rsqrt, Reciprocal:
 		return .1
 	}
 	return .05

@@ -23,6 +23,8 @@ func TestRowSums(t *testing.T) {
 			p.Output(p.Apply(Mul, d, p.Const(.5, F32)), BF16)
 			p.RowSum(d)
 			p.Output(d, F32)
+			p.RowSum(p.Apply(Square, a))
+			p.RowSum(b)
 			if err := p.Compile(); err != nil {
 				t.Fatal(err)
 			}
@@ -30,10 +32,11 @@ func TestRowSums(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			inSquares, inSums := make([]float32, rows), make([]float32, rows)
 			squares, half, sums, diff := make([]float32, rows), make([]uint16, n), make([]float32, rows), make([]float32, n)
-			k.Run(workers, nil, []unsafe.Pointer{ptrOf(x), ptrOf(y)}, []unsafe.Pointer{ptrOf(squares), ptrOf(half), ptrOf(sums), ptrOf(diff)})
+			k.Run(workers, nil, []unsafe.Pointer{ptrOf(x), ptrOf(y)}, []unsafe.Pointer{ptrOf(squares), ptrOf(half), ptrOf(sums), ptrOf(diff), ptrOf(inSquares), ptrOf(inSums)})
 			for i := range rows {
-				sum, square := 0.0, 0.0
+				sum, square, inSum, inSquare := 0.0, 0.0, 0.0, 0.0
 				for j := i * cols; j < (i+1)*cols; j++ {
 					v := x[j] - y[j]
 					if diff[j] != v {
@@ -41,9 +44,14 @@ func TestRowSums(t *testing.T) {
 					}
 					sum += float64(v)
 					square += float64(v) * float64(v)
+					inSum += float64(y[j])
+					inSquare += float64(x[j]) * float64(x[j])
 				}
 				if math.Abs(float64(sums[i])-sum) > 1e-5*float64(cols) || math.Abs(float64(squares[i])-square) > 1e-6*square {
 					t.Fatalf("%v row %d: %v and %v, want %v and %v", shape, i, sums[i], squares[i], sum, square)
+				}
+				if math.Abs(float64(inSums[i])-inSum) > 1e-5*float64(cols) || math.Abs(float64(inSquares[i])-inSquare) > 1e-6*inSquare {
+					t.Fatalf("%v row %d of the inputs: %v and %v, want %v and %v", shape, i, inSums[i], inSquares[i], inSum, inSquare)
 				}
 			}
 		}
@@ -52,10 +60,17 @@ func TestRowSums(t *testing.T) {
 
 func TestRowSumsThatCannotBe(t *testing.T) {
 	p := &Program{}
-	a := p.Input(F32)
-	p.RowSum(a)
+	p.RowSum(p.Element(F32))
 	if p.Compile() == nil {
-		t.Error("the sum of an input's rows compiles")
+		t.Error("the sum of a constant's rows compiles")
+	}
+	p = &Program{}
+	p.RowSum(p.Input(F32))
+	if err := p.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Bind([]int{4, 16}, [][]int{{0, 0}}); err == nil {
+		t.Error("rows of one element are bound")
 	}
 	p = &Program{}
 	p.RowSum(p.Apply(Neg, p.Input(F32)))
