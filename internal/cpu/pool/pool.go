@@ -18,6 +18,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"loris/internal/cpu/arena"
 	"loris/internal/cpu/feature"
@@ -50,6 +51,7 @@ type Pool struct {
 	slots   []slot
 	workers []*Worker
 	closed  atomic.Bool
+	started bool // the workers run, or sleep; kept by the holder of busy
 
 	done paddedCounter
 
@@ -60,11 +62,10 @@ type Pool struct {
 
 // slot holds one worker's share of the job: job<<32 | end<<16 | next.
 type slot struct {
-	claim  atomic.Uint64
-	_      [56]byte
-	asleep atomic.Bool
-	wake   chan struct{}
-	_      [48]byte
+	claim atomic.Uint64
+	_     [56]byte
+	bed   bed
+	_     [64 - unsafe.Sizeof(bed{})%64]byte
 }
 
 type paddedCounter struct {
@@ -119,11 +120,8 @@ func New(threads int, mem *arena.Arena) *Pool {
 	threads = max(threads, 1)
 	p := &Pool{slots: make([]slot, threads), mem: mem}
 	for i := range threads {
-		p.slots[i].wake = make(chan struct{}, 1)
+		p.slots[i].bed.make()
 		p.workers = append(p.workers, &Worker{ID: i, mem: mem})
-		if i > 0 {
-			go p.serve(i)
-		}
 	}
 	return p
 }
@@ -143,7 +141,7 @@ func (p *Pool) Close() {
 	defer p.busy.Unlock()
 	p.closed.Store(true)
 	for i := 1; i < len(p.slots); i++ {
-		p.wake(&p.slots[i])
+		p.slots[i].bed.wake()
 	}
 }
 
@@ -217,7 +215,11 @@ func (p *Pool) split(n int, cost float64, stop *atomic.Bool, fn Func) bool {
 	}
 	if p.missed += cost; p.missed >= wakeCost {
 		p.missed = 0
-		p.wakeFor(threads)
+		if p.started {
+			p.wakeFor(threads)
+		} else if p.started = true; !p.closed.Load() {
+			go p.serve(1)
+		}
 	}
 	p.work(0, p.job)
 	for i := 1; p.done.n.Load() != int64(groups); i++ {
@@ -244,15 +246,9 @@ func (p *Pool) await(turn int) {
 // hangs on in a binary tree: waking is a system call, and the caller has work to do.
 func (p *Pool) wakeFor(workers int) {
 	for i := workers - 1; i > 0; i-- {
-		if parent := i / 2; parent == 0 || !p.slots[parent].asleep.Load() {
-			p.wake(&p.slots[i])
+		if parent := i / 2; parent == 0 || !p.slots[parent].bed.sleeps() {
+			p.slots[i].bed.wake()
 		}
-	}
-}
-
-func (p *Pool) wake(s *slot) {
-	if s.asleep.Load() && s.asleep.CompareAndSwap(true, false) {
-		s.wake <- struct{}{}
 	}
 }
 
@@ -316,13 +312,17 @@ func asPanic(v any) *Panic {
 	return &Panic{v, debug.Stack()}
 }
 
-// serve is a worker's loop. It begins asleep: most processes that have a pool never
-// use it.
+// serve is a worker's loop. It begins with the first job that is worth it, as most
+// processes that have a pool never use it, and starts the next workers of the tree.
 func (p *Pool) serve(id int) {
+	for i := 2 * id; i <= 2*id+1 && i < len(p.slots); i++ {
+		go p.serve(i)
+	}
 	debug.SetPanicOnFault(true) // of mapped files: a chunk's panic is an error of its job
 	s := &p.slots[id]
-	seen := uint32(s.claim.Load() >> 32)
-	for turn := spinTurns; ; turn++ {
+	seen := uint32(0)
+	tired := func() bool { return uint32(s.claim.Load()>>32) == seen && !p.closed.Load() }
+	for turn := 0; ; turn++ {
 		if job := uint32(s.claim.Load() >> 32); job != seen {
 			seen, turn = job, 0
 			p.work(id, job)
@@ -338,12 +338,9 @@ func (p *Pool) serve(id int) {
 			}
 			continue
 		}
-		s.asleep.Store(true)
-		if uint32(s.claim.Load()>>32) == seen && !p.closed.Load() || !s.asleep.CompareAndSwap(true, false) {
-			<-s.wake
-			for i := 2 * id; i <= 2*id+1 && i < len(p.slots); i++ {
-				p.wake(&p.slots[i])
-			}
+		s.bed.sleep(tired)
+		for i := 2 * id; i <= 2*id+1 && i < len(p.slots) && !p.closed.Load(); i++ {
+			p.slots[i].bed.wake()
 		}
 		turn = 0
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -186,4 +187,28 @@ func BenchmarkHandOff(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkAfterIdle times a job of two chunks of some 100 µs once the worker sleeps:
+// ideal is one chunk.
+func BenchmarkAfterIdle(b *testing.B) {
+	p := New(2, new(arena.Arena))
+	defer p.Close()
+	work := func(int, *Worker) {
+		for end := time.Now().Add(100 * time.Microsecond); time.Now().Before(end); {
+			pause(10)
+		}
+	}
+	var times []float64
+	for b.Loop() {
+		b.StopTimer()
+		time.Sleep(5 * time.Millisecond)
+		b.StartTimer()
+		start := time.Now()
+		p.Run(2, long, nil, work)
+		times = append(times, float64(time.Since(start).Nanoseconds())/1e3)
+	}
+	slices.Sort(times)
+	b.ReportMetric(times[len(times)/2], "median-µs")
+	b.ReportMetric(times[len(times)*9/10], "p90-µs")
 }
