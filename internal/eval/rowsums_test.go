@@ -71,6 +71,9 @@ func TestReductionsJoinTheirProduct(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if err := eval.Eval(t.Context(), roots...); err != nil { // together
+					t.Fatal(err)
+				}
 				for r, root := range roots {
 					scale := 0.0
 					for _, v := range want[r].Data {
@@ -104,6 +107,9 @@ func TestReductionsAfterTheirProduct(t *testing.T) {
 	ref := &devicetest.Reference{Read: eval.Bytes}
 	want, err := ref.Eval(loss, z)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := eval.Eval(t.Context(), loss, z); err != nil {
 		t.Fatal(err)
 	}
 	for i, g := range floats(t, loss) {

@@ -307,7 +307,9 @@ func (p *Program) schedule() {
 		}
 	}
 	for _, o := range p.outputs {
-		last[o.value] = len(p.nodes)
+		if !p.sumsInput(o) {
+			last[o.value] = len(p.nodes)
+		}
 	}
 	var free []int
 	at := make([]place, len(p.nodes))
@@ -336,6 +338,11 @@ func (p *Program) schedule() {
 				reg := take()
 				p.emit(instruction{run: active[k], dst: reg, size: 4, src: [3]place{at[i]}, step: [3]int{1}, width: [3]int{n.mem.Size()}}, .1)
 				at[i] = reg
+			}
+			for k, o := range p.outputs {
+				if p.sumsInput(o) && o.value == Value(i) {
+					p.sumRows(k, at[i])
+				}
 			}
 			continue
 		}
@@ -386,6 +393,15 @@ func (p *Program) schedule() {
 	p.tile = max(64, min(1024, feature.Cache().L1*3/4/(p.width*per)/64*64))
 }
 
+// sumsInput reports whether an output sums the rows of an input: that is done first,
+// since another output may share the input's memory.
+func (p *Program) sumsInput(o outputNode) bool { return o.rowSum && p.nodes[o.value].kind == nodeInput }
+
+// sumRows emits the sums of rows for output i.
+func (p *Program) sumRows(i int, src place) {
+	p.emit(instruction{dst: place{inOutput, i}, size: 4, src: [3]place{src}, step: [3]int{1}, width: [3]int{4}, rowSum: true, kernel: p.outputs[i].kernel}, .05)
+}
+
 // lastRead returns the last node that reads memory of inputs. Until then an output may
 // share its memory with one of them.
 func (p *Program) lastRead(last []int) (node int) {
@@ -416,10 +432,14 @@ func (p *Program) direct(v Value) int {
 // store writes the outputs that no instruction has computed in their place.
 func (p *Program) store(at []place) {
 	for i, o := range p.outputs {
+		if o.rowSum && !p.sumsInput(o) {
+			p.sumRows(i, at[o.value])
+		}
+	}
+	for i, o := range p.outputs {
 		dst := place{inOutput, i}
 		src := at[o.value]
 		if o.rowSum {
-			p.emit(instruction{dst: dst, size: 4, src: [3]place{src}, step: [3]int{1}, width: [3]int{4}, rowSum: true, kernel: o.kernel}, .05)
 			continue
 		}
 		if src == dst {

@@ -3,6 +3,7 @@ package vec
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -52,6 +53,64 @@ func TestRowSums(t *testing.T) {
 				}
 				if math.Abs(float64(inSums[i])-inSum) > 1e-5*float64(cols) || math.Abs(float64(inSquares[i])-inSquare) > 1e-6*inSquare {
 					t.Fatalf("%v row %d of the inputs: %v and %v, want %v and %v", shape, i, inSums[i], inSquares[i], inSum, inSquare)
+				}
+			}
+		}
+	})
+}
+
+// An output may lie where an input was whose rows are summed, or a result that is.
+func TestRowSumsInPlace(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		const rows, cols = 70, 48
+		r := rand.New(rand.NewPCG(5, 6))
+		for order := range 2 {
+			x := normal(r, rows*cols)
+			old := append([]float32(nil), x...)
+			p := &Program{}
+			a := p.Input(F32)
+			half := p.Apply(Mul, a, p.Const(.5, F32))
+			sums := func() {
+				p.RowSum(p.Apply(Square, a))
+				p.RowSum(a)
+				p.RowSum(half)
+			}
+			if order == 0 {
+				sums()
+			}
+			p.Output(half, F32)
+			if order == 1 {
+				sums()
+			}
+			if err := p.Compile(); err != nil {
+				t.Fatal(err)
+			}
+			k, err := p.Bind([]int{rows, cols}, make([][]int, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got [3][]float32
+			out := make([]unsafe.Pointer, 0, 4)
+			for i := range got {
+				got[i] = make([]float32, rows)
+				out = append(out, ptrOf(got[i]))
+			}
+			at := 3 * (1 - order)
+			out = slices.Insert(out, at, ptrOf(x))
+			k.Run(newPool(t, 2), nil, []unsafe.Pointer{ptrOf(x)}, out)
+			for i := range rows {
+				want := [3]float64{}
+				for j := i * cols; j < (i+1)*cols; j++ {
+					v := float64(old[j])
+					want[0], want[1], want[2] = want[0]+v*v, want[1]+v, want[2]+v/2
+					if x[j] != old[j]/2 {
+						t.Fatalf("element %d is %v, want %v", j, x[j], old[j]/2)
+					}
+				}
+				for q := range want {
+					if math.Abs(float64(got[q][i])-want[q]) > 1e-4 {
+						t.Fatalf("order %d, sum %d of row %d is %v, want %v", order, q, i, got[q][i], want[q])
+					}
 				}
 			}
 		}
