@@ -35,10 +35,11 @@ type compiler struct {
 }
 
 // What an instruction takes for an element on one thread, in nanoseconds: with vectors
-// and without.
+// and without; and what reading and writing take.
 const (
 	fastNanos = 0.08
 	slowNanos = 0.8
+	moveNanos = 0.1
 )
 
 type inputUse struct {
@@ -76,7 +77,7 @@ func compileProgram(p *plan.Plan, s *plan.Step) (*program, error) {
 		}
 		c.release(i)
 	}
-	pr.cost = float64(c.p.Rows*c.p.Cols) * (slowNanos/8 + c.nanos)
+	pr.cost = float64(c.p.Rows*c.p.Cols) * (moveNanos + c.nanos)
 	c.at = len(c.p.Instrs)
 	c.stores()
 	c.layout()

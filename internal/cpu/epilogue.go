@@ -16,7 +16,7 @@ type epilogue struct {
 	rows    int
 	out     int // output that holds the product, -1: memory of its own
 	kernels map[int]*vecKernel
-	general *program // where package vec cannot express the program, as with sums of rows
+	general *program // where package vec cannot express the program
 
 	from, count, chunks int // rows of the general program's run in progress
 	job                 pool.Func
@@ -41,7 +41,7 @@ func (r *run) newEpilogue(s *plan.Step, blocks []int, rows, cols int) (*epilogue
 	var err error
 	e.general, err = compileProgram(r.plan, s)
 	e.job = func(c int, w *pool.Worker) {
-		e.general.runRows(r, w, e.from+e.count*c/e.chunks, e.from+e.count*(c+1)/e.chunks)
+		e.general.runElements(r, w, e.cols*(e.from+e.count*c/e.chunks), e.cols*(e.from+e.count*(c+1)/e.chunks))
 	}
 	return e, err
 }

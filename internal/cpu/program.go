@@ -124,39 +124,32 @@ func (pr *program) tiles() int {
 
 // run runs tiles from to to-1.
 func (pr *program) run(r *run, w *pool.Worker, from, to int) {
+	if !pr.cut {
+		pr.runElements(r, w, from*pr.tile, min(to*pr.tile, pr.p.Rows*pr.p.Cols))
+		return
+	}
 	pv := pr.start(r, w.Scratch(pr.scratchBytes()).Pointer())
-	n := pr.p.Rows * pr.p.Cols
-	for t := from; t < to; t++ {
-		if (t-from)&63 == 63 && r.stopped() {
+	for row := from; row < to; row++ {
+		if (row-from)&63 == 63 && r.stopped() {
 			return
 		}
-		switch {
-		case pr.cut:
-			pr.cutRow(r, pv, t)
-		case pr.rowsTile > 0:
-			row := t * pr.rowsTile
-			rows := min(pr.rowsTile, pr.p.Rows-row)
-			pr.runTile(r, pv, row*pr.p.Cols, rows*pr.p.Cols, row, rows, pr.actions, false)
-		default:
-			o := t * pr.tile
-			pr.runTile(r, pv, o, min(pr.tile, n-o), 0, 0, pr.actions, false)
-		}
+		pr.cutRow(r, pv, row)
 	}
 }
 
-// runRows runs rows from to to-1, for programs whose rows are not cut.
-func (pr *program) runRows(r *run, w *pool.Worker, from, to int) {
+// runElements runs elements from to to-1, whole rows if the program has rows, which are
+// not cut.
+func (pr *program) runElements(r *run, w *pool.Worker, from, to int) {
 	pv := pr.start(r, w.Scratch(pr.scratchBytes()).Pointer())
-	cols := pr.p.Cols
-	if pr.rowsTile > 0 {
-		for row := from; row < to; row += pr.rowsTile {
-			rows := min(pr.rowsTile, to-row)
-			pr.runTile(r, pv, row*cols, rows*cols, row, rows, pr.actions, false)
+	for t, o := 0, from; o < to; t, o = t+1, o+pr.tile {
+		if t&63 == 63 && r.stopped() {
+			return
 		}
-		return
-	}
-	for o := from * cols; o < to*cols; o += pr.tile {
-		pr.runTile(r, pv, o, min(pr.tile, to*cols-o), 0, 0, pr.actions, false)
+		n, row, rows := min(pr.tile, to-o), 0, 0
+		if pr.rowsTile > 0 {
+			row, rows = o/pr.p.Cols, n/pr.p.Cols
+		}
+		pr.runTile(r, pv, o, n, row, rows, pr.actions, false)
 	}
 }
 

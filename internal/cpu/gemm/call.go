@@ -315,15 +315,6 @@ func sharesSets(stride, rows int) bool {
 // packedStride is the row stride of copied rows: an odd number of cache lines.
 func packedStride(kc int) int { return ((kc+15)/16 | 1) * 16 }
 
-// wholeRounds makes few chunks a multiple of the threads, so that none waits for
-// another's last.
-func wholeRounds(chunks, threads int) int {
-	if chunks > threads && chunks < 4*threads {
-		chunks -= chunks % threads
-	}
-	return max(1, chunks)
-}
-
 // split cuts C into chunks of similar work, small enough to be stopped between
 // and to be balanced, large enough to be worth handing out.
 func (pl *plan) split(c *Call, threads int, flop float64) {
@@ -333,7 +324,7 @@ func (pl *plan) split(c *Call, threads int, flop float64) {
 		least = 1.5e5 // operations of a chunk, about 1.5 µs
 		most  = 2e8   // about 2 ms
 	)
-	want := wholeRounds(int(min(flop/least, max(flop/most, float64(4*threads)))), threads)
+	want := pool.WholeRounds(int(min(flop/least, max(flop/most, float64(4*threads)))), threads)
 	// Blocks of rows as high as the cache allows; columns in parts wide enough that
 	// copying the rows once for each costs little; then more rows if parts still lack.
 	blocks := (c.M + pl.mc - 1) / pl.mc

@@ -81,7 +81,7 @@ func (pl *plan) splitThin(c *Call, threads int, flop float64) {
 		slow = 1.5
 	}
 	pl.cost = slow*flop/c.kern.flopPerNano() + float64(c.M*c.N)
-	want := wholeRounds(int(min(pl.cost/3e3, max(pl.cost/1e6, float64(2*threads)))), threads)
+	want := pool.WholeRounds(int(min(pl.cost/3e3, max(pl.cost/1e6, float64(2*threads)))), threads)
 	pl.rowParts, pl.colParts, pl.depthParts = 1, 1, 1
 	longest, copied := 0, 0
 	for i := range c.Terms {

@@ -159,6 +159,15 @@ func (p *Pool) Run(n int, cost float64, stop *atomic.Bool, fn Func) bool {
 	return p.alone(n, stop, fn)
 }
 
+// WholeRounds makes few chunks a multiple of the threads, so that none waits for
+// another's last.
+func WholeRounds(chunks, threads int) int {
+	if chunks > threads && chunks < 4*threads {
+		chunks -= chunks % threads
+	}
+	return max(1, chunks)
+}
+
 // alone runs all chunks on the caller.
 func (p *Pool) alone(n int, stop *atomic.Bool, fn Func) bool {
 	w := p.borrow()

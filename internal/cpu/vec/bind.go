@@ -135,9 +135,7 @@ func (k *Kernel) Run(p *pool.Pool, stop *atomic.Bool, in, out []unsafe.Pointer) 
 // long, and two of less where that pays.
 func (k *Kernel) split(cost float64, threads int) int {
 	chunks := max(1, min(2, int(cost/1e3)), int(min(cost/3e3, max(float64(4*threads), cost/1e6))))
-	if chunks > threads && chunks < 4*threads {
-		chunks -= chunks % threads // none waits for another's last
-	}
+	chunks = pool.WholeRounds(chunks, threads)
 	tile := k.tile
 	return ((k.n+chunks-1)/chunks + tile - 1) / tile * tile
 }
