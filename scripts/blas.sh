@@ -3,7 +3,7 @@
 # OpenBLAS in its place, which has the same ABI. Needs no C compiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if ! ldconfig -p | grep -q 'libopenblas\.so\.0'; then
+if [[ "$(ldconfig -p)" != *libopenblas.so.0* ]]; then
   echo "OpenBLAS is missing: install libopenblas0-pthread" >&2
   exit 1
 fi
