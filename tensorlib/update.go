@@ -30,41 +30,50 @@ func AdamWUpdate(p, g, m, v, h *Tensor, o AdamWOptions) (p2, m2, v2 *Tensor) {
 	return &u.out[0], &u.out[1], &u.out[2]
 }
 
-// AdamWUpdateAll makes AdamW updates of parameters and their moments in one pass over
-// memory, without a graph: params, m and v hold the new values afterwards, as Set
-// would store them. Gradients that have no values yet are computed first. donate is
-// Donate for the parameters; moments that nothing else looks at are updated in place
-// anyway. No tensor may stand twice in params, m and v. It reports false, and nothing
-// has changed, where AdamWUpdate is the way: for few parameters whose gradients are
-// still to be computed, since one evaluation then does all; in eager mode; on other
-// devices than the CPU; for other dtypes than f32.
-func AdamWUpdateAll(params, grads, m, v []*Tensor, h [3]float64, o AdamWOptions, donate bool) bool {
-	const (
-		name = "AdamWUpdateAll"
-		few  = 8 // below, nodes of updates cost less than an evaluation of their own
-	)
-	if len(grads) != len(params) || len(m) != len(params) || len(v) != len(params) {
-		fail(name, ir.CodeValue, nil, "%d parameters, %d gradients, %d and %d moments", len(params), len(grads), len(m), len(v))
+// FewestAdamWUpdates is how many parameters AdamWUpdateAll wants at least: nodes of
+// fewer updates cost less than an evaluation of their own.
+const FewestAdamWUpdates = 8
+
+// AdamWMomentsAt returns where the moments of each of the parameters begin in a row of
+// what AdamWUpdateAll takes, and last the length of the row: each begins a cache line.
+func AdamWMomentsAt(params []*Tensor) []int {
+	const line = 16 // elements
+	at := make([]int, len(params)+1)
+	for i, p := range params {
+		at[i+1] = at[i] + (p.Size()+line-1)/line*line
 	}
-	if ir.Built.Load() != nil {
+	return at
+}
+
+// AdamWUpdateAll makes AdamW updates of many parameters in one pass over memory, without
+// a graph: params hold the new values afterwards, as Set would store them. moments is
+// f32 [2 n], the first and then the second moments of all parameters, at the places that
+// AdamWMomentsAt tells. It is updated in place, unless something else looks at it.
+// Gradients that have no values yet are computed first. donate is Donate for the
+// parameters. No tensor may stand twice in params. It reports false, and nothing has
+// changed, where AdamWUpdate is the way: for fewer than FewestAdamWUpdates, in eager
+// mode, on other devices than the CPU, and for other dtypes than f32.
+func AdamWUpdateAll(params, grads []*Tensor, moments *Tensor, at []int, h [3]float64, o AdamWOptions, donate bool) bool {
+	const name = "AdamWUpdateAll"
+	n := len(params)
+	m := moments.n(name)
+	if len(grads) != n || len(at) != n+1 || len(m.Shape) != 2 || m.Shape[0] != 2 || m.Shape[1] != at[n] {
+		fail(name, ir.CodeValue, nil, "%d parameters, %d gradients, moments %v at %d places", n, len(grads), m.Shape, len(at))
+	}
+	if ir.Built.Load() != nil || n < FewestAdamWUpdates || m.DType != ir.F32 {
 		return false
 	}
-	if len(params) < few {
-		for _, g := range grads {
-			if g.n(name).Value() == nil {
-				return false
-			}
-		}
-	}
-	sets := make([]eval.AdamWSet, len(params))
-	roots := make([]*ir.Node, 0, len(params))
+	u := eval.NewAdamWUpdate(n)
+	defer u.Free()
+	u.Moments = m
 	for i, p := range params {
-		s := &sets[i]
-		*s = eval.AdamWSet{P: p.n(name), G: grads[i].n(name), M: m[i].n(name), V: v[i].n(name), InPlace: donate}
-		for _, n := range [3]*ir.Node{s.G, s.M, s.V} {
-			if n.DType != ir.F32 || s.P.DType != ir.F32 || !n.Shape.Equal(s.P.Shape) {
-				return false
-			}
+		u.Sets[i] = eval.AdamWSet{P: p.n(name), G: grads[i].n(name), At: at[i], InPlace: donate}
+	}
+	var roots []*ir.Node
+	for i := range u.Sets {
+		s := &u.Sets[i]
+		if s.P.DType != ir.F32 || s.G.DType != ir.F32 || !s.G.Shape.Equal(s.P.Shape) || at[i]+s.P.Shape.Size() > at[i+1] {
+			return false
 		}
 		if s.G.Value() == nil {
 			roots = append(roots, s.G)
@@ -75,17 +84,18 @@ func AdamWUpdateAll(params, grads, m, v []*Tensor, h [3]float64, o AdamWOptions,
 			panic(asError(name, err))
 		}
 	}
-	done, err := eval.AdamW(sets, op.AdamWStep{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: o.Decay}, h)
+	done, err := u.Run(op.AdamWStep{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, Decay: o.Decay}, h)
 	if err != nil {
 		panic(asError(name, err))
 	}
 	if !done {
 		return false
 	}
-	for i := range sets {
-		params[i].become(sets[i].P)
-		m[i].become(sets[i].M)
-		v[i].become(sets[i].V)
+	for i := range u.Sets {
+		params[i].become(u.Sets[i].P)
+	}
+	if u.Moments != m {
+		moments.node.Store(u.Moments)
 	}
 	return true
 }

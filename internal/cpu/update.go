@@ -59,12 +59,14 @@ func (j *adamJob) run(chunk int, _ *pool.Worker) {
 	total := j.tiles[len(j.sets)]
 	from, to := total*chunk/j.chunks, total*(chunk+1)/j.chunks
 	k, _ := slices.BinarySearch(j.tiles, from+1)
+	call := j.rates.Begin()
+	defer call.End()
 	for k--; from < to; k++ {
 		s := &j.sets[k]
 		end := min(to, j.tiles[k+1])
 		lo, hi := (from-j.tiles[k])*adamTile, min(s.N, (end-j.tiles[k])*adamTile)
 		at := func(p unsafe.Pointer) []float32 { return slice[float32](p, hi)[lo:] }
-		j.rates.Update(at(s.W), at(s.P), at(s.G), at(s.M), at(s.V))
+		call.Update(at(s.W), at(s.P), at(s.G), at(s.M), at(s.V))
 		from = end
 	}
 }

@@ -203,7 +203,12 @@ func goneInPlace() *ir.Error {
 func retireValue(v *ir.Value, gone *ir.Error) {
 	buf := v.Buffer.(*Buffer)
 	v.Err, v.Buffer = gone, nil
-	if m, ok := buf.mem.(interface{ Changed() }); ok {
+	changed(buf)
+}
+
+// changed tells a buffer's memory that it was written after its first use.
+func changed(b *Buffer) {
+	if m, ok := b.mem.(interface{ Changed() }); ok {
 		m.Changed()
 	}
 }

@@ -60,12 +60,18 @@ func FromMapped(dtype ir.DType, shape ir.Shape, data []byte, release func()) (n 
 // LeafOf returns a leaf that holds v: an evaluated tensor without its recipe.
 // The two share memory; releasing one releases both.
 func LeafOf(v *ir.Value) *ir.Node {
-	n := ir.NewNode0(op.Leaf, v.DType, v.Shape, nil)
+	n := new(ir.Node)
+	initLeaf(n, v)
+	return n
+}
+
+// initLeaf makes n, which is all zero, a leaf that holds v.
+func initLeaf(n *ir.Node, v *ir.Value) {
+	n.Init(op.Leaf, v.DType, v.Shape, nil, nil)
 	n.SetValue(v)
 	if recycling.Load() != nil {
 		v.Held = true
 	}
-	return n
 }
 
 // Wait waits until an evaluation that is to give n its value has ended, and

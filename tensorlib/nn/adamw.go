@@ -1,7 +1,9 @@
 package nn
 
 import (
+	"iter"
 	"math"
+	"slices"
 
 	lt "loris/tensorlib"
 )
@@ -29,6 +31,15 @@ type AdamW struct {
 	Donate bool
 
 	progress
+	joined joinedMoments
+}
+
+// joinedMoments are the moments of many parameters in one tensor.
+type joinedMoments struct {
+	params  []*lt.Tensor
+	at      []int
+	moments *lt.Tensor
+	refused bool // they cannot be updated as one
 }
 
 // Step makes one update of the parameters.
@@ -103,21 +114,86 @@ func (o *AdamW) constants() (c adamWConstants) {
 	return c
 }
 
-// onePass makes the updates without a graph, where that is possible and pays.
+// onePass makes the updates without a graph, where that is possible and pays: once
+// all parameters have moments.
 func (o *AdamW) onePass(params, grads []*lt.Tensor, c adamWConstants) bool {
-	if o.Scale != nil {
-		return false
-	}
-	n := len(params)
-	state := make([]*lt.Tensor, 2*n)
-	for i, p := range params {
-		s := o.moments[p]
-		if s == nil {
+	j := &o.joined
+	if !slices.Equal(j.params, params) {
+		o.part()
+		if j.refused || o.Scale != nil || len(params) < lt.FewestAdamWUpdates || !o.join(params) {
 			return false
 		}
-		state[i], state[n+i] = s[0], s[1]
 	}
-	return lt.AdamWUpdateAll(params, grads, state[:n], state[n:], c.now, c.options, o.Donate)
+	if o.Scale == nil && lt.AdamWUpdateAll(params, grads, j.moments, j.at, c.now, c.options, o.Donate) {
+		return true
+	}
+	o.part()
+	j.refused = true
+	return false
+}
+
+// join moves the moments of the parameters into one tensor, and reports whether they
+// can be.
+func (o *AdamW) join(params []*lt.Tensor) bool {
+	at := lt.AdamWMomentsAt(params)
+	rows := [2][]*lt.Tensor{}
+	for i, p := range params {
+		s := o.moments[p]
+		if s == nil || s[0].DType() != lt.F32 || s[1].DType() != lt.F32 {
+			return false
+		}
+		for k := range rows {
+			flat := s[k].Reshape(p.Size())
+			rows[k] = append(rows[k], flat, lt.Zeros(at[i+1]-at[i]-flat.Size()))
+		}
+	}
+	moments := lt.Zeros(2, at[len(params)])
+	moments.Set(lt.Stack(0, lt.Concat(0, rows[0]...), lt.Concat(0, rows[1]...)))
+	o.joined = joinedMoments{slices.Clone(params), at, moments, false}
+	for _, p := range params {
+		delete(o.moments, p)
+	}
+	return true
+}
+
+// part undoes join.
+func (o *AdamW) part() {
+	for p, s := range o.joined.each() {
+		o.moments[p] = s
+	}
+	o.joined = joinedMoments{refused: o.joined.refused}
+}
+
+// each yields the parameters with their moments, which later updates leave alone.
+func (j *joinedMoments) each() iter.Seq2[*lt.Tensor, []*lt.Tensor] {
+	return func(yield func(*lt.Tensor, []*lt.Tensor) bool) {
+		for i, p := range j.params {
+			s := make([]*lt.Tensor, 2)
+			for k := range s {
+				s[k] = j.moments.At(k, lt.R(j.at[i], j.at[i]+p.Size())).Reshape(p.Shape()...).Eval()
+			}
+			if !yield(p, s) {
+				return
+			}
+		}
+	}
+}
+
+// State returns the number of steps ("step") and both moments of each parameter
+// ("name.0" and "name.1"), for lt.Save; Restore continues from them. Later steps leave
+// them alone.
+func (o *AdamW) State(ps *Params) map[string]*lt.Tensor {
+	out := o.progress.State(ps)
+	names := map[*lt.Tensor]string{}
+	for name, p := range ps.Map() {
+		names[p] = name
+	}
+	for p, s := range o.joined.each() {
+		if name, ok := names[p]; ok {
+			out[name+".0"], out[name+".1"] = s[0], s[1]
+		}
+	}
+	return out
 }
 
 // layout: the means of gradients and of their squares.
@@ -125,5 +201,9 @@ func (o *AdamW) layout(p *lt.Tensor) []lt.Shape { return []lt.Shape{p.Shape(), p
 
 // Restore sets what State returned.
 func (o *AdamW) Restore(ps *Params, state map[string]*lt.Tensor) error {
-	return o.restore(ps, state, o.layout)
+	err := o.restore(ps, state, o.layout)
+	if err == nil {
+		o.joined = joinedMoments{}
+	}
+	return err
 }

@@ -29,20 +29,33 @@ func (a AdamW) Rates() AdamWRates {
 	}
 }
 
+// AdamWCall updates weights piece by piece with what its kernel needs at hand.
+type AdamWCall struct{ s *scrap }
+
+// Begin returns a call for one goroutine, which must End it.
+func (k *AdamWRates) Begin() AdamWCall {
+	c := AdamWCall{scraps.Get().(*scrap)}
+	c.s.r = rowArgs{rows: 1, s: *k}
+	return c
+}
+
+// End gives back what Begin took.
+func (c AdamWCall) End() {
+	c.s.r = rowArgs{}
+	scraps.Put(c.s)
+}
+
 // Update sets the weights w to the old weights, which may be w itself, moved by
 // their gradients g, and updates the moments m and v. All are of one length.
-// Parameters that share an arena are one call. It may run on parts of the slices
-// at the same time.
-func (k *AdamWRates) Update(w, old, g, m, v []float32) {
-	s := scraps.Get().(*scrap)
+// It may run on parts of the slices at the same time.
+func (c AdamWCall) Update(w, old, g, m, v []float32) {
+	r := &c.s.r
 	for i := 0; i < len(w); i += callElements {
-		n := min(callElements, len(w)-i)
-		s.r = rowArgs{dst: unsafe.Pointer(&w[i]), a: unsafe.Pointer(&old[i]), x: unsafe.Pointer(&g[i]),
-			b: unsafe.Pointer(&m[i]), c: unsafe.Pointer(&v[i]), rows: 1, n: n, s: *k}
-		runRows(kAdamWRows, &s.r)
+		r.n = min(callElements, len(w)-i)
+		r.dst, r.a, r.x = unsafe.Pointer(&w[i]), unsafe.Pointer(&old[i]), unsafe.Pointer(&g[i])
+		r.b, r.c = unsafe.Pointer(&m[i]), unsafe.Pointer(&v[i])
+		activeRows[kAdamWRows](r)
 	}
-	s.r = rowArgs{}
-	scraps.Put(s)
 }
 
 // Norm returns the Euclidean norm of all elements of the slices, summed in float64

@@ -216,12 +216,14 @@ func TestAdamW(t *testing.T) {
 			for a.Step = 1; a.Step <= 5; a.Step++ {
 				g := normal(r, n)
 				rates := a.Rates()
+				c := rates.Begin()
 				if a.Step%2 == 0 { // in place and from one array to another
-					rates.Update(w, w, g, m, v)
+					c.Update(w, w, g, m, v)
 				} else {
-					rates.Update(next, w, g, m, v)
+					c.Update(next, w, g, m, v)
 					w, next = next, w
 				}
+				c.End()
 				for i := range g {
 					x := float64(g[i]) * .5
 					mr[i] = .9*mr[i] + .1*x
@@ -362,9 +364,11 @@ func BenchmarkAdamW(b *testing.B) {
 	a := AdamW{LearningRate: 1e-3, Beta1: .9, Beta2: .999, Epsilon: 1e-8, WeightDecay: .01, Step: 1}
 	b.SetBytes(int64(unsafe.Sizeof(float32(0))) * 7 * n)
 	rates := a.Rates()
+	c := rates.Begin()
 	for b.Loop() {
-		rates.Update(w, w, g, m, v)
+		c.Update(w, w, g, m, v)
 	}
+	c.End()
 }
 
 func TestRowFunctionsAllocateNothing(t *testing.T) {
@@ -390,7 +394,9 @@ func TestRowFunctionsAllocateNothing(t *testing.T) {
 			Max(out, xs, rows, n)
 			MeanVar(out, out, xs, rows, n, 0)
 			ArgMax(labels, xs, rows, n)
-			rates.Update(x, x, y, x, y)
+			c := rates.Begin()
+			c.Update(x, x, y, x, y)
+			c.End()
 			Norm(x)
 			BinaryScalar(Mul, y, x, 2)
 			Unary(Exp, y[:7], x[:7])
