@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"loris/internal/cpu/lane"
 )
 
 // TestFilesAreCurrent makes every file anew and compares it with the one in the repository.
@@ -85,12 +87,12 @@ func TestBytesAreTheInstructionsTheyClaim(t *testing.T) {
 	if err != nil {
 		t.Skip("no x86_64-linux-gnu-objdump (Debian: binutils-x86-64-linux-gnu)")
 	}
-	all := newText()
+	all := lane.NewText()
 	for _, op := range []evexOp{vdpbf16ps, vcvtne2ps2bf16} {
 		for r := range 32 {
-			all.evex(op, r, 1, 2)
-			all.evex(op, 1, r, 2)
-			all.evex(op, 1, 2, r)
+			evex(all, op, r, 1, 2)
+			evex(all, op, 1, r, 2)
+			evex(all, op, 1, 2, r)
 		}
 	}
 	var code []byte

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"math"
+	"strconv"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
+
+	"loris/internal/cpu/lane"
 )
 
 // fit returns the polynomial of the given degree, highest coefficient first, that
@@ -71,82 +76,100 @@ func series(term func(k int) float64) (sum float64) {
 
 func one(float64) float64 { return 1 }
 
-// The approximations, computed when the generator starts.
-var (
-	// (e^r - 1 - r) / r²
-	expTail = fit(func(r float64) float64 {
-		t := .5
-		return series(func(k int) float64 {
-			v := t
-			t *= r / float64(k+3)
-			return v
-		})
-	}, func(r float64) float64 { return r * r }, -math.Ln2/2, math.Ln2/2, 4)
+// approximation is a polynomial of package lane, highest coefficient first.
+type approximation struct {
+	name, doc string
+	fit       func() []float64
+}
 
-	// (log(1+f) - f + f²/2) / f³
-	logTail = fit(func(f float64) float64 {
-		t := 1.0
-		return series(func(k int) float64 {
-			v := t / float64(k+3)
-			t *= -f
-			return v
-		})
-	}, func(f float64) float64 { return f * f }, math.Sqrt2/2-1, math.Sqrt2-1, 7)
+var approximations = []approximation{
+	{"expTail", "(e^r - 1 - r) / r²", func() []float64 {
+		return fit(func(r float64) float64 {
+			t := .5
+			return series(func(k int) float64 {
+				v := t
+				t *= r / float64(k+3)
+				return v
+			})
+		}, func(r float64) float64 { return r * r }, -math.Ln2/2, math.Ln2/2, 4)
+	}},
+	{"logTail", "(log(1+f) - f + f²/2) / f³", func() []float64 {
+		return fit(func(f float64) float64 {
+			t := 1.0
+			return series(func(k int) float64 {
+				v := t / float64(k+3)
+				t *= -f
+				return v
+			})
+		}, func(f float64) float64 { return f * f }, math.Sqrt2/2-1, math.Sqrt2-1, 7)
+	}},
+	{"atanhTail", "(artanh(s)/s - 1 - s²/3) / s⁴ in s², for s = f/(2+f) and the f above", func() []float64 {
+		return fit(func(w float64) float64 {
+			t := 1.0
+			return series(func(k int) float64 {
+				v := t / float64(2*k+5)
+				t *= w
+				return v
+			})
+		}, one, 0, .0295, 3)
+	}},
+	{"sinTail", "(sin x - x) / x³ in x²", func() []float64 {
+		return fit(func(s float64) float64 {
+			t := -1.0 / 6
+			return series(func(k int) float64 {
+				v := t
+				t *= -s / float64((2*k+4)*(2*k+5))
+				return v
+			})
+		}, func(s float64) float64 { return s }, 0, math.Pi*math.Pi/16*1.02, 2)
+	}},
+	{"cosTail", "(cos x - 1 + x²/2) / x⁴ in x²", func() []float64 {
+		return fit(func(s float64) float64 {
+			t := 1.0 / 24
+			return series(func(k int) float64 {
+				v := t
+				t *= -s / float64((2*k+5)*(2*k+6))
+				return v
+			})
+		}, func(s float64) float64 { return s * s }, 0, math.Pi*math.Pi/16*1.02, 2)
+	}},
+	{"erfNear", "erf(x) / x in x², up to x = 0.75", func() []float64 {
+		return fit(func(s float64) float64 {
+			t := 2 / math.Sqrt(math.Pi)
+			return series(func(k int) float64 {
+				v := t / float64(2*k+1)
+				t *= -s / float64(k+1)
+				return v
+			})
+		}, one, 0, .75*.75, 5)
+	}},
+	{"erfcFar", "e^(a²)·erfc(a) / t in t - erfcCentre, for t = 1/(1 + erfcSlope·a) and a up to 10.5.\nAround the middle of t's range the coefficients are small, and so are roundings.", func() []float64 {
+		return fit(func(u float64) float64 {
+			t := u + lane.ErfcCentre
+			a := (1/t - 1) / lane.ErfcSlope
+			return math.Exp(a*a) * math.Erfc(a) / t
+		}, func(u float64) float64 {
+			t := u + lane.ErfcCentre
+			a := (1/t - 1) / lane.ErfcSlope
+			return t / (math.Exp(a*a) * math.Erfc(a))
+		}, 1/(1+10.5*lane.ErfcSlope)-lane.ErfcCentre, 1-lane.ErfcCentre, 9)
+	}},
+}
 
-	// (artanh(s)/s - 1 - s²/3) / s⁴ in s², for s = f/(2+f) and the f above
-	atanhTail = fit(func(w float64) float64 {
-		t := 1.0
-		return series(func(k int) float64 {
-			v := t / float64(2*k+5)
-			t *= w
-			return v
-		})
-	}, one, 0, .0295, 3)
-
-	// (sin x - x) / x³ in x²
-	sinTail = fit(func(s float64) float64 {
-		t := -1.0 / 6
-		return series(func(k int) float64 {
-			v := t
-			t *= -s / float64((2*k+4)*(2*k+5))
-			return v
-		})
-	}, func(s float64) float64 { return s }, 0, math.Pi*math.Pi/16*1.02, 2)
-
-	// (cos x - 1 + x²/2) / x⁴ in x²
-	cosTail = fit(func(s float64) float64 {
-		t := 1.0 / 24
-		return series(func(k int) float64 {
-			v := t
-			t *= -s / float64((2*k+5)*(2*k+6))
-			return v
-		})
-	}, func(s float64) float64 { return s * s }, 0, math.Pi*math.Pi/16*1.02, 2)
-
-	// erf(x) / x in x², up to x = 0.75
-	erfNear = fit(func(s float64) float64 {
-		t := 2 / math.Sqrt(math.Pi)
-		return series(func(k int) float64 {
-			v := t / float64(2*k+1)
-			t *= -s / float64(k+1)
-			return v
-		})
-	}, one, 0, .75*.75, 5)
-
-	// e^(a²)·erfc(a) / t in t - erfcCentre, for t = 1/(1 + erfcSlope·a) and a up to 10.5.
-	// Around the middle of t's range the coefficients are small, and so are roundings.
-	erfcFar = fit(func(u float64) float64 {
-		t := u + erfcCentre
-		a := (1/t - 1) / erfcSlope
-		return math.Exp(a*a) * math.Erfc(a) / t
-	}, func(u float64) float64 {
-		t := u + erfcCentre
-		a := (1/t - 1) / erfcSlope
-		return t / (math.Exp(a*a) * math.Erfc(a))
-	}, 1/(1+10.5*erfcSlope)-erfcCentre, 1-erfcCentre, 9)
-)
-
-// erfcSlope times √½, the factor of gelu, is a short binary number: its rounding would show.
-const erfcSlope = .28125 * math.Sqrt2
-
-const erfcCentre = .5
+// coefficients writes package lane's file of approximations.
+func coefficients() string {
+	var s strings.Builder
+	s.WriteString("// Code generated by asmgen; DO NOT EDIT.\n\npackage lane\n\n// The approximations, highest coefficient first.\nvar (\n")
+	for _, a := range approximations {
+		fmt.Fprintf(&s, "\t// %s\n\t%s = []float64{", strings.ReplaceAll(a.doc, "\n", "\n\t// "), a.name)
+		for i, c := range a.fit() {
+			if i > 0 {
+				s.WriteString(", ")
+			}
+			s.WriteString(strconv.FormatFloat(c, 'g', -1, 64))
+		}
+		s.WriteString("}\n")
+	}
+	s.WriteString(")\n")
+	return s.String()
+}

@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"loris/internal/cpu/lane"
+)
 
 // x86Vec is a vector width of amd64.
 type x86Vec struct {
@@ -17,30 +21,30 @@ var (
 )
 
 // multiplyAdd adds the product of two registers to a third.
-func (v x86Vec) multiplyAdd(t *text, a, b, acc int) {
+func (v x86Vec) multiplyAdd(t *lane.Text, a, b, acc int) {
 	if v.pairs {
-		t.evex(vdpbf16ps, a, b, acc)
+		evex(t, vdpbf16ps, a, b, acc)
 		return
 	}
-	t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, b, v.reg, acc)
+	t.P("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, b, v.reg, acc)
 }
 
 // tileNegate is where a tile says that the sum starts from minus its init.
 const tileNegate = 368
 
 // signs sets the sign bits of a register, and no others.
-func (v x86Vec) signs(t *text, reg int) {
+func (v x86Vec) signs(t *lane.Text, reg int) {
 	if v.reg == "Z" {
-		t.p("VPTERNLOGD $0xff, Z%d, Z%d, Z%d", reg, reg, reg)
+		t.P("VPTERNLOGD $0xff, Z%d, Z%d, Z%d", reg, reg, reg)
 	} else {
-		t.p("VPCMPEQD Y%d, Y%d, Y%d", reg, reg, reg)
+		t.P("VPCMPEQD Y%d, Y%d, Y%d", reg, reg, reg)
 	}
-	t.p("VPSLLD $31, %s%d, %s%d", v.reg, reg, v.reg, reg)
+	t.P("VPSLLD $31, %s%d, %s%d", v.reg, reg, v.reg, reg)
 }
 
 // gemmX86 writes the AVX-512 14x32 and the AVX2 6x16 micro-kernel.
 func gemmX86() string {
-	t := newText()
+	t := lane.NewText()
 	gemmKernelX86(t, "kernelAVX512", zmm, 14, 2, 28)
 	gemmKernelX86(t, "narrowAVX512", zmm, 14, 1, 28)
 	gemmKernelX86(t, "kernelAVX2", ymm, 6, 2, 12)
@@ -73,21 +77,21 @@ const (
 // of rows up to rows. free is the first register after the accumulators: two for
 // B, two for A. Few rows use several sets of accumulators, which hides the
 // latency of the multiply-add.
-func gemmKernelX86(t *text, name string, v x86Vec, rows, cols, free int) {
-	t.fn(name, "(t *tile)", 8)
-	t.ps("MOVQ t+0(FP), AX; MOVQ 32(AX), CX; MOVQ 40(AX), DX; LEAQ 48(AX), BX")
+func gemmKernelX86(t *lane.Text, name string, v x86Vec, rows, cols, free int) {
+	t.Fn(name, "(t *tile)", 8)
+	t.PS("MOVQ t+0(FP), AX; MOVQ 32(AX), CX; MOVQ 40(AX), DX; LEAQ 48(AX), BX")
 	for m := 1; m < rows; m++ {
-		t.p("CMPQ CX, $%d", m)
-		t.p("JEQ  rows%d", m)
+		t.P("CMPQ CX, $%d", m)
+		t.P("JEQ  rows%d", m)
 	}
 	base := [3]string{"R8", "R9", "R10"}
 	three := func(m int, ld, ld3 string) {
-		t.p("LEAQ (%s)(%s*2), %s", ld, ld, ld3)
+		t.P("LEAQ (%s)(%s*2), %s", ld, ld, ld3)
 		if m > 5 {
-			t.ps(fmt.Sprintf("LEAQ (R8)(%s*4), R9; ADDQ %s, R9", ld, ld))
+			t.PS(fmt.Sprintf("LEAQ (R8)(%s*4), R9; ADDQ %s, R9", ld, ld))
 		}
 		if m > 10 {
-			t.ps(fmt.Sprintf("LEAQ (R9)(%s*4), R10; ADDQ %s, R10", ld, ld))
+			t.PS(fmt.Sprintf("LEAQ (R9)(%s*4), R10; ADDQ %s, R10", ld, ld))
 		}
 	}
 	for m := rows; m > 0; m-- {
@@ -96,44 +100,44 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, cols, free int) {
 			sets *= 2
 		}
 		acc := func(set, row, col int) int { return (set*m+row)*cols + col }
-		t.label(fmt.Sprintf("rows%d", m))
-		t.ps("MOVQ 16(AX), R8; MOVQ 24(AX), R11")
+		t.Label(fmt.Sprintf("rows%d", m))
+		t.PS("MOVQ 16(AX), R8; MOVQ 24(AX), R11")
 		for i := cols * m; i < cols*m*sets; i++ {
-			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
+			t.P("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
 		}
-		t.p("TESTQ R8, R8")
-		t.p("JEQ  zero%d", m)
+		t.P("TESTQ R8, R8")
+		t.P("JEQ  zero%d", m)
 		three(m, "R11", "R12")
 		for r := range m {
 			for c := range cols {
-				t.p("VMOVUPS %s, %s%d", rowAddress(r, v.bytes*c, base, "R11", "R12"), v.reg, acc(0, r, c))
+				t.P("VMOVUPS %s, %s%d", rowAddress(r, v.bytes*c, base, "R11", "R12"), v.reg, acc(0, r, c))
 			}
 		}
-		t.p("CMPQ %d(AX), $0", tileNegate)
-		t.p("JEQ  segment%d", m)
+		t.P("CMPQ %d(AX), $0", tileNegate)
+		t.P("JEQ  segment%d", m)
 		v.signs(t, free)
 		for i := range cols * m {
-			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, free, v.reg, i, v.reg, i)
+			t.P("%s %s%d, %s%d, %s%d", v.xor, v.reg, free, v.reg, i, v.reg, i)
 		}
-		t.p("JMP  segment%d", m)
-		t.label(fmt.Sprintf("zero%d", m))
+		t.P("JMP  segment%d", m)
+		t.Label(fmt.Sprintf("zero%d", m))
 		for i := range cols * m {
-			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
+			t.P("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
 		}
-		t.label(fmt.Sprintf("segment%d", m))
-		t.ps("MOVQ (BX), R8; MOVQ 8(BX), R11; MOVQ 16(BX), SI; MOVQ 24(BX), DI; MOVQ 32(BX), CX; LEAQ (DI)(DI*2), R13")
+		t.Label(fmt.Sprintf("segment%d", m))
+		t.PS("MOVQ (BX), R8; MOVQ 8(BX), R11; MOVQ 16(BX), SI; MOVQ 24(BX), DI; MOVQ 32(BX), CX; LEAQ (DI)(DI*2), R13")
 		three(m, "R11", "R12")
 		step := func(u int, ahead bool) {
 			b := "(SI)" + indexed(u, "DI", "R13")
 			for line := 0; ahead && line < v.bytes*cols; line += 64 {
-				t.p("PREFETCHT0 %d(R14)%s", line, indexed(u, "DI", "R13"))
+				t.P("PREFETCHT0 %d(R14)%s", line, indexed(u, "DI", "R13"))
 			}
 			for c := range cols {
-				t.p("VMOVUPS %d%s, %s%d", v.bytes*c, b, v.reg, free+c)
+				t.P("VMOVUPS %d%s, %s%d", v.bytes*c, b, v.reg, free+c)
 			}
 			for r := range m {
 				a := free + 2 + r&1
-				t.p("VBROADCASTSS %s, %s%d", rowAddress(r, 4*u, base, "R11", "R12"), v.reg, a)
+				t.P("VBROADCASTSS %s, %s%d", rowAddress(r, 4*u, base, "R11", "R12"), v.reg, a)
 				for c := range cols {
 					v.multiplyAdd(t, a, free+c, acc(u%sets, r, c))
 				}
@@ -141,59 +145,59 @@ func gemmKernelX86(t *text, name string, v x86Vec, rows, cols, free int) {
 		}
 		next := func(bytes int) {
 			for i := 0; i < m; i += 5 {
-				t.p("ADDQ $%d, %s", bytes, base[i/5])
+				t.P("ADDQ $%d, %s", bytes, base[i/5])
 			}
 		}
-		t.p("SUBQ $4, CX")
-		t.p("JLT  tail%d", m)
-		t.label(fmt.Sprintf("four%d", m))
+		t.P("SUBQ $4, CX")
+		t.P("JLT  tail%d", m)
+		t.Label(fmt.Sprintf("four%d", m))
 		if m <= prefetchMost {
-			t.ps(fmt.Sprintf("MOVQ DI, R14; SHLQ $%d, R14; ADDQ SI, R14", prefetchShift))
+			t.PS(fmt.Sprintf("MOVQ DI, R14; SHLQ $%d, R14; ADDQ SI, R14", prefetchShift))
 		}
 		for u := range 4 {
 			step(u, m <= prefetchMost)
 		}
 		next(16)
-		t.p("LEAQ (SI)(DI*4), SI")
-		t.p("SUBQ $4, CX")
-		t.p("JGE  four%d", m)
-		t.label(fmt.Sprintf("tail%d", m))
-		t.p("ADDQ $4, CX")
-		t.p("JEQ  next%d", m)
-		t.label(fmt.Sprintf("one%d", m))
+		t.P("LEAQ (SI)(DI*4), SI")
+		t.P("SUBQ $4, CX")
+		t.P("JGE  four%d", m)
+		t.Label(fmt.Sprintf("tail%d", m))
+		t.P("ADDQ $4, CX")
+		t.P("JEQ  next%d", m)
+		t.Label(fmt.Sprintf("one%d", m))
 		step(0, false)
 		next(4)
-		t.p("ADDQ DI, SI")
-		t.p("DECQ CX")
-		t.p("JNE  one%d", m)
-		t.label(fmt.Sprintf("next%d", m))
-		t.p("ADDQ $40, BX")
-		t.p("DECQ DX")
-		t.p("JNE  segment%d", m)
+		t.P("ADDQ DI, SI")
+		t.P("DECQ CX")
+		t.P("JNE  one%d", m)
+		t.Label(fmt.Sprintf("next%d", m))
+		t.P("ADDQ $40, BX")
+		t.P("DECQ DX")
+		t.P("JNE  segment%d", m)
 		for n := sets; n > 1; n /= 2 {
 			for i := range m * cols * n / 2 {
-				t.p("VADDPS %s%d, %s%d, %s%d", v.reg, i+m*cols*n/2, v.reg, i, v.reg, i)
+				t.P("VADDPS %s%d, %s%d, %s%d", v.reg, i+m*cols*n/2, v.reg, i, v.reg, i)
 			}
 		}
-		t.ps("MOVQ (AX), R8; MOVQ 8(AX), R11")
+		t.PS("MOVQ (AX), R8; MOVQ 8(AX), R11")
 		three(m, "R11", "R12")
 		for r := range m {
 			for c := range cols {
-				t.p("VMOVUPS %s%d, %s", v.reg, acc(0, r, c), rowAddress(r, v.bytes*c, base, "R11", "R12"))
+				t.P("VMOVUPS %s%d, %s", v.reg, acc(0, r, c), rowAddress(r, v.bytes*c, base, "R11", "R12"))
 			}
 		}
-		t.p("VZEROUPPER")
-		t.p("RET")
+		t.P("VZEROUPPER")
+		t.P("RET")
 	}
 }
 
 // dotX86 writes the dot-product kernel: sums of k products of up to rows rows of
 // x with up to cols rows of y, all contiguous along k; k is a multiple of the
 // vector's lanes. The sums of row r and column c go to out[cols*r+c].
-func dotX86(t *text, name string, v x86Vec, rows, cols int) {
-	t.fn(name, "(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)", 64)
-	t.ps("MOVQ out+0(FP), DI; MOVQ x+8(FP), SI; MOVQ ldx+16(FP), R11; MOVQ y+24(FP), R8; MOVQ ldy+32(FP), R12; MOVQ k+40(FP), CX; MOVQ rows+48(FP), AX; MOVQ cols+56(FP), BX")
-	t.ps("LEAQ (R12)(R12*2), R13; LEAQ (R8)(R12*4), R9; ADDQ R12, R9")
+func dotX86(t *lane.Text, name string, v x86Vec, rows, cols int) {
+	t.Fn(name, "(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)", 64)
+	t.PS("MOVQ out+0(FP), DI; MOVQ x+8(FP), SI; MOVQ ldx+16(FP), R11; MOVQ y+24(FP), R8; MOVQ ldy+32(FP), R12; MOVQ k+40(FP), CX; MOVQ rows+48(FP), AX; MOVQ cols+56(FP), BX")
+	t.PS("LEAQ (R12)(R12*2), R13; LEAQ (R8)(R12*4), R9; ADDQ R12, R9")
 	type shape struct{ r, c int }
 	var shapes []shape
 	for r := rows; r > 0; r-- {
@@ -202,62 +206,62 @@ func dotX86(t *text, name string, v x86Vec, rows, cols int) {
 		}
 	}
 	for _, s := range shapes[1:] {
-		next := t.fresh("not")
-		t.p("CMPQ AX, $%d", s.r)
-		t.p("JNE  %s", next)
-		t.p("CMPQ BX, $%d", s.c)
-		t.p("JEQ  dot%s%dx%d", v.reg, s.r, s.c)
-		t.label(next)
+		next := t.Fresh("not")
+		t.P("CMPQ AX, $%d", s.r)
+		t.P("JNE  %s", next)
+		t.P("CMPQ BX, $%d", s.c)
+		t.P("JEQ  dot%s%dx%d", v.reg, s.r, s.c)
+		t.Label(next)
 	}
 	for _, s := range shapes {
-		t.label(fmt.Sprintf("dot%s%dx%d", v.reg, s.r, s.c))
-		loop := t.fresh("loop")
+		t.Label(fmt.Sprintf("dot%s%dx%d", v.reg, s.r, s.c))
+		loop := t.Fresh("loop")
 		n := s.r * s.c
 		for i := range n {
-			t.p("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
+			t.P("%s %s%d, %s%d, %s%d", v.xor, v.reg, i, v.reg, i, v.reg, i)
 		}
-		t.label(loop)
+		t.Label(loop)
 		for r := range s.r {
-			t.p("VMOVUPS (SI)%s, %s%d", indexed(r, "R11", "R11"), v.reg, n+r)
+			t.P("VMOVUPS (SI)%s, %s%d", indexed(r, "R11", "R11"), v.reg, n+r)
 		}
 		tmp := n + s.r
 		for c := range s.c {
-			t.p("VMOVUPS %s, %s%d", rowAddress(c, 0, [3]string{"R8", "R9"}, "R12", "R13"), v.reg, tmp)
+			t.P("VMOVUPS %s, %s%d", rowAddress(c, 0, [3]string{"R8", "R9"}, "R12", "R13"), v.reg, tmp)
 			for r := range s.r {
-				t.p("VFMADD231PS %s%d, %s%d, %s%d", v.reg, n+r, v.reg, tmp, v.reg, r*s.c+c)
+				t.P("VFMADD231PS %s%d, %s%d, %s%d", v.reg, n+r, v.reg, tmp, v.reg, r*s.c+c)
 			}
 		}
-		t.ps(fmt.Sprintf("ADDQ $%d, SI; ADDQ $%d, R8; ADDQ $%d, R9; SUBQ $%d, CX", v.bytes, v.bytes, v.bytes, v.bytes/4))
-		t.p("JNE  %s", loop)
+		t.PS(fmt.Sprintf("ADDQ $%d, SI; ADDQ $%d, R8; ADDQ $%d, R9; SUBQ $%d, CX", v.bytes, v.bytes, v.bytes, v.bytes/4))
+		t.P("JNE  %s", loop)
 		for r := range s.r {
 			sumColumns(t, v, r*s.c, s.c, 4*r*cols)
 		}
-		t.p("VZEROUPPER")
-		t.p("RET")
+		t.P("VZEROUPPER")
+		t.P("RET")
 	}
 }
 
 // sumColumns adds up the lanes of n accumulators from first on (n = 1, 2, 4 or 8)
 // and stores the n sums at off(DI). It works in Y0 to Y7, which earlier rows no longer need.
-func sumColumns(t *text, v x86Vec, first, n, off int) {
+func sumColumns(t *lane.Text, v x86Vec, first, n, off int) {
 	for j := range n {
 		if v.reg == "Z" {
-			t.p("VEXTRACTF64X4 $1, Z%d, Y24", first+j)
-			t.p("VADDPS Y24, Y%d, Y%d", first+j, j)
+			t.P("VEXTRACTF64X4 $1, Z%d, Y24", first+j)
+			t.P("VADDPS Y24, Y%d, Y%d", first+j, j)
 		} else if first > 0 {
-			t.p("VMOVAPS Y%d, Y%d", first+j, j)
+			t.P("VMOVAPS Y%d, Y%d", first+j, j)
 		}
 	}
-	hadd := func(a, b int) { t.p("VHADDPS Y%d, Y%d, Y%d", b, a, a) }
+	hadd := func(a, b int) { t.P("VHADDPS Y%d, Y%d, Y%d", b, a, a) }
 	switch n {
 	case 8:
 		for _, h := range [][2]int{{0, 1}, {2, 3}, {4, 5}, {6, 7}, {0, 2}, {4, 6}} {
 			hadd(h[0], h[1])
 		}
-		t.p("VPERM2F128 $0x20, Y4, Y0, Y1")
-		t.p("VPERM2F128 $0x31, Y4, Y0, Y2")
-		t.p("VADDPS Y2, Y1, Y0")
-		t.p("VMOVUPS Y0, %d(DI)", off)
+		t.P("VPERM2F128 $0x20, Y4, Y0, Y1")
+		t.P("VPERM2F128 $0x31, Y4, Y0, Y2")
+		t.P("VADDPS Y2, Y1, Y0")
+		t.P("VMOVUPS Y0, %d(DI)", off)
 		return
 	case 4:
 		hadd(0, 1)
@@ -274,7 +278,7 @@ func sumColumns(t *text, v x86Vec, first, n, off int) {
 	if n == 1 {
 		tmp = 4 // 1 to 3 may hold later rows
 	}
-	t.p("VEXTRACTF128 $1, Y0, X%d", tmp)
-	t.p("VADDPS X%d, X0, X0", tmp)
-	t.p("%s X0, %d(DI)", map[int]string{4: "VMOVUPS", 2: "VMOVLPS", 1: "VMOVSS"}[n], off)
+	t.P("VEXTRACTF128 $1, Y0, X%d", tmp)
+	t.P("VADDPS X%d, X0, X0", tmp)
+	t.P("%s X0, %d(DI)", map[int]string{4: "VMOVUPS", 2: "VMOVLPS", 1: "VMOVSS"}[n], off)
 }

@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"loris/internal/cpu/lane"
+)
 
 // rowsDecl declares a kernel that adds sums of rows of w to y, times times: of rows
 // that lie ldw bytes apart in w and their factors ldx bytes apart in x, and each
@@ -35,127 +39,127 @@ const gemvAhead = 512
 //	dots: out[i] = Σ x[k]·w[i][k] for up to four rows of w (eight of bytes), contiguous along k
 //
 // Both take whole vectors only.
-func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
-	w := x.lanes()
+func gemvX86(t *lane.Text, x lane.X86, e lane.Elem, suffix string, consts map[uint32]bool) {
+	w := x.Lanes()
 	base := [3]string{"R8", "R9"}
 	pointers := func(n int) {
-		t.p("LEAQ (R12)(R12*2), R13")
+		t.P("LEAQ (R12)(R12*2), R13")
 		if n > 5 {
-			t.p("LEAQ (R8)(R12*4), R9")
-			t.p("ADDQ R12, R9")
+			t.P("LEAQ (R8)(R12*4), R9")
+			t.P("ADDQ R12, R9")
 		}
 	}
 	next := func(n, bytes int) {
-		t.p("ADDQ $%d, R8", bytes)
+		t.P("ADDQ $%d, R8", bytes)
 		if n > 5 {
-			t.p("ADDQ $%d, R9", bytes)
+			t.P("ADDQ $%d, R9", bytes)
 		}
 	}
 	load := func(i, off, to int) {
-		x.load(t, emission{dst: to, elem: e, mem: rowAddress(i, off, base, "R12", "R13")})
+		x.Load(t, lane.Emission{Dst: to, Elem: e, Mem: rowAddress(i, off, base, "R12", "R13")})
 	}
 	ahead := func(n, i, off int) {
-		if n == 2 && off%64 == 0 && e.size() > 1 { // bytes are widened more slowly than they come
-			t.p("PREFETCHT0 %s", rowAddress(i, gemvAhead*e.size()+off, base, "R12", "R13"))
+		if n == 2 && off%64 == 0 && e.Size() > 1 { // bytes are widened more slowly than they come
+			t.P("PREFETCHT0 %s", rowAddress(i, gemvAhead*e.Size()+off, base, "R12", "R13"))
 		}
 	}
 
-	t.fn("gemvRows"+suffix, rowsDecl, 104)
-	t.ps("MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ nextw+24(FP), R10; MOVQ x+32(FP), SI; MOVQ times+72(FP), R11; MOVQ ldy+88(FP), AX")
+	t.Fn("gemvRows"+suffix, rowsDecl, 104)
+	t.PS("MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ nextw+24(FP), R10; MOVQ x+32(FP), SI; MOVQ times+72(FP), R11; MOVQ ldy+88(FP), AX")
 	// What is left to the next rows at the end of these.
-	t.ps(fmt.Sprintf("MOVQ n+56(FP), CX; IMULQ $%d, CX; SUBQ CX, R10", e.size()))
-	t.ps("MOVQ outputs+80(FP), DX; SHLQ $4, DX; ADDQ rows+64(FP), DX")
-	shapes := rowsShapes(x.registers())
+	t.PS(fmt.Sprintf("MOVQ n+56(FP), CX; IMULQ $%d, CX; SUBQ CX, R10", e.Size()))
+	t.PS("MOVQ outputs+80(FP), DX; SHLQ $4, DX; ADDQ rows+64(FP), DX")
+	shapes := rowsShapes(x.Registers())
 	for _, s := range shapes[1:] {
-		t.p("CMPQ DX, $%d", s.outputs<<4+s.rows)
-		t.p("JEQ  rows%dx%d", s.outputs, s.rows)
+		t.P("CMPQ DX, $%d", s.outputs<<4+s.rows)
+		t.P("JEQ  rows%dx%d", s.outputs, s.rows)
 	}
 	for _, s := range shapes {
 		n := s.rows
 		unroll := 2
-		if s.outputs > 1 && !x.wide {
+		if s.outputs > 1 && !x.Wide {
 			unroll = 1
 		}
-		t.label(fmt.Sprintf("rows%dx%d", s.outputs, n))
-		time := t.fresh("time")
-		t.label(time)
+		t.Label(fmt.Sprintf("rows%dx%d", s.outputs, n))
+		time := t.Fresh("time")
+		t.Label(time)
 		pointers(n)
-		factor := func(o, i int) int { return x.registers() - 1 - o*n - i }
-		t.ps("MOVQ ldx+40(FP), BX; MOVQ SI, R14")
+		factor := func(o, i int) int { return x.Registers() - 1 - o*n - i }
+		t.PS("MOVQ ldx+40(FP), BX; MOVQ SI, R14")
 		for o := range s.outputs {
-			t.p("MOVQ R14, DX")
+			t.P("MOVQ R14, DX")
 			for i := range n {
-				t.p("VBROADCASTSS (DX), %s", x.r(factor(o, i)))
-				t.p("ADDQ BX, DX")
+				t.P("VBROADCASTSS (DX), %s", x.Reg(factor(o, i)))
+				t.P("ADDQ BX, DX")
 			}
-			t.p("ADDQ ldv+96(FP), R14")
+			t.P("ADDQ ldv+96(FP), R14")
 		}
-		t.ps("ADDQ nextx+48(FP), SI; MOVQ y+0(FP), DI; MOVQ n+56(FP), CX; LEAQ (AX)(AX*2), BX")
+		t.PS("ADDQ nextx+48(FP), SI; MOVQ y+0(FP), DI; MOVQ n+56(FP), CX; LEAQ (AX)(AX*2), BX")
 		for u := unroll; u > 0; u-- {
-			loop, done := t.fresh("loop"), t.fresh("done")
-			t.p("SUBQ $%d, CX", u*w)
-			t.p("JLT  %s", done)
-			t.label(loop)
+			loop, done := t.Fresh("loop"), t.Fresh("done")
+			t.P("SUBQ $%d, CX", u*w)
+			t.P("JLT  %s", done)
+			t.Label(loop)
 			if s.outputs == 1 {
 				for v := range u {
-					t.p("VMOVUPS %d(DI), %s", 4*w*v, x.r(v))
+					t.P("VMOVUPS %d(DI), %s", 4*w*v, x.Reg(v))
 				}
 				for i := range n {
 					for v := range u {
-						load(i, v*w*e.size(), 2+v)
-						ahead(n, i, v*w*e.size())
-						t.p("VFMADD231PS %s, %s, %s", x.r(2+v), x.r(factor(0, i)), x.r(v))
+						load(i, v*w*e.Size(), 2+v)
+						ahead(n, i, v*w*e.Size())
+						t.P("VFMADD231PS %s, %s, %s", x.Reg(2+v), x.Reg(factor(0, i)), x.Reg(v))
 					}
 				}
 				for v := range u {
-					t.p("VMOVUPS %s, %d(DI)", x.r(v), 4*w*v)
+					t.P("VMOVUPS %s, %d(DI)", x.Reg(v), 4*w*v)
 				}
 			} else {
 				for v := range u {
 					for i := range n {
-						load(i, v*w*e.size(), 2+v*n+i)
+						load(i, v*w*e.Size(), 2+v*n+i)
 					}
 				}
 				for o := range s.outputs {
 					for v := range u {
 						y := fmt.Sprintf("%d(DI)%s", 4*w*v, indexed(o, "AX", "BX"))
-						t.p("VMOVUPS %s, %s", y, x.r(v))
+						t.P("VMOVUPS %s, %s", y, x.Reg(v))
 						for i := range n {
-							t.p("VFMADD231PS %s, %s, %s", x.r(2+v*n+i), x.r(factor(o, i)), x.r(v))
+							t.P("VFMADD231PS %s, %s, %s", x.Reg(2+v*n+i), x.Reg(factor(o, i)), x.Reg(v))
 						}
-						t.p("VMOVUPS %s, %s", x.r(v), y)
+						t.P("VMOVUPS %s, %s", x.Reg(v), y)
 					}
 				}
 			}
-			t.p("ADDQ $%d, DI", 4*w*u)
-			next(n, w*u*e.size())
-			t.p("SUBQ $%d, CX", u*w)
-			t.p("JGE  %s", loop)
-			t.label(done)
-			t.p("ADDQ $%d, CX", u*w)
+			t.P("ADDQ $%d, DI", 4*w*u)
+			next(n, w*u*e.Size())
+			t.P("SUBQ $%d, CX", u*w)
+			t.P("JGE  %s", loop)
+			t.Label(done)
+			t.P("ADDQ $%d, CX", u*w)
 		}
-		t.p("ADDQ R10, R8")
-		t.p("DECQ R11")
-		t.p("JNE  %s", time)
-		t.p("VZEROUPPER")
-		t.p("RET")
+		t.P("ADDQ R10, R8")
+		t.P("DECQ R11")
+		t.P("JNE  %s", time)
+		t.P("VZEROUPPER")
+		t.P("RET")
 	}
 
-	t.fn("gemvDots"+suffix, dotsDecl, 64)
-	t.ps("MOVQ out+0(FP), DI; MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ x+24(FP), SI; MOVQ k+32(FP), CX; MOVQ ldx+56(FP), R10; LEAQ (R10)(R10*2), R11")
-	t.ps("MOVQ outputs+48(FP), DX; SHLQ $4, DX; ADDQ rows+40(FP), DX")
-	dots := dotsShapes(e, x.registers())
+	t.Fn("gemvDots"+suffix, dotsDecl, 64)
+	t.PS("MOVQ out+0(FP), DI; MOVQ w+8(FP), R8; MOVQ ldw+16(FP), R12; MOVQ x+24(FP), SI; MOVQ k+32(FP), CX; MOVQ ldx+56(FP), R10; LEAQ (R10)(R10*2), R11")
+	t.PS("MOVQ outputs+48(FP), DX; SHLQ $4, DX; ADDQ rows+40(FP), DX")
+	dots := dotsShapes(e, x.Registers())
 	for _, s := range dots[1:] {
-		t.p("CMPQ DX, $%d", s.outputs<<4+s.rows)
-		t.p("JEQ  dots%dx%d", s.outputs, s.rows)
+		t.P("CMPQ DX, $%d", s.outputs<<4+s.rows)
+		t.P("JEQ  dots%dx%d", s.outputs, s.rows)
 	}
 	v := zmm
-	if !x.wide {
+	if !x.Wide {
 		v = ymm
 	}
 	for _, s := range dots {
 		n := s.rows
-		t.label(fmt.Sprintf("dots%dx%d", s.outputs, n))
+		t.Label(fmt.Sprintf("dots%dx%d", s.outputs, n))
 		pointers(n)
 		// Few rows read more of each at once, with sums of their own.
 		turns := map[int]int{8: 1, 4: 1, 2: 4, 1: 4}[n]
@@ -164,7 +168,7 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 		}
 		sums := n * turns * s.outputs
 		for i := range sums {
-			x.constant(t, i, 0)
+			x.Constant(t, i, 0)
 		}
 		xs := sums
 		step := func(u, set int) {
@@ -173,63 +177,63 @@ func gemvX86(t *text, x x86, e elem, suffix string, consts map[uint32]bool) {
 					load(i, 0, sums+i)
 				}
 				for o := range s.outputs {
-					t.p("VMOVUPS (SI)%s, %s", indexed(o, "R10", "R11"), x.r(sums+n+o%2))
+					t.P("VMOVUPS (SI)%s, %s", indexed(o, "R10", "R11"), x.Reg(sums+n+o%2))
 					for i := range n {
-						t.p("VFMADD231PS %s, %s, %s", x.r(sums+i), x.r(sums+n+o%2), x.r(o*n+i))
+						t.P("VFMADD231PS %s, %s, %s", x.Reg(sums+i), x.Reg(sums+n+o%2), x.Reg(o*n+i))
 					}
 				}
 				return
 			}
-			t.p("VMOVUPS %d(SI), %s", 4*w*u, x.r(xs+u%2))
+			t.P("VMOVUPS %d(SI), %s", 4*w*u, x.Reg(xs+u%2))
 			for i := range n {
 				tmp := xs + 2 + (u*n+i)%3
-				load(i, u*w*e.size(), tmp)
-				ahead(n, i, u*w*e.size())
-				t.p("VFMADD231PS %s, %s, %s", x.r(tmp), x.r(xs+u%2), x.r(set*n+i))
+				load(i, u*w*e.Size(), tmp)
+				ahead(n, i, u*w*e.Size())
+				t.P("VFMADD231PS %s, %s, %s", x.Reg(tmp), x.Reg(xs+u%2), x.Reg(set*n+i))
 			}
 		}
 		for _, u := range []int{turns, 1} {
 			if turns == 1 {
 				break
 			}
-			loop, skip := t.fresh("loop"), t.fresh("skip")
-			t.p("SUBQ $%d, CX", u*w)
-			t.p("JLT  %s", skip)
-			t.label(loop)
+			loop, skip := t.Fresh("loop"), t.Fresh("skip")
+			t.P("SUBQ $%d, CX", u*w)
+			t.P("JLT  %s", skip)
+			t.Label(loop)
 			for i := range u {
 				step(i, i)
 			}
-			t.p("ADDQ $%d, SI", 4*w*u)
-			next(n, u*w*e.size())
-			t.p("SUBQ $%d, CX", u*w)
-			t.p("JGE  %s", loop)
-			t.label(skip)
-			t.p("ADDQ $%d, CX", u*w)
+			t.P("ADDQ $%d, SI", 4*w*u)
+			next(n, u*w*e.Size())
+			t.P("SUBQ $%d, CX", u*w)
+			t.P("JGE  %s", loop)
+			t.Label(skip)
+			t.P("ADDQ $%d, CX", u*w)
 		}
 		if turns == 1 {
-			loop := t.fresh("loop")
-			t.label(loop)
+			loop := t.Fresh("loop")
+			t.Label(loop)
 			step(0, 0)
-			t.p("ADDQ $%d, SI", 4*w)
-			next(n, w*e.size())
-			t.p("SUBQ $%d, CX", w)
-			t.p("JNE  %s", loop)
+			t.P("ADDQ $%d, SI", 4*w)
+			next(n, w*e.Size())
+			t.P("SUBQ $%d, CX", w)
+			t.P("JNE  %s", loop)
 		}
 		for h := turns; h > 1; h /= 2 {
 			for i := range n * h / 2 {
-				t.p("VADDPS %s, %s, %s", x.r(i+n*h/2), x.r(i), x.r(i))
+				t.P("VADDPS %s, %s, %s", x.Reg(i+n*h/2), x.Reg(i), x.Reg(i))
 			}
 		}
 		for o := range s.outputs {
 			sumColumns(t, v, o*n, n, 4*n*o)
 		}
-		t.p("VZEROUPPER")
-		t.p("RET")
+		t.P("VZEROUPPER")
+		t.P("RET")
 	}
 }
 
 // dotsShapes lists what a dots kernel takes at once.
-func dotsShapes(e elem, registers int) (shapes []rowsShape) {
+func dotsShapes(e lane.Elem, registers int) (shapes []rowsShape) {
 	for _, n := range dotRows(e) {
 		shapes = append(shapes, rowsShape{1, n})
 	}
@@ -242,131 +246,131 @@ func dotsShapes(e elem, registers int) (shapes []rowsShape) {
 // dotRows lists the numbers of rows that dots takes at once, the largest first.
 // Memory serves four streams best; bytes are widened so slowly that eight do not
 // hurt, and save sums.
-func dotRows(e elem) []int {
-	if e.size() == 1 {
+func dotRows(e lane.Elem) []int {
+	if e.Size() == 1 {
 		return []int{8, 4, 2, 1}
 	}
 	return []int{4, 2, 1}
 }
 
 // gemvNEON writes the same for arm64.
-func gemvNEON(t *text, e elem, suffix string) {
-	var x neon
+func gemvNEON(t *lane.Text, e lane.Elem, suffix string) {
+	var x lane.NEON
 	reg := func(i int) int { return []int{3, 9, 10, 11, 12, 13, 14, 15}[i] } // addresses of the rows
 	pointers := func(n int) {
 		for i := 1; i < n; i++ {
-			t.p("ADD  R4, R%d, R%d", reg(i-1), reg(i))
+			t.P("ADD  R4, R%d, R%d", reg(i-1), reg(i))
 		}
 	}
 	load := func(i, to int) {
-		x.load(t, emission{dst: to, elem: e, mem: fmt.Sprintf("(R%d)", reg(i))})
-		t.p("ADD  $%d, R%d, R%d", 4*e.size(), reg(i), reg(i))
+		x.Load(t, lane.Emission{Dst: to, Elem: e, Mem: fmt.Sprintf("(R%d)", reg(i))})
+		t.P("ADD  $%d, R%d, R%d", 4*e.Size(), reg(i), reg(i))
 	}
-	t.fn("gemvRows"+suffix, rowsDecl, 104)
-	t.ps("MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD nextw+24(FP), R16; MOVD x+32(FP), R2; MOVD ldx+40(FP), R17; MOVD nextx+48(FP), R19; MOVD times+72(FP), R7; MOVD ldy+88(FP), R20; MOVD ldv+96(FP), R21")
+	t.Fn("gemvRows"+suffix, rowsDecl, 104)
+	t.PS("MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD nextw+24(FP), R16; MOVD x+32(FP), R2; MOVD ldx+40(FP), R17; MOVD nextx+48(FP), R19; MOVD times+72(FP), R7; MOVD ldy+88(FP), R20; MOVD ldv+96(FP), R21")
 	// What is left to the next rows at the end of these.
-	t.ps(fmt.Sprintf("MOVD n+56(FP), R5; MOVD $%d, R8; MUL R8, R5, R5; SUB R5, R16, R16", e.size()))
-	t.ps("MOVD outputs+80(FP), R6; LSL $4, R6, R6; MOVD rows+64(FP), R8; ADD R8, R6, R6")
+	t.PS(fmt.Sprintf("MOVD n+56(FP), R5; MOVD $%d, R8; MUL R8, R5, R5; SUB R5, R16, R16", e.Size()))
+	t.PS("MOVD outputs+80(FP), R6; LSL $4, R6, R6; MOVD rows+64(FP), R8; ADD R8, R6, R6")
 	shapes := rowsShapes(32)
 	for _, s := range shapes[1:] {
-		t.p("CMP  $%d, R6", s.outputs<<4+s.rows)
-		t.p("BEQ  rows%dx%d", s.outputs, s.rows)
+		t.P("CMP  $%d, R6", s.outputs<<4+s.rows)
+		t.P("BEQ  rows%dx%d", s.outputs, s.rows)
 	}
 	for _, s := range shapes {
 		n := s.rows
-		t.label(fmt.Sprintf("rows%dx%d", s.outputs, n))
-		time, loop := t.fresh("time"), t.fresh("loop")
-		t.label(time)
+		t.Label(fmt.Sprintf("rows%dx%d", s.outputs, n))
+		time, loop := t.Fresh("time"), t.Fresh("loop")
+		t.Label(time)
 		pointers(n)
 		factor := func(o, i int) int { return 31 - o*n - i }
-		t.p("MOVD R2, R22")
+		t.P("MOVD R2, R22")
 		for o := range s.outputs {
-			t.p("MOVD R22, R8")
+			t.P("MOVD R22, R8")
 			for i := range n {
-				t.p("VLD1R (R8), [V%d.S4]", factor(o, i))
-				t.p("ADD  R17, R8, R8")
+				t.P("VLD1R (R8), [V%d.S4]", factor(o, i))
+				t.P("ADD  R17, R8, R8")
 			}
-			t.p("ADD  R21, R22, R22")
+			t.P("ADD  R21, R22, R22")
 		}
-		t.ps("ADD R19, R2, R2; MOVD y+0(FP), R1; MOVD n+56(FP), R5")
-		t.label(loop)
+		t.PS("ADD R19, R2, R2; MOVD y+0(FP), R1; MOVD n+56(FP), R5")
+		t.Label(loop)
 		for i := range n {
 			load(i, 4+i)
 		}
-		t.p("MOVD R1, R8")
+		t.P("MOVD R1, R8")
 		for o := range s.outputs {
-			t.p("FMOVQ (R8), F%d", o)
+			t.P("FMOVQ (R8), F%d", o)
 			for i := range n {
-				t.p("VFMLA V%d.S4, V%d.S4, V%d.S4", 4+i, factor(o, i), o)
+				t.P("VFMLA V%d.S4, V%d.S4, V%d.S4", 4+i, factor(o, i), o)
 			}
-			t.p("FMOVQ F%d, (R8)", o)
-			t.p("ADD  R20, R8, R8")
+			t.P("FMOVQ F%d, (R8)", o)
+			t.P("ADD  R20, R8, R8")
 		}
-		t.p("ADD  $16, R1, R1")
-		t.p("SUBS $4, R5, R5")
-		t.p("BNE  %s", loop)
-		t.p("ADD  R16, R3, R3")
-		t.p("SUBS $1, R7, R7")
-		t.p("BNE  %s", time)
-		t.p("RET")
+		t.P("ADD  $16, R1, R1")
+		t.P("SUBS $4, R5, R5")
+		t.P("BNE  %s", loop)
+		t.P("ADD  R16, R3, R3")
+		t.P("SUBS $1, R7, R7")
+		t.P("BNE  %s", time)
+		t.P("RET")
 	}
-	t.fn("gemvDots"+suffix, dotsDecl, 64)
-	t.ps("MOVD out+0(FP), R1; MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD x+24(FP), R2; MOVD k+32(FP), R5; MOVD ldx+56(FP), R17")
-	t.ps("MOVD outputs+48(FP), R6; LSL $4, R6, R6; MOVD rows+40(FP), R8; ADD R8, R6, R6")
+	t.Fn("gemvDots"+suffix, dotsDecl, 64)
+	t.PS("MOVD out+0(FP), R1; MOVD w+8(FP), R3; MOVD ldw+16(FP), R4; MOVD x+24(FP), R2; MOVD k+32(FP), R5; MOVD ldx+56(FP), R17")
+	t.PS("MOVD outputs+48(FP), R6; LSL $4, R6, R6; MOVD rows+40(FP), R8; ADD R8, R6, R6")
 	dots := dotsShapes(e, 32)
 	for _, s := range dots[1:] {
-		t.p("CMP  $%d, R6", s.outputs<<4+s.rows)
-		t.p("BEQ  dots%dx%d", s.outputs, s.rows)
+		t.P("CMP  $%d, R6", s.outputs<<4+s.rows)
+		t.P("BEQ  dots%dx%d", s.outputs, s.rows)
 	}
 	for _, s := range dots {
 		n := s.rows
-		t.label(fmt.Sprintf("dots%dx%d", s.outputs, n))
+		t.Label(fmt.Sprintf("dots%dx%d", s.outputs, n))
 		pointers(n)
 		for i := range s.outputs * n {
-			x.constant(t, 16+i, 0)
+			x.Constant(t, 16+i, 0)
 		}
-		loop := t.fresh("loop")
-		t.label(loop)
+		loop := t.Fresh("loop")
+		t.Label(loop)
 		for i := range n {
 			load(i, 4+i)
 		}
-		t.p("MOVD R2, R8")
+		t.P("MOVD R2, R8")
 		for o := range s.outputs {
-			t.p("FMOVQ (R8), F%d", o)
-			t.p("ADD  R17, R8, R8")
+			t.P("FMOVQ (R8), F%d", o)
+			t.P("ADD  R17, R8, R8")
 			for i := range n {
-				t.p("VFMLA V%d.S4, V%d.S4, V%d.S4", 4+i, o, 16+o*n+i)
+				t.P("VFMLA V%d.S4, V%d.S4, V%d.S4", 4+i, o, 16+o*n+i)
 			}
 		}
-		t.p("ADD  $16, R2, R2")
-		t.p("SUBS $4, R5, R5")
-		t.p("BNE  %s", loop)
+		t.P("ADD  $16, R2, R2")
+		t.P("SUBS $4, R5, R5")
+		t.P("BNE  %s", loop)
 		for i := range s.outputs * n {
 			r := 16 + i
-			t.p("WORD $0x%08x // faddp v%d.4s, v%d.4s, v%d.4s", 0x6E20D400|uint32(r)<<16|uint32(r)<<5|uint32(r), r, r, r)
-			t.p("WORD $0x%08x // faddp s%d, v%d.2s", 0x7E30D800|uint32(r)<<5|uint32(r), r, r)
-			t.p("FMOVS F%d, %d(R1)", r, 4*i)
+			t.P("WORD $0x%08x // faddp v%d.4s, v%d.4s, v%d.4s", 0x6E20D400|uint32(r)<<16|uint32(r)<<5|uint32(r), r, r, r)
+			t.P("WORD $0x%08x // faddp s%d, v%d.2s", 0x7E30D800|uint32(r)<<5|uint32(r), r, r)
+			t.P("FMOVS F%d, %d(R1)", r, 4*i)
 		}
-		t.p("RET")
+		t.P("RET")
 	}
 }
 
 // gemvTypes are the element types of weights, with the part of the names.
 var gemvTypes = []struct {
-	e    elem
+	e    lane.Elem
 	name string
-}{{f32, "F32"}, {bf16, "BF16"}, {f16, "F16"}, {i8, "I8"}}
+}{{lane.F32, "F32"}, {lane.BF16, "BF16"}, {lane.F16, "F16"}, {lane.I8, "I8"}}
 
 func gemvFile(arch string) string {
-	t := newText()
+	t := lane.NewText()
 	consts := map[uint32]bool{}
 	for _, g := range gemvTypes {
 		if arch == "arm64" {
 			gemvNEON(t, g.e, g.name+"NEON")
 			continue
 		}
-		gemvX86(t, x86{true}, g.e, g.name+"AVX512", consts)
-		gemvX86(t, x86{false}, g.e, g.name+"AVX2", consts)
+		gemvX86(t, lane.X86{Wide: true}, g.e, g.name+"AVX512", consts)
+		gemvX86(t, lane.X86{}, g.e, g.name+"AVX2", consts)
 	}
 	return t.String()
 }

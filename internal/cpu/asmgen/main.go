@@ -13,6 +13,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"loris/internal/cpu/lane"
 )
 
 // target is one file to generate.
@@ -23,11 +25,12 @@ type target struct {
 }
 
 var targets = []target{
+	{"lane", "coefficients.go", coefficients},
 	{"gemm", "kernel_amd64.s", gemmX86},
 	{"gemm", "pairs_amd64.s", pairsX86},
 	{"gemm", "kernel_arm64.s", gemmNEON},
-	{"vec", "elementwise_avx512_amd64.s", func() string { return vecX86(x86{true}, "AVX512") }},
-	{"vec", "elementwise_avx2_amd64.s", func() string { return vecX86(x86{false}, "AVX2") }},
+	{"vec", "elementwise_avx512_amd64.s", func() string { return vecX86(lane.X86{Wide: true}, "AVX512") }},
+	{"vec", "elementwise_avx2_amd64.s", func() string { return vecX86(lane.X86{}, "AVX2") }},
 	{"vec", "elementwise_arm64.s", vecNEON},
 	{"gemv", "kernel_amd64.s", func() string { return gemvFile("amd64") }},
 	{"gemv", "kernel_arm64.s", func() string { return gemvFile("arm64") }},
@@ -35,8 +38,8 @@ var targets = []target{
 	{"quant", "kernel_arm64.s", quantNEON},
 	{"limit", "loops_amd64.s", limitX86},
 	{"limit", "loops_arm64.s", limitNEON},
-	{"vec", "rows_avx512_amd64.s", func() string { return rowsX86(x86{true}, "AVX512") }},
-	{"vec", "rows_avx2_amd64.s", func() string { return rowsX86(x86{false}, "AVX2") }},
+	{"vec", "rows_avx512_amd64.s", func() string { return rowsX86(lane.X86{Wide: true}, "AVX512") }},
+	{"vec", "rows_avx2_amd64.s", func() string { return rowsX86(lane.X86{}, "AVX2") }},
 	{"vec", "rows_arm64.s", rowsNEON},
 	{"vec", "rows_names.go", rowsNames},
 	{"vec", "rows_amd64.go", func() string { return rowsTable("AVX512", "AVX2") }},

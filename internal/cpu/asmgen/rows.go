@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"loris/internal/cpu/lane"
 )
 
 // Row kernels run a few passes over each row of a matrix: a pass visits every
@@ -29,23 +31,23 @@ const (
 
 // machine is what row kernels need of an architecture beside its vectors.
 type machine interface {
-	isa
+	lane.ISA
 	unroll() int
-	begin(t *text, name string)
-	scalar(t *text, reg, offset int) // broadcast a float32 of the argument
-	startPass(t *text, slots []int)
-	passLoop(t *text, copies int, slots []int, body func(addr func(slot, index int, store bool) string))
-	passTail(t *text, slots []int, body func(addr func(slot, index int, store bool) string))
-	mergeTail(t *text, acc, from int, tmp func() int) // the lanes that are left into acc
-	swapLanes(t *text, step, from, to int) bool       // false when all lanes have met
-	storeLane(t *text, reg, offset int)               // lane 0 to out
-	endRow(t *text, outBytes int)
-	finish(t *text)
+	begin(t *lane.Text, name string)
+	scalar(t *lane.Text, reg, offset int) // broadcast a float32 of the argument
+	startPass(t *lane.Text, slots []int)
+	passLoop(t *lane.Text, copies int, slots []int, body func(addr func(slot, index int, store bool) string))
+	passTail(t *lane.Text, slots []int, body func(addr func(slot, index int, store bool) string))
+	MergeTail(t *lane.Text, acc, from int, tmp func() int) // the lanes that are left into acc
+	swapLanes(t *lane.Text, step, from, to int) bool       // false when all lanes have met
+	storeLane(t *lane.Text, reg, offset int)               // lane 0 to out
+	endRow(t *lane.Text, outBytes int)
+	finish(t *lane.Text)
 }
 
 // rowBuilder writes one row kernel for one machine.
 type rowBuilder struct {
-	t      *text
+	t      *lane.Text
 	m      machine
 	consts map[uint32]bool
 	fixed  []int
@@ -61,43 +63,43 @@ const rowScalars = 4
 // setAcc puts a constant into all copies of an accumulator.
 func (r *rowBuilder) setAcc(i int, c uint32) {
 	for u := range r.m.unroll() {
-		r.m.constant(r.t, r.acc(i)+u, c)
+		r.m.Constant(r.t, r.acc(i)+u, c)
 		r.consts[c] = true
 	}
 }
 
 // body compiles straight-line code without a loop.
-func (r *rowBuilder) body(f func(b *builder)) {
-	b := &builder{}
+func (r *rowBuilder) body(f func(b *lane.Builder)) {
+	b := &lane.Builder{}
 	f(b)
-	c := &compiler{t: r.t, isa: r.m, fixed: r.fixed, use: r.consts}
-	c.compile(b, 1)
+	c := &lane.Compiler{T: r.t, ISA: r.m, Fixed: r.fixed, Use: r.consts}
+	c.Compile(b, 1)
 }
 
 // pass compiles a loop over a row.
-func (r *rowBuilder) pass(f func(b *builder)) {
-	b := &builder{in: []elem{f32, f32, f32, f32, f32}, out: []elem{f32, f32, f32, f32, f32}}
+func (r *rowBuilder) pass(f func(b *lane.Builder)) {
+	b := &lane.Builder{In: []lane.Elem{lane.F32, lane.F32, lane.F32, lane.F32, lane.F32}, Out: []lane.Elem{lane.F32, lane.F32, lane.F32, lane.F32, lane.F32}}
 	f(b)
 	var slots []int
 	seen := map[int]bool{}
-	for _, in := range b.code {
-		if s := int(in.imm); (in.op == opLoad || in.op == opStore) && !seen[s] {
+	for _, in := range b.Code {
+		if s := int(in.Imm); (in.Op == lane.OpLoad || in.Op == lane.OpStore) && !seen[s] {
 			seen[s] = true
 			slots = append(slots, s)
 		}
 	}
-	n, pinned := fits(r.m, r.fixed, r.m.unroll(), b)
-	for _, k := range b.constants() {
+	n, pinned := lane.Fits(r.m, r.fixed, r.m.unroll(), b)
+	for _, k := range b.Constants() {
 		if reg, ok := pinned[k]; ok {
-			r.m.constant(r.t, reg, k)
+			r.m.Constant(r.t, reg, k)
 			r.consts[k] = true
 		}
 	}
 	r.m.startPass(r.t, slots)
 	loop := func(copies int) {
 		r.m.passLoop(r.t, copies, slots, func(addr func(slot, index int, store bool) string) {
-			c := &compiler{t: r.t, isa: r.m, pinned: pinned, fixed: r.fixed, use: r.consts, addr: addr}
-			c.compile(b, copies)
+			c := &lane.Compiler{T: r.t, ISA: r.m, Pinned: pinned, Fixed: r.fixed, Use: r.consts, Addr: addr}
+			c.Compile(b, copies)
 		})
 	}
 	loop(n)
@@ -105,19 +107,19 @@ func (r *rowBuilder) pass(f func(b *builder)) {
 		loop(1)
 	}
 	r.m.passTail(r.t, slots, func(addr func(slot, index int, store bool) string) {
-		c := &compiler{t: r.t, isa: r.m, pinned: pinned, fixed: r.fixed, use: r.consts, addr: addr}
-		c.merge = func(acc, from int, tmp func() int) { r.m.mergeTail(r.t, acc, from, tmp) }
-		c.compile(b, 1)
+		c := &lane.Compiler{T: r.t, ISA: r.m, Pinned: pinned, Fixed: r.fixed, Use: r.consts, Addr: addr}
+		c.Merge = func(acc, from int, tmp func() int) { r.m.MergeTail(r.t, acc, from, tmp) }
+		c.Compile(b, 1)
 	})
 }
 
 // fold combines the copies and lanes of an accumulator into all lanes of a scalar.
-func (r *rowBuilder) fold(acc, scalar int, f func(b *builder, x, y value) value) {
+func (r *rowBuilder) fold(acc, scalar int, f func(b *lane.Builder, x, y lane.Value) lane.Value) {
 	a := r.acc(acc)
 	combine := func(other int) {
-		r.body(func(b *builder) {
-			f(b, b.add(opFixed, uint32(a)), b.add(opFixed, uint32(other)))
-			b.to(a)
+		r.body(func(b *lane.Builder) {
+			f(b, b.Add(lane.OpFixed, uint32(a)), b.Add(lane.OpFixed, uint32(other)))
+			b.To(a)
 		})
 	}
 	for u := 1; u < r.m.unroll(); u++ {
@@ -126,19 +128,23 @@ func (r *rowBuilder) fold(acc, scalar int, f func(b *builder, x, y value) value)
 	for step := 0; r.m.swapLanes(r.t, step, a, r.tmp()); step++ {
 		combine(r.tmp())
 	}
-	r.set(scalar, func(b *builder) { b.add(opOr, 0, b.add(opFixed, uint32(a)), b.add(opFixed, uint32(a))) })
+	r.set(scalar, func(b *lane.Builder) {
+		b.Add(lane.OpOr, 0, b.Add(lane.OpFixed, uint32(a)), b.Add(lane.OpFixed, uint32(a)))
+	})
 }
 
 // set computes a scalar.
-func (r *rowBuilder) set(scalar int, f func(b *builder)) {
-	r.body(func(b *builder) {
+func (r *rowBuilder) set(scalar int, f func(b *lane.Builder)) {
+	r.body(func(b *lane.Builder) {
 		f(b)
-		b.to(r.scalar(scalar))
+		b.To(r.scalar(scalar))
 	})
 }
 
 // s reads a scalar.
-func (r *rowBuilder) s(b *builder, i int) value { return b.add(opFixed, uint32(r.scalar(i))) }
+func (r *rowBuilder) s(b *lane.Builder, i int) lane.Value {
+	return b.Add(lane.OpFixed, uint32(r.scalar(i)))
+}
 
 // rowKernel is a name and the passes over one row.
 type rowKernel struct {
@@ -149,53 +155,53 @@ type rowKernel struct {
 
 const negInf = 0xff800000
 
-func sum(b *builder, x, y value) value { return b.plus(x, y) }
+func sum(b *lane.Builder, x, y lane.Value) lane.Value { return b.Plus(x, y) }
 
 func (r *rowBuilder) maxOf() {
 	r.setAcc(0, negInf)
-	r.pass(func(b *builder) { b.accumulate(b.max, r.acc(0), b.add(opLoad, xIn)) })
-	r.fold(0, 0, func(b *builder, x, y value) value { return b.max(x, y) })
+	r.pass(func(b *lane.Builder) { b.Accumulate(b.Max, r.acc(0), b.Add(lane.OpLoad, xIn)) })
+	r.fold(0, 0, func(b *lane.Builder, x, y lane.Value) lane.Value { return b.Max(x, y) })
 }
 
 // expSum puts Σ exp(x - scalar 0) into scalar 1, and the terms into dst if asked.
 func (r *rowBuilder) expSum(store bool) {
 	r.setAcc(0, 0)
-	r.pass(func(b *builder) {
-		e := b.exp(b.minus(b.add(opLoad, xIn), r.s(b, 0)))
+	r.pass(func(b *lane.Builder) {
+		e := b.Exp(b.Minus(b.Add(lane.OpLoad, xIn), r.s(b, 0)))
 		if store {
-			b.add(opStore, dst, e)
+			b.Add(lane.OpStore, dst, e)
 		}
-		b.accumulate(b.plus, r.acc(0), e)
+		b.Accumulate(b.Plus, r.acc(0), e)
 	})
 	r.fold(0, 1, sum)
 }
 
 // logSum puts scalar 0 + log(scalar 1) into scalar 2.
 func (r *rowBuilder) logSum() {
-	r.set(2, func(b *builder) { b.plus(b.log(r.s(b, 1)), r.s(b, 0)) })
+	r.set(2, func(b *lane.Builder) { b.Plus(b.Log(r.s(b, 1)), r.s(b, 0)) })
 }
 
 // scaleByArgument sets a scalar to the argument's scalar i divided by scalar 1.
 func (r *rowBuilder) scaleByArgument(i, to int) {
 	r.m.scalar(r.t, r.tmp(), rowsScalars+4*i)
-	r.set(to, func(b *builder) { b.add(opDiv, 0, b.add(opFixed, uint32(r.tmp())), r.s(b, 1)) })
+	r.set(to, func(b *lane.Builder) { b.Add(lane.OpDiv, 0, b.Add(lane.OpFixed, uint32(r.tmp())), r.s(b, 1)) })
 }
 
 // rootMean sets scalar 1 to 1/√(scalar 0 · s[0] + s[1]), with s[0] = 1/n and s[1] = ε.
 func (r *rowBuilder) rootMean() {
 	r.m.scalar(r.t, r.scalar(2), rowsScalars)
 	r.m.scalar(r.t, r.scalar(3), rowsScalars+4)
-	r.set(1, func(b *builder) {
-		v := b.fma(r.s(b, 0), r.s(b, 2), r.s(b, 3))
-		b.add(opDiv, 0, b.f(1), b.add(opSqrt, 0, v))
+	r.set(1, func(b *lane.Builder) {
+		v := b.Fma(r.s(b, 0), r.s(b, 2), r.s(b, 3))
+		b.Add(lane.OpDiv, 0, b.F(1), b.Add(lane.OpSqrt, 0, v))
 	})
 }
 
 func (r *rowBuilder) sumSquares(slot uint32) {
 	r.setAcc(0, 0)
-	r.pass(func(b *builder) {
-		x := b.add(opLoad, slot)
-		b.accumulate(func(acc, x value) value { return b.fma(x, x, acc) }, r.acc(0), x)
+	r.pass(func(b *lane.Builder) {
+		x := b.Add(lane.OpLoad, slot)
+		b.Accumulate(func(acc, x lane.Value) lane.Value { return b.Fma(x, x, acc) }, r.acc(0), x)
 	})
 	r.fold(0, 0, sum)
 }
@@ -203,11 +209,11 @@ func (r *rowBuilder) sumSquares(slot uint32) {
 func (r *rowBuilder) store(scalar, offset int) { r.m.storeLane(r.t, r.scalar(scalar), offset) }
 
 // reduction is a kernel whose only result is one number for a row.
-func reduction(name string, init uint32, f func(b *builder, acc, x value) value, combine func(b *builder, x, y value) value) rowKernel {
+func reduction(name string, init uint32, f func(b *lane.Builder, acc, x lane.Value) lane.Value, combine func(b *lane.Builder, x, y lane.Value) lane.Value) rowKernel {
 	return rowKernel{name, 4, func(r *rowBuilder) {
 		r.setAcc(0, init)
-		r.pass(func(b *builder) {
-			b.accumulate(func(acc, x value) value { return f(b, acc, x) }, r.acc(0), b.add(opLoad, xIn))
+		r.pass(func(b *lane.Builder) {
+			b.Accumulate(func(acc, x lane.Value) lane.Value { return f(b, acc, x) }, r.acc(0), b.Add(lane.OpLoad, xIn))
 		})
 		r.fold(0, 0, combine)
 		r.store(0, 0)
@@ -216,28 +222,28 @@ func reduction(name string, init uint32, f func(b *builder, acc, x value) value,
 
 // columns is a kernel that folds three rows into dst; with a stride of 0 for dst it
 // folds all rows, three at a time, which reads and writes dst a third as often.
-func columns(name string, f func(b *builder, x, y value) value) rowKernel {
+func columns(name string, f func(b *lane.Builder, x, y lane.Value) lane.Value) rowKernel {
 	return rowKernel{name, 0, func(r *rowBuilder) {
-		r.pass(func(b *builder) {
-			three := f(b, f(b, b.add(opLoad, xIn), b.add(opLoad, bIn)), b.add(opLoad, cIn))
-			b.add(opStore, dst, f(b, b.add(opLoad, dst), three))
+		r.pass(func(b *lane.Builder) {
+			three := f(b, f(b, b.Add(lane.OpLoad, xIn), b.Add(lane.OpLoad, bIn)), b.Add(lane.OpLoad, cIn))
+			b.Add(lane.OpStore, dst, f(b, b.Add(lane.OpLoad, dst), three))
 		})
 	}}
 }
 
 var rowKernels = []rowKernel{
 	columns("AddColumns", sum),
-	columns("MaxColumns", (*builder).larger),
-	columns("MinColumns", (*builder).smaller),
+	columns("MaxColumns", (*lane.Builder).Larger),
+	columns("MinColumns", (*lane.Builder).Smaller),
 	reduction("SumRows", 0, sum, sum),
-	reduction("SumSquaresRows", 0, func(b *builder, acc, x value) value { return b.fma(x, x, acc) }, sum),
-	reduction("MaxRows", negInf, (*builder).larger, (*builder).larger),
-	reduction("MinRows", 0x7f800000, (*builder).smaller, (*builder).smaller),
+	reduction("SumSquaresRows", 0, func(b *lane.Builder, acc, x lane.Value) lane.Value { return b.Fma(x, x, acc) }, sum),
+	reduction("MaxRows", negInf, (*lane.Builder).Larger, (*lane.Builder).Larger),
+	reduction("MinRows", 0x7f800000, (*lane.Builder).Smaller, (*lane.Builder).Smaller),
 	{"DotRows", 4, func(r *rowBuilder) { // Σ x·b
 		r.setAcc(0, 0)
-		r.pass(func(b *builder) {
-			y := b.add(opLoad, bIn)
-			b.accumulate(func(acc, x value) value { return b.fma(x, y, acc) }, r.acc(0), b.add(opLoad, xIn))
+		r.pass(func(b *lane.Builder) {
+			y := b.Add(lane.OpLoad, bIn)
+			b.Accumulate(func(acc, x lane.Value) lane.Value { return b.Fma(x, y, acc) }, r.acc(0), b.Add(lane.OpLoad, xIn))
 		})
 		r.fold(0, 0, sum)
 		r.store(0, 0)
@@ -245,9 +251,9 @@ var rowKernels = []rowKernel{
 	{"CenteredSquaresRows", 4, func(r *rowBuilder) { // Σ (x - s[0])²
 		r.m.scalar(r.t, r.scalar(0), rowsScalars)
 		r.setAcc(0, 0)
-		r.pass(func(b *builder) {
-			d := b.minus(b.add(opLoad, xIn), r.s(b, 0))
-			b.accumulate(func(acc, d value) value { return b.fma(d, d, acc) }, r.acc(0), d)
+		r.pass(func(b *lane.Builder) {
+			d := b.Minus(b.Add(lane.OpLoad, xIn), r.s(b, 0))
+			b.Accumulate(func(acc, d lane.Value) lane.Value { return b.Fma(d, d, acc) }, r.acc(0), d)
 		})
 		r.fold(0, 0, sum)
 		r.store(0, 0)
@@ -256,15 +262,15 @@ var rowKernels = []rowKernel{
 		r.maxOf()
 		r.expSum(true)
 		r.scaleByArgument(0, 2)
-		r.pass(func(b *builder) { b.add(opStore, dst, b.times(b.add(opLoad, dst), r.s(b, 2))) })
+		r.pass(func(b *lane.Builder) { b.Add(lane.OpStore, dst, b.Times(b.Add(lane.OpLoad, dst), r.s(b, 2))) })
 	}},
 	{"LogSoftmaxRows", 0, func(r *rowBuilder) {
 		r.maxOf()
 		r.expSum(false)
 		// x - max - log Σ, in this order: the difference of two close numbers first.
-		r.set(2, func(b *builder) { b.log(r.s(b, 1)) })
-		r.pass(func(b *builder) {
-			b.add(opStore, dst, b.minus(b.minus(b.add(opLoad, xIn), r.s(b, 0)), r.s(b, 2)))
+		r.set(2, func(b *lane.Builder) { b.Log(r.s(b, 1)) })
+		r.pass(func(b *lane.Builder) {
+			b.Add(lane.OpStore, dst, b.Minus(b.Minus(b.Add(lane.OpLoad, xIn), r.s(b, 0)), r.s(b, 2)))
 		})
 	}},
 	{"LogSumExpRows", 4, func(r *rowBuilder) {
@@ -279,90 +285,90 @@ var rowKernels = []rowKernel{
 		r.logSum()
 		r.store(2, 0)
 		r.scaleByArgument(0, 2)
-		r.pass(func(b *builder) { b.add(opStore, dst, b.times(b.add(opLoad, dst), r.s(b, 2))) })
+		r.pass(func(b *lane.Builder) { b.Add(lane.OpStore, dst, b.Times(b.Add(lane.OpLoad, dst), r.s(b, 2))) })
 	}},
 	{"RMSNormRows", 4, func(r *rowBuilder) { // x/rms · a; out: 1/rms
 		r.sumSquares(xIn)
 		r.rootMean()
 		r.store(1, 0)
-		r.pass(func(b *builder) {
-			b.add(opStore, dst, b.times(b.times(b.add(opLoad, xIn), r.s(b, 1)), b.add(opLoad, aIn)))
+		r.pass(func(b *lane.Builder) {
+			b.Add(lane.OpStore, dst, b.Times(b.Times(b.Add(lane.OpLoad, xIn), r.s(b, 1)), b.Add(lane.OpLoad, aIn)))
 		})
 	}},
 	{"RMSNormResidualRows", 4, func(r *rowBuilder) { // x/rms · a + b
 		r.sumSquares(xIn)
 		r.rootMean()
 		r.store(1, 0)
-		r.pass(func(b *builder) {
-			y := b.times(b.add(opLoad, xIn), r.s(b, 1))
-			b.add(opStore, dst, b.fma(y, b.add(opLoad, aIn), b.add(opLoad, bIn)))
+		r.pass(func(b *lane.Builder) {
+			y := b.Times(b.Add(lane.OpLoad, xIn), r.s(b, 1))
+			b.Add(lane.OpStore, dst, b.Fma(y, b.Add(lane.OpLoad, aIn), b.Add(lane.OpLoad, bIn)))
 		})
 	}},
 	{"AddRMSNormRows", 4, func(r *rowBuilder) { // c = x + b; dst = c/rms · a
 		r.setAcc(0, 0)
-		r.pass(func(b *builder) {
-			h := b.plus(b.add(opLoad, xIn), b.add(opLoad, bIn))
-			b.add(opStore, cIn, h)
-			b.accumulate(func(acc, h value) value { return b.fma(h, h, acc) }, r.acc(0), h)
+		r.pass(func(b *lane.Builder) {
+			h := b.Plus(b.Add(lane.OpLoad, xIn), b.Add(lane.OpLoad, bIn))
+			b.Add(lane.OpStore, cIn, h)
+			b.Accumulate(func(acc, h lane.Value) lane.Value { return b.Fma(h, h, acc) }, r.acc(0), h)
 		})
 		r.fold(0, 0, sum)
 		r.rootMean()
 		r.store(1, 0)
-		r.pass(func(b *builder) {
-			b.add(opStore, dst, b.times(b.times(b.add(opLoad, cIn), r.s(b, 1)), b.add(opLoad, aIn)))
+		r.pass(func(b *lane.Builder) {
+			b.Add(lane.OpStore, dst, b.Times(b.Times(b.Add(lane.OpLoad, cIn), r.s(b, 1)), b.Add(lane.OpLoad, aIn)))
 		})
 	}},
 	{"LayerNormRows", 8, func(r *rowBuilder) { // (x - mean)/σ · a + c, c the same for all rows; out: mean, 1/σ
 		r.setAcc(0, 0)
-		r.pass(func(b *builder) { b.accumulate(b.plus, r.acc(0), b.add(opLoad, xIn)) })
+		r.pass(func(b *lane.Builder) { b.Accumulate(b.Plus, r.acc(0), b.Add(lane.OpLoad, xIn)) })
 		r.fold(0, 0, sum)
 		r.m.scalar(r.t, r.scalar(2), rowsScalars)
-		r.set(3, func(b *builder) { b.times(r.s(b, 0), r.s(b, 2)) })
+		r.set(3, func(b *lane.Builder) { b.Times(r.s(b, 0), r.s(b, 2)) })
 		r.store(3, 0)
 		r.setAcc(0, 0)
-		r.pass(func(b *builder) {
-			d := b.minus(b.add(opLoad, xIn), r.s(b, 3))
-			b.accumulate(func(acc, d value) value { return b.fma(d, d, acc) }, r.acc(0), d)
+		r.pass(func(b *lane.Builder) {
+			d := b.Minus(b.Add(lane.OpLoad, xIn), r.s(b, 3))
+			b.Accumulate(func(acc, d lane.Value) lane.Value { return b.Fma(d, d, acc) }, r.acc(0), d)
 		})
 		// The mean moves to scalar 1 while rootMean uses the others.
 		r.fold(0, 0, sum)
-		r.set(1, func(b *builder) { b.add(opOr, 0, r.s(b, 3), r.s(b, 3)) })
+		r.set(1, func(b *lane.Builder) { b.Add(lane.OpOr, 0, r.s(b, 3), r.s(b, 3)) })
 		r.m.scalar(r.t, r.scalar(3), rowsScalars+4)
-		r.set(2, func(b *builder) {
-			v := b.fma(r.s(b, 0), r.s(b, 2), r.s(b, 3))
-			b.add(opDiv, 0, b.f(1), b.add(opSqrt, 0, v))
+		r.set(2, func(b *lane.Builder) {
+			v := b.Fma(r.s(b, 0), r.s(b, 2), r.s(b, 3))
+			b.Add(lane.OpDiv, 0, b.F(1), b.Add(lane.OpSqrt, 0, v))
 		})
 		r.store(2, 4)
-		r.pass(func(b *builder) {
-			y := b.times(b.minus(b.add(opLoad, xIn), r.s(b, 1)), r.s(b, 2))
-			b.add(opStore, dst, b.fma(y, b.add(opLoad, aIn), b.add(opLoad, cIn)))
+		r.pass(func(b *lane.Builder) {
+			y := b.Times(b.Minus(b.Add(lane.OpLoad, xIn), r.s(b, 1)), r.s(b, 2))
+			b.Add(lane.OpStore, dst, b.Fma(y, b.Add(lane.OpLoad, aIn), b.Add(lane.OpLoad, cIn)))
 		})
 	}},
 	{"AdamWRows", 0, func(r *rowBuilder) {
 		// dst: new and a: old weights, x: gradients, b: first and c: second moments.
 		// s = β1, 1-β1, β2, 1-β2, 1-lr·decay, lr/bias1, 1/√bias2, ε.
-		k := func(b *builder, i int) value { return b.add(opFixed, uint32(i)) }
+		k := func(b *lane.Builder, i int) lane.Value { return b.Add(lane.OpFixed, uint32(i)) }
 		for i := range 8 {
 			r.m.scalar(r.t, i, rowsScalars+4*i)
 		}
 		saved := r.fixed
 		r.fixed = []int{0, 1, 2, 3, 4, 5, 6, 7}
-		r.pass(func(b *builder) {
-			g := b.add(opLoad, xIn)
-			m := b.fma(b.add(opLoad, bIn), k(b, 0), b.times(g, k(b, 1)))
-			b.add(opStore, bIn, m)
-			v := b.fma(b.add(opLoad, cIn), k(b, 2), b.times(b.times(g, g), k(b, 3)))
-			b.add(opStore, cIn, v)
-			d := b.fma(b.add(opSqrt, 0, v), k(b, 6), k(b, 7))
-			u := b.add(opDiv, 0, b.times(m, k(b, 5)), d)
-			b.add(opStore, dst, b.add(opFMS, 0, b.add(opLoad, aIn), k(b, 4), u))
+		r.pass(func(b *lane.Builder) {
+			g := b.Add(lane.OpLoad, xIn)
+			m := b.Fma(b.Add(lane.OpLoad, bIn), k(b, 0), b.Times(g, k(b, 1)))
+			b.Add(lane.OpStore, bIn, m)
+			v := b.Fma(b.Add(lane.OpLoad, cIn), k(b, 2), b.Times(b.Times(g, g), k(b, 3)))
+			b.Add(lane.OpStore, cIn, v)
+			d := b.Fma(b.Add(lane.OpSqrt, 0, v), k(b, 6), k(b, 7))
+			u := b.Add(lane.OpDiv, 0, b.Times(m, k(b, 5)), d)
+			b.Add(lane.OpStore, dst, b.Add(lane.OpFMS, 0, b.Add(lane.OpLoad, aIn), k(b, 4), u))
 		})
 		r.fixed = saved
 	}},
 }
 
 // rowsOf writes all row kernels for a machine.
-func rowsOf(t *text, m machine, suffix string, consts map[uint32]bool) {
+func rowsOf(t *lane.Text, m machine, suffix string, consts map[uint32]bool) {
 	for _, k := range rowKernels {
 		r := &rowBuilder{t: t, m: m, consts: consts}
 		for i := range 2*m.unroll() + 1 + rowScalars {
@@ -375,19 +381,19 @@ func rowsOf(t *text, m machine, suffix string, consts map[uint32]bool) {
 	}
 }
 
-func rowsX86(x x86, suffix string) string {
-	t := newText()
+func rowsX86(x lane.X86, suffix string) string {
+	t := lane.NewText()
 	consts := map[uint32]bool{0x3f800000: true, 127: true}
-	rowsOf(t, &x86Rows{x86: x}, suffix, consts)
-	constantTables(t, x.wide, consts)
-	if !x.wide {
+	rowsOf(t, &x86Rows{X86: x}, suffix, consts)
+	constantTables(t, x.Wide, consts)
+	if !x.Wide {
 		tailMasks(t)
 	}
 	return t.String()
 }
 
 func rowsNEON() string {
-	t := newText()
+	t := lane.NewText()
 	rowsOf(t, &neonRows{}, "NEON", map[uint32]bool{})
 	return t.String()
 }

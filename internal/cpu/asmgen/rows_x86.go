@@ -1,156 +1,160 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"loris/internal/cpu/lane"
+)
 
 // x86Rows keeps the five row addresses in SI, DI, R8, R9, R10, out in R11, the
 // rows left in DX and the bytes of a row in BX; AX walks along a row. CX is free. The
 // lanes that a row has beyond whole vectors are masked by K7 or, without mask
 // registers, by the vector at R12.
 type x86Rows struct {
-	x86
+	lane.X86
 	row string
 }
 
 var x86RowPointers = [5]string{"DI", "SI", "R8", "R9", "R10"} // dst, x, a, b, c
 
 func (m *x86Rows) unroll() int {
-	if m.wide {
+	if m.Wide {
 		return 4
 	}
 	return 2
 }
 
-func (m *x86Rows) begin(t *text, name string) {
-	t.fn(name, "(r *rowArgs)", 8)
-	t.p("MOVQ r+0(FP), R13")
+func (m *x86Rows) begin(t *lane.Text, name string) {
+	t.Fn(name, "(r *rowArgs)", 8)
+	t.P("MOVQ r+0(FP), R13")
 	for i, p := range x86RowPointers {
-		t.p("MOVQ %d(R13), %s", rowsPointers+8*i, p)
+		t.P("MOVQ %d(R13), %s", rowsPointers+8*i, p)
 	}
-	t.p("MOVQ %d(R13), R11", rowsPointers+40)
-	t.p("MOVQ %d(R13), DX", rowsRows)
-	t.p("MOVQ %d(R13), BX", rowsN)
-	t.p("MOVQ BX, CX")
-	t.p("ANDQ $%d, CX", m.lanes()-1)
-	if m.wide {
-		t.ps("MOVL $1, AX; SHLL CX, AX; DECL AX; KMOVW AX, K7")
+	t.P("MOVQ %d(R13), R11", rowsPointers+40)
+	t.P("MOVQ %d(R13), DX", rowsRows)
+	t.P("MOVQ %d(R13), BX", rowsN)
+	t.P("MOVQ BX, CX")
+	t.P("ANDQ $%d, CX", m.Lanes()-1)
+	if m.Wide {
+		t.PS("MOVL $1, AX; SHLL CX, AX; DECL AX; KMOVW AX, K7")
 	} else {
-		t.ps("LEAQ tailMasks<>+32(SB), R12; SHLQ $2, CX; SUBQ CX, R12")
+		t.PS("LEAQ tailMasks<>+32(SB), R12; SHLQ $2, CX; SUBQ CX, R12")
 	}
-	t.p("SHLQ $2, BX")
-	m.row = t.fresh("nextRow")
-	t.label(m.row)
+	t.P("SHLQ $2, BX")
+	m.row = t.Fresh("nextRow")
+	t.Label(m.row)
 }
 
-func (m *x86Rows) scalar(t *text, reg, offset int) {
-	t.p("VBROADCASTSS %d(R13), %s", offset, m.r(reg))
+func (m *x86Rows) scalar(t *lane.Text, reg, offset int) {
+	t.P("VBROADCASTSS %d(R13), %s", offset, m.Reg(reg))
 }
 
-func (m *x86Rows) startPass(t *text, slots []int) { t.p("XORL AX, AX") }
+func (m *x86Rows) startPass(t *lane.Text, slots []int) { t.P("XORL AX, AX") }
 
 // passLoop writes a loop over the given number of vectors a turn, as long as so many are left.
-func (m *x86Rows) passLoop(t *text, copies int, slots []int, body func(addr func(slot, index int, store bool) string)) {
-	bytes := 4 * m.lanes()
-	loop, done := t.fresh("loop"), t.fresh("done")
-	t.p("LEAQ %d(AX), CX", bytes*copies)
-	t.p("CMPQ CX, BX")
-	t.p("JGT  %s", done)
-	t.label(loop)
+func (m *x86Rows) passLoop(t *lane.Text, copies int, slots []int, body func(addr func(slot, index int, store bool) string)) {
+	bytes := 4 * m.Lanes()
+	loop, done := t.Fresh("loop"), t.Fresh("done")
+	t.P("LEAQ %d(AX), CX", bytes*copies)
+	t.P("CMPQ CX, BX")
+	t.P("JGT  %s", done)
+	t.Label(loop)
 	body(func(slot, index int, store bool) string {
 		return fmt.Sprintf("%d(%s)(AX*1)", bytes*index, x86RowPointers[slot])
 	})
-	t.p("MOVQ CX, AX")
-	t.p("ADDQ $%d, CX", bytes*copies)
-	t.p("CMPQ CX, BX")
-	t.p("JLE  %s", loop)
-	t.label(done)
+	t.P("MOVQ CX, AX")
+	t.P("ADDQ $%d, CX", bytes*copies)
+	t.P("CMPQ CX, BX")
+	t.P("JLE  %s", loop)
+	t.Label(done)
 }
 
 // maskRegisters leaves K7 out.
-func (m *x86Rows) maskRegisters() int { return max(0, m.x86.maskRegisters()-1) }
+func (m *x86Rows) MaskRegisters() int { return max(0, m.X86.MaskRegisters()-1) }
 
 // tailMasks writes eight lanes of ones and eight of zeros.
-func tailMasks(t *text) {
+func tailMasks(t *lane.Text) {
 	for i := range 8 {
 		bits := []string{"0xffffffffffffffff", "0"}[i/4]
-		t.p("DATA tailMasks<>+%d(SB)/8, $%s", 8*i, bits)
+		t.P("DATA tailMasks<>+%d(SB)/8, $%s", 8*i, bits)
 	}
-	t.p("GLOBL tailMasks<>(SB), RODATA|NOPTR, $64")
+	t.P("GLOBL tailMasks<>(SB), RODATA|NOPTR, $64")
 }
 
 // passTail writes one turn over the lanes that are left, if any.
-func (m *x86Rows) passTail(t *text, slots []int, body func(addr func(slot, index int, store bool) string)) {
-	done := t.fresh("done")
-	t.p("CMPQ AX, BX")
-	t.p("JGE  %s", done)
+func (m *x86Rows) passTail(t *lane.Text, slots []int, body func(addr func(slot, index int, store bool) string)) {
+	done := t.Fresh("done")
+	t.P("CMPQ AX, BX")
+	t.P("JGE  %s", done)
 	body(func(slot, _ int, _ bool) string { return fmt.Sprintf("(%s)(AX*1)", x86RowPointers[slot]) })
-	t.label(done)
+	t.Label(done)
 }
 
-func (m *x86Rows) mergeTail(t *text, acc, from int, tmp func() int) {
-	if m.wide {
-		t.p("VMOVAPS Z%d, K7, Z%d", from, acc)
+func (m *x86Rows) MergeTail(t *lane.Text, acc, from int, tmp func() int) {
+	if m.Wide {
+		t.P("VMOVAPS Z%d, K7, Z%d", from, acc)
 		return
 	}
 	mask := tmp()
-	t.p("VMOVUPS (R12), Y%d", mask)
-	t.p("VBLENDVPS Y%d, Y%d, Y%d, Y%d", mask, from, acc, acc)
+	t.P("VMOVUPS (R12), Y%d", mask)
+	t.P("VBLENDVPS Y%d, Y%d, Y%d, Y%d", mask, from, acc, acc)
 }
 
-func (m *x86Rows) emit(t *text, e emission) {
+func (m *x86Rows) Emit(t *lane.Text, e lane.Emission) {
 	switch {
-	case e.part && e.op == opLoad && m.wide:
-		t.p("VMOVUPS.Z %s, K7, Z%d", e.mem, e.dst)
-	case e.part && e.op == opStore && m.wide:
-		t.p("VMOVUPS Z%d, K7, %s", e.args[0], e.mem)
-	case e.part && e.op == opLoad:
-		t.p("VMOVUPS (R12), Y%d", e.dst)
-		t.p("VMASKMOVPS %s, Y%d, Y%d", e.mem, e.dst, e.dst)
-	case e.part && e.op == opStore:
-		mask := e.tmp()
-		t.p("VMOVUPS (R12), Y%d", mask)
-		t.p("VMASKMOVPS Y%d, Y%d, %s", e.args[0], mask, e.mem)
+	case e.Part && e.Op == lane.OpLoad && m.Wide:
+		t.P("VMOVUPS.Z %s, K7, Z%d", e.Mem, e.Dst)
+	case e.Part && e.Op == lane.OpStore && m.Wide:
+		t.P("VMOVUPS Z%d, K7, %s", e.Args[0], e.Mem)
+	case e.Part && e.Op == lane.OpLoad:
+		t.P("VMOVUPS (R12), Y%d", e.Dst)
+		t.P("VMASKMOVPS %s, Y%d, Y%d", e.Mem, e.Dst, e.Dst)
+	case e.Part && e.Op == lane.OpStore:
+		mask := e.Tmp()
+		t.P("VMOVUPS (R12), Y%d", mask)
+		t.P("VMASKMOVPS Y%d, Y%d, %s", e.Args[0], mask, e.Mem)
 	default:
-		m.x86.emit(t, e)
+		m.X86.Emit(t, e)
 	}
 }
 
-func (m *x86Rows) swapLanes(t *text, step, from, to int) bool {
-	f, d := m.r(from), m.r(to)
+func (m *x86Rows) swapLanes(t *lane.Text, step, from, to int) bool {
+	f, d := m.Reg(from), m.Reg(to)
 	wide := []string{"VSHUFF64X2 $0x4e, %s, %s, %s", "VSHUFF64X2 $0xb1, %s, %s, %s"}
 	narrow := []string{"VPERM2F128 $0x01, %s, %s, %s"}
 	cross := narrow
-	if m.wide {
+	if m.Wide {
 		cross = wide
 	}
 	switch {
 	case step < len(cross):
-		t.p(cross[step], f, f, d)
+		t.P(cross[step], f, f, d)
 	case step == len(cross):
-		t.p("VPERMILPS $0x4e, %s, %s", f, d)
+		t.P("VPERMILPS $0x4e, %s, %s", f, d)
 	case step == len(cross)+1:
-		t.p("VPERMILPS $0xb1, %s, %s", f, d)
+		t.P("VPERMILPS $0xb1, %s, %s", f, d)
 	default:
 		return false
 	}
 	return true
 }
 
-func (m *x86Rows) storeLane(t *text, reg, offset int) {
-	t.p("VMOVSS X%d, %d(R11)", reg, offset)
+func (m *x86Rows) storeLane(t *lane.Text, reg, offset int) {
+	t.P("VMOVSS X%d, %d(R11)", reg, offset)
 }
 
-func (m *x86Rows) endRow(t *text, outBytes int) {
+func (m *x86Rows) endRow(t *lane.Text, outBytes int) {
 	for i, p := range []string{"DI", "SI", "R9", "R10"} {
-		t.p("ADDQ %d(R13), %s", rowsStrides+8*i, p)
+		t.P("ADDQ %d(R13), %s", rowsStrides+8*i, p)
 	}
 	if outBytes > 0 {
-		t.p("ADDQ $%d, R11", outBytes)
+		t.P("ADDQ $%d, R11", outBytes)
 	}
-	t.p("DECQ DX")
-	t.p("JNE  %s", m.row)
+	t.P("DECQ DX")
+	t.P("JNE  %s", m.row)
 }
 
-func (m *x86Rows) finish(t *text) {
-	t.p("VZEROUPPER")
-	t.p("RET")
+func (m *x86Rows) finish(t *lane.Text) {
+	t.P("VZEROUPPER")
+	t.P("RET")
 }

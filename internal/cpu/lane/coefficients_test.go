@@ -1,4 +1,4 @@
-package main
+package lane
 
 import (
 	"math"
@@ -25,8 +25,8 @@ func TestFits(t *testing.T) {
 		{"cos", -.7854, .7854, func(x float64) float64 { return 1 - x*x/2 + x*x*x*x*poly(cosTail, x*x) }, math.Cos},
 		{"erf", -.75, .75, func(x float64) float64 { return x * poly(erfNear, x*x) }, math.Erf},
 		{"erfc", 0, 10.4, func(x float64) float64 {
-			q := 1 / (1 + erfcSlope*x)
-			return math.Exp(-x*x) * q * poly(erfcFar, q-erfcCentre)
+			q := 1 / (1 + ErfcSlope*x)
+			return math.Exp(-x*x) * q * poly(erfcFar, q-ErfcCentre)
 		}, math.Erfc},
 	} {
 		worst := 0.0

@@ -1,0 +1,444 @@
+package lane
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// A kernel's body is written once, as straight-line code over one vector, and
+// compiled for each instruction set: interleaved with itself to hide latencies,
+// registers given out by last use, constants kept in the registers left over.
+
+// op is an abstract vector instruction over 32-bit lanes.
+type op int
+
+const (
+	OpLoad  op = iota // input imm
+	opConst           // bits imm in every lane
+	OpFixed           // the value of fixed register imm
+	opAcc             // the value of accumulator register imm + copy
+	OpStore           // arg 0 to output imm
+
+	opAdd
+	opSub
+	OpMul
+	OpDiv
+	opMin // the second operand if either is NaN (on arm64: NaN)
+	opMax
+	OpSqrt
+	opFMA  // a·b + c
+	opFNMA // c - a·b
+	OpFMS  // a·b - c
+	opFloor
+	opCeil
+	opTrunc
+	opRound      // to nearest, ties to even
+	opRecip      // about 1/a, within one unit in the last place; a in [1, 2^100]
+	opScale      // a·2^b, where b is a float with an integer value in [-300, 300]
+	opToInt      // nearest int32
+	opToIntTrunc // towards zero
+	OpToFloat    // from int32
+
+	OpAnd
+	opAndNot // ^a & b
+	OpOr
+	opXor
+	opShl // by imm
+	OpShr // by imm, logical
+	opSar // by imm, arithmetic
+	opIAdd
+	OpISub
+	opIMul
+	opIMin
+	opIMax
+
+	opEq // comparisons give masks
+	opLt
+	opLe
+	opNe
+	opIEq
+	opIGt
+	opMask   // mask from the sign bits of lanes
+	opLanes  // mask to lanes of all ones and zeros
+	opSelect // mask ? b : c
+)
+
+// value is the index of the instruction that makes it.
+type Value int
+
+type instruction struct {
+	Op    op
+	args  []Value
+	Imm   uint32
+	fixed int  // register the result must go to, or -1
+	acc   bool // fixed counts up with the copies
+}
+
+// isMask reports whether an op's result is a mask.
+func (o op) isMask() bool { return o >= opEq && o <= opMask }
+
+// builder collects the body of a kernel.
+type Builder struct {
+	Code   []instruction
+	consts map[uint32]Value
+	In     []Elem
+	Out    []Elem
+}
+
+// elem is the type of an operand in memory; in registers all have 32-bit lanes.
+type Elem int
+
+const (
+	F32  Elem = iota // also int32
+	BF16             // to and from float32
+	F16              // to and from float32
+	U8               // to and from int32
+	I8               // read to float32
+)
+
+func (e Elem) Size() int { return [...]int{F32: 4, BF16: 2, F16: 2, U8: 1, I8: 1}[e] }
+
+func (b *Builder) Add(o op, imm uint32, args ...Value) Value {
+	b.Code = append(b.Code, instruction{Op: o, args: args, Imm: imm, fixed: -1})
+	return Value(len(b.Code) - 1)
+}
+
+// bits returns a constant.
+func (b *Builder) bits(u uint32) Value {
+	if v, ok := b.consts[u]; ok {
+		return v
+	}
+	if b.consts == nil {
+		b.consts = map[uint32]Value{}
+	}
+	v := b.Add(opConst, u)
+	b.consts[u] = v
+	return v
+}
+
+func (b *Builder) F(x float64) Value { return b.bits(math.Float32bits(float32(x))) }
+
+// to writes the result of the newest instruction to a fixed register.
+func (b *Builder) To(reg int) { b.Code[len(b.Code)-1].fixed = reg }
+
+// accumulate folds x into the accumulators from reg on.
+func (b *Builder) Accumulate(f func(acc, x Value) Value, reg int, x Value) {
+	f(b.Add(opAcc, uint32(reg)), x)
+	last := &b.Code[len(b.Code)-1]
+	last.fixed, last.acc = reg, true
+}
+
+// Shorthands.
+func (b *Builder) Plus(x, y Value) Value    { return b.Add(opAdd, 0, x, y) }
+func (b *Builder) Minus(x, y Value) Value   { return b.Add(opSub, 0, x, y) }
+func (b *Builder) Times(x, y Value) Value   { return b.Add(OpMul, 0, x, y) }
+func (b *Builder) Fma(x, y, z Value) Value  { return b.Add(opFMA, 0, x, y, z) }
+func (b *Builder) fnma(x, y, z Value) Value { return b.Add(opFNMA, 0, x, y, z) }
+func (b *Builder) min(x, y Value) Value     { return b.Add(opMin, 0, x, y) }
+func (b *Builder) Max(x, y Value) Value     { return b.Add(opMax, 0, x, y) }
+func (b *Builder) and(x, y Value) Value     { return b.Add(OpAnd, 0, x, y) }
+func (b *Builder) or(x, y Value) Value      { return b.Add(OpOr, 0, x, y) }
+func (b *Builder) xor(x, y Value) Value     { return b.Add(opXor, 0, x, y) }
+func (b *Builder) sel(m, x, y Value) Value  { return b.Add(opSelect, 0, m, x, y) }
+func (b *Builder) abs(x Value) Value        { return b.and(x, b.bits(0x7fffffff)) }
+func (b *Builder) sign(x Value) Value       { return b.and(x, b.bits(0x80000000)) }
+func (b *Builder) poly(x Value, c ...float64) Value {
+	p := b.F(c[0])
+	for _, k := range c[1:] {
+		p = b.Fma(p, x, b.F(k))
+	}
+	return p
+}
+
+// target instruction set.
+type ISA interface {
+	Lanes() int
+	Registers() int
+	MaskRegisters() int // 0 where masks live in vector registers
+	Free() []int        // vector registers that kernels may use
+	Emit(t *Text, e Emission)
+	Constant(t *Text, reg int, c uint32) // load a constant into a register
+	ConstName() string
+	Memory() bool // whether a constant can be the last operand of arithmetic
+}
+
+// emission is one instruction with its registers.
+type Emission struct {
+	Op    op
+	Dst   int
+	Args  []int // registers; -1 where mem is used instead
+	dies  []bool
+	imm   uint32
+	Mem   string // memory operand that replaces the last argument
+	Elem  Elem
+	index int  // copy in the unrolled body, for loads and stores
+	slot  int  // operand
+	Part  bool // loads and stores touch only the row's last lanes
+	Tmp   func() int
+}
+
+// compiled is one unrolled copy of a body.
+type Compiler struct {
+	T      *Text
+	ISA    ISA
+	Pinned map[uint32]int // constants in registers
+	Fixed  []int          // registers that the kernel keeps for itself
+	Use    map[uint32]bool
+	Addr   func(slot, index int, store bool) string
+
+	// merge, if set, compiles the body for the last lanes of a row, fewer than a
+	// vector: it moves those lanes of a result into its accumulator.
+	Merge func(acc, from int, tmp func() int)
+}
+
+// merger is an ISA that can compile a body for the last lanes of a row, see Compiler.
+type merger interface {
+	MergeTail(t *Text, acc, from int, tmp func() int)
+}
+
+type outOfRegisters struct{}
+
+// compile emits n interleaved copies of the body. It panics with outOfRegisters
+// if they do not fit.
+func (c *Compiler) Compile(b *Builder, n int) {
+	type item struct{ at, copy int }
+	var order []item
+	for i := range b.Code {
+		for u := range n {
+			order = append(order, item{i, u})
+		}
+	}
+	size := len(b.Code)
+	id := func(v Value, u int) int { return u*size + int(v) }
+	last := make([]int, n*size)
+	uses := make([]int, n*size)
+	for pos, it := range order {
+		for _, a := range b.Code[it.at].args {
+			last[id(a, it.copy)] = pos
+			uses[id(a, it.copy)]++
+		}
+	}
+	var vec, msk []int
+	for _, r := range c.ISA.Free() {
+		if !slices.Contains(c.Fixed, r) && !c.isPinned(r) {
+			vec = append(vec, r)
+		}
+	}
+	for i := range c.ISA.MaskRegisters() {
+		msk = append(msk, i+1)
+	}
+	take := func(l *[]int) int {
+		if len(*l) == 0 {
+			panic(outOfRegisters{})
+		}
+		r := (*l)[0]
+		*l = (*l)[1:]
+		return r
+	}
+	reg := make([]int, n*size)
+	for pos, it := range order {
+		in := b.Code[it.at]
+		switch in.Op {
+		case opConst:
+			continue
+		case OpFixed:
+			reg[id(Value(it.at), it.copy)] = int(in.Imm)
+			continue
+		case opAcc:
+			reg[id(Value(it.at), it.copy)] = int(in.Imm) + it.copy
+			continue
+		}
+		e := Emission{Op: in.Op, imm: in.Imm, index: it.copy, slot: int(in.Imm), Part: c.Merge != nil}
+		if in.Op == OpLoad {
+			e.Elem, e.Mem = b.In[in.Imm], c.Addr(int(in.Imm), it.copy, false)
+		}
+		if in.Op == OpStore {
+			e.Elem, e.Mem = b.Out[in.Imm], c.Addr(int(in.Imm), it.copy, true)
+		}
+		var release, temps []int
+		for k, a := range in.args {
+			src := b.Code[a]
+			if src.Op == opConst {
+				if r, ok := c.Pinned[src.Imm]; ok {
+					e.Args, e.dies = append(e.Args, r), append(e.dies, false)
+					continue
+				}
+				c.Use[src.Imm] = true
+				if k == len(in.args)-1 && c.ISA.Memory() && in.Op >= opAdd && in.Op <= OpFMS && in.Op != OpSqrt && e.Mem == "" {
+					e.Args, e.dies, e.Mem = append(e.Args, -1), append(e.dies, false), fmt.Sprintf("const:%d", src.Imm)
+					continue
+				}
+				r := take(&vec)
+				c.ISA.Constant(c.T, r, src.Imm)
+				temps = append(temps, r)
+				e.Args, e.dies = append(e.Args, r), append(e.dies, true)
+				continue
+			}
+			r := reg[id(a, it.copy)]
+			e.Args = append(e.Args, r)
+			// A repeated argument dies at its last mention only.
+			dies := last[id(a, it.copy)] == pos && src.Op != OpFixed && src.Op != opAcc && !slices.Contains(in.args[k+1:], a)
+			e.dies = append(e.dies, dies)
+			if dies && !slices.Contains(in.args[:k], a) {
+				release = append(release, id(a, it.copy))
+			} else if dies {
+				release = append(release, id(a, it.copy))
+				e.dies[k] = false // it is used twice: not to be overwritten half way
+			}
+		}
+		mine := &vec
+		if in.Op.isMask() && c.ISA.MaskRegisters() > 0 {
+			mine = &msk
+		}
+		if in.Op != OpStore {
+			e.Dst = in.fixed
+			if in.fixed < 0 {
+				e.Dst = c.chooseDst(&e, in, b, mine, take)
+			} else if in.acc {
+				e.Dst += it.copy
+			}
+			reg[id(Value(it.at), it.copy)] = e.Dst
+		}
+		e.Tmp = func() int {
+			r := take(&vec)
+			temps = append(temps, r)
+			return r
+		}
+		if in.acc && c.Merge != nil {
+			acc := e.Dst
+			e.Dst = e.Tmp()
+			c.ISA.Emit(c.T, e)
+			c.Merge(acc, e.Dst, e.Tmp)
+			e.Dst = acc
+		} else {
+			c.ISA.Emit(c.T, e)
+		}
+		for _, v := range release {
+			if r := reg[v]; r != e.Dst || in.Op == OpStore {
+				if b.Code[v%size].Op.isMask() && c.ISA.MaskRegisters() > 0 {
+					msk = append(msk, r)
+				} else if !slices.Contains(vec, r) {
+					vec = append(vec, r)
+				}
+			} else if b.Code[v%size].Op.isMask() != in.Op.isMask() && c.ISA.MaskRegisters() > 0 {
+				// same number, other file
+				if b.Code[v%size].Op.isMask() {
+					msk = append(msk, r)
+				} else {
+					vec = append(vec, r)
+				}
+			}
+		}
+		for _, r := range temps {
+			if r != e.Dst || in.Op == OpStore {
+				vec = append(vec, r)
+			}
+		}
+		// A result nobody uses frees its register at once.
+		if v := id(Value(it.at), it.copy); in.Op != OpStore && uses[v] == 0 && in.fixed < 0 {
+			*mine = append(*mine, e.Dst)
+		}
+	}
+}
+
+// chooseDst prefers the register of an argument that dies here.
+func (c *Compiler) chooseDst(e *Emission, in instruction, b *Builder, mine *[]int, take func(*[]int) int) int {
+	sameFile := func(k int) bool {
+		if c.ISA.MaskRegisters() == 0 {
+			return true
+		}
+		return b.Code[in.args[k]].Op.isMask() == in.Op.isMask()
+	}
+	prefer := []int{0, 1, 2}
+	if in.Op == opFMA || in.Op == opFNMA || in.Op == OpFMS {
+		prefer = []int{2, 0, 1}
+	}
+	if in.Op == opScale || in.Op == opRecip {
+		return take(mine) // sequences that need their arguments to the end
+	}
+	for _, k := range prefer {
+		if k < len(e.Args) && e.dies[k] && sameFile(k) {
+			return e.Args[k]
+		}
+	}
+	return take(mine)
+}
+
+func (c *Compiler) isPinned(r int) bool {
+	for _, p := range c.Pinned {
+		if p == r {
+			return true
+		}
+	}
+	return false
+}
+
+// constants lists the constants of a body, most used first.
+func (b *Builder) Constants() []uint32 {
+	count := map[uint32]int{}
+	var list []uint32
+	for _, in := range b.Code {
+		for _, a := range in.args {
+			if b.Code[a].Op == opConst {
+				if count[b.Code[a].Imm] == 0 {
+					list = append(list, b.Code[a].Imm)
+				}
+				count[b.Code[a].Imm]++
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(x, y uint32) int { return count[y] - count[x] })
+	return list
+}
+
+// fits finds the largest number of copies and then of constants in registers
+// with which the bodies compile.
+func Fits(i ISA, fixed []int, copies int, bodies ...*Builder) (n int, pinned map[uint32]int) {
+	var consts []uint32
+	for _, b := range bodies {
+		for _, k := range b.Constants() {
+			if !slices.Contains(consts, k) {
+				consts = append(consts, k)
+			}
+		}
+	}
+	var regs []int
+	for _, r := range i.Free() {
+		if !slices.Contains(fixed, r) {
+			regs = append(regs, r)
+		}
+	}
+	for n = copies; n > 0; n /= 2 {
+		for p := min(len(consts), len(regs)); p >= 0; p-- {
+			pinned = map[uint32]int{}
+			for j, k := range consts[:p] {
+				pinned[k] = regs[len(regs)-1-j]
+			}
+			if tryAll(i, fixed, pinned, n, bodies) {
+				return n, pinned
+			}
+		}
+	}
+	panic("asmgen: a kernel does not fit into the registers")
+}
+
+func tryAll(i ISA, fixed []int, pinned map[uint32]int, n int, bodies []*Builder) (ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, out := r.(outOfRegisters); !out {
+				panic(r)
+			}
+			ok = false
+		}
+	}()
+	for _, b := range bodies {
+		c := &Compiler{T: &Text{}, ISA: i, Pinned: pinned, Fixed: fixed, Use: map[uint32]bool{}, Addr: func(int, int, bool) string { return "" }}
+		c.Compile(b, n)
+		if m, ok := i.(merger); ok {
+			c.Merge = func(acc, from int, tmp func() int) { m.MergeTail(c.T, acc, from, tmp) }
+			c.Compile(b, 1)
+		}
+	}
+	return true
+}

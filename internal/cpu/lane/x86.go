@@ -1,0 +1,256 @@
+package lane
+
+import (
+	"fmt"
+	"strings"
+)
+
+// x86 emits AVX2 (16 ymm registers) or AVX-512 (32 zmm and 7 mask registers).
+type X86 struct{ Wide bool }
+
+func (x X86) Lanes() int {
+	if x.Wide {
+		return 16
+	}
+	return 8
+}
+
+func (x X86) Registers() int {
+	if x.Wide {
+		return 32
+	}
+	return 16
+}
+
+func (x X86) MaskRegisters() int {
+	if x.Wide {
+		return 7
+	}
+	return 0
+}
+
+func (x X86) Memory() bool { return true }
+
+func (x X86) Free() (r []int) {
+	for i := range x.Registers() {
+		r = append(r, i)
+	}
+	return r
+}
+
+func (x X86) Reg(i int) string {
+	if x.Wide {
+		return fmt.Sprintf("Z%d", i)
+	}
+	return fmt.Sprintf("Y%d", i)
+}
+
+// Constants lie in a table, once for AVX-512 (which broadcasts) and eight times for AVX2.
+func (x X86) ConstName() string {
+	if x.Wide {
+		return "once"
+	}
+	return "eight"
+}
+
+func (x X86) constMem(c uint32) string {
+	return fmt.Sprintf("%s_%08x<>(SB)", x.ConstName(), c)
+}
+
+func (x X86) Constant(t *Text, reg int, c uint32) {
+	if c == 0 {
+		t.P("%s %s, %s, %s", map[bool]string{true: "VPXORD", false: "VPXOR"}[x.Wide], x.Reg(reg), x.Reg(reg), x.Reg(reg))
+	} else if c == 0xffffffff && !x.Wide {
+		t.P("VPCMPEQD %s, %s, %s", x.Reg(reg), x.Reg(reg), x.Reg(reg))
+	} else if x.Wide {
+		t.P("VBROADCASTSS %s, %s", x.constMem(c), x.Reg(reg))
+	} else {
+		t.P("VMOVUPS %s, %s", x.constMem(c), x.Reg(reg))
+	}
+}
+
+var x86Names = map[op]string{
+	opAdd: "VADDPS", opSub: "VSUBPS", OpMul: "VMULPS", OpDiv: "VDIVPS", opMin: "VMINPS", opMax: "VMAXPS",
+	opIAdd: "VPADDD", OpISub: "VPSUBD", opIMul: "VPMULLD", opIMin: "VPMINSD", opIMax: "VPMAXSD",
+	opShl: "VPSLLD", OpShr: "VPSRLD", opSar: "VPSRAD",
+	opToInt: "VCVTPS2DQ", opToIntTrunc: "VCVTTPS2DQ", OpToFloat: "VCVTDQ2PS", OpSqrt: "VSQRTPS",
+}
+
+var x86Compare = map[op]int{opEq: 0, opLt: 1, opLe: 2, opNe: 4}
+
+func (x X86) Emit(t *Text, e Emission) {
+	a := func(i int) string { return x.Reg(e.Args[i]) }
+	d := x.Reg(e.Dst)
+	suffix := ""
+	lastArg := func() string { // the operand that may be memory
+		if c, ok := strings.CutPrefix(e.Mem, "const:"); ok {
+			if x.Wide {
+				suffix = ".BCST"
+			}
+			var u uint32
+			fmt.Sscan(c, &u)
+			return x.constMem(u)
+		}
+		return a(len(e.Args) - 1)
+	}
+	switch e.Op {
+	case OpLoad:
+		x.Load(t, e)
+	case OpStore:
+		x.store(t, e)
+	case opAdd, opSub, OpMul, OpDiv, opMin, opMax:
+		m := lastArg()
+		t.P("%s%s %s, %s, %s", x86Names[e.Op], suffix, m, a(0), d)
+	case opIAdd, OpISub, opIMul, opIMin, opIMax:
+		t.P("%s %s, %s, %s", x86Names[e.Op], a(1), a(0), d)
+	case OpAnd, OpOr, opXor, opAndNot:
+		name := map[op]string{OpAnd: "VPAND", OpOr: "VPOR", opXor: "VPXOR", opAndNot: "VPANDN"}[e.Op]
+		if x.Wide {
+			name += "D"
+		}
+		t.P("%s %s, %s, %s", name, a(1), a(0), d)
+	case opShl, OpShr, opSar:
+		t.P("%s $%d, %s, %s", x86Names[e.Op], e.imm, a(0), d)
+	case OpSqrt, opToInt, opToIntTrunc, OpToFloat:
+		t.P("%s %s, %s", x86Names[e.Op], a(0), d)
+	case opFMA, opFNMA, OpFMS:
+		m := lastArg()
+		x.Fma(t, e, m, suffix)
+	case opFloor, opCeil, opTrunc, opRound:
+		mode := map[op]int{opRound: 8, opFloor: 9, opCeil: 10, opTrunc: 11}[e.Op]
+		name := "VROUNDPS"
+		if x.Wide {
+			name = "VRNDSCALEPS"
+		}
+		t.P("%s $%d, %s, %s", name, mode, a(0), d)
+	case opRecip:
+		one := e.Tmp()
+		x.Constant(t, one, 0x3f800000)
+		if !x.Wide {
+			t.P("VDIVPS %s, %s, %s", a(0), x.Reg(one), d)
+			return
+		}
+		t.P("VRCP14PS %s, %s", a(0), d)
+		t.P("VFNMADD231PS %s, %s, %s", d, a(0), x.Reg(one)) // 1 - a·r
+		t.P("VFMADD231PS %s, %s, %s", x.Reg(one), d, d)
+	case opScale:
+		x.scale(t, e)
+	case opEq, opLt, opLe, opNe:
+		if x.Wide {
+			t.P("VCMPPS $%d, %s, %s, K%d", x86Compare[e.Op], a(1), a(0), e.Dst)
+			return
+		}
+		t.P("VCMPPS $%d, %s, %s, %s", x86Compare[e.Op], a(1), a(0), d)
+	case opIEq, opIGt:
+		name := map[op]string{opIEq: "VPCMPEQD", opIGt: "VPCMPGTD"}[e.Op]
+		if x.Wide {
+			d = fmt.Sprintf("K%d", e.Dst)
+		}
+		t.P("%s %s, %s, %s", name, a(1), a(0), d)
+	case opMask:
+		if x.Wide {
+			t.P("VPMOVD2M %s, K%d", a(0), e.Dst)
+		} else if e.Dst != e.Args[0] {
+			t.P("VMOVAPS %s, %s", a(0), d)
+		}
+	case opLanes:
+		if x.Wide {
+			t.P("VPMOVM2D K%d, %s", e.Args[0], d)
+		} else if e.Dst != e.Args[0] {
+			t.P("VMOVAPS %s, %s", a(0), d)
+		}
+	case opSelect:
+		if x.Wide {
+			t.P("VBLENDMPS %s, %s, K%d, %s", a(1), a(2), e.Args[0], d)
+			return
+		}
+		t.P("VBLENDVPS %s, %s, %s, %s", a(0), a(1), a(2), d)
+	default:
+		panic(fmt.Sprint("x86: op ", e.Op))
+	}
+}
+
+// fma picks the form whose overwritten operand is dst; m is the third operand c.
+func (x X86) Fma(t *Text, e Emission, m, suffix string) {
+	name := map[op]string{opFMA: "VFMADD", opFNMA: "VFNMADD", OpFMS: "VFMSUB"}[e.Op]
+	d, a0, a1 := x.Reg(e.Dst), x.Reg(e.Args[0]), x.Reg(e.Args[1])
+	switch e.Dst {
+	case e.Args[2]:
+		t.P("%s231PS %s, %s, %s", name, a1, a0, d)
+	case e.Args[0]:
+		t.P("%s213PS%s %s, %s, %s", name, suffix, m, a1, d)
+	case e.Args[1]:
+		t.P("%s213PS%s %s, %s, %s", name, suffix, m, a0, d)
+	default:
+		t.P("VMOVAPS %s, %s", a0, d)
+		t.P("%s213PS%s %s, %s, %s", name, suffix, m, a1, d)
+	}
+}
+
+// scale is a·2^b. Without VSCALEFPS it multiplies by two powers, so that results
+// that overflow or lose bits below the normal range are right.
+func (x X86) scale(t *Text, e Emission) {
+	a, b, d := x.Reg(e.Args[0]), x.Reg(e.Args[1]), x.Reg(e.Dst)
+	if x.Wide {
+		t.P("VSCALEFPS %s, %s, %s", b, a, d)
+		return
+	}
+	n, h, bias := x.Reg(e.Tmp()), x.Reg(e.Tmp()), e.Tmp()
+	x.Constant(t, bias, 127)
+	t.P("VCVTPS2DQ %s, %s", b, n)
+	t.P("VPSRAD $1, %s, %s", n, h)
+	t.P("VPSUBD %s, %s, %s", h, n, n)
+	t.P("VPADDD %s, %s, %s", x.Reg(bias), h, h)
+	t.P("VPADDD %s, %s, %s", x.Reg(bias), n, n)
+	t.P("VPSLLD $23, %s, %s", h, h)
+	t.P("VPSLLD $23, %s, %s", n, n)
+	t.P("VMULPS %s, %s, %s", h, a, d)
+	t.P("VMULPS %s, %s, %s", n, d, d)
+}
+
+func (x X86) Load(t *Text, e Emission) {
+	d := x.Reg(e.Dst)
+	switch e.Elem {
+	case F32:
+		t.P("VMOVUPS %s, %s", e.Mem, d)
+	case BF16:
+		t.P("VPMOVZXWD %s, %s", e.Mem, d)
+		t.P("VPSLLD $16, %s, %s", d, d)
+	case F16:
+		t.P("VCVTPH2PS %s, %s", e.Mem, d)
+	case U8:
+		t.P("VPMOVZXBD %s, %s", e.Mem, d)
+	case I8:
+		t.P("VPMOVSXBD %s, %s", e.Mem, d)
+		t.P("VCVTDQ2PS %s, %s", d, d)
+	}
+}
+
+func (x X86) store(t *Text, e Emission) {
+	s := x.Reg(e.Args[0])
+	switch e.Elem {
+	case F32:
+		t.P("VMOVUPS %s, %s", s, e.Mem)
+	case F16:
+		t.P("VCVTPS2PH $0, %s, %s", s, e.Mem)
+	case BF16: // the lanes hold the result in their low halves
+		if x.Wide {
+			t.P("VPMOVDW %s, %s", s, e.Mem)
+			return
+		}
+		h := e.Tmp()
+		t.P("VPACKUSDW %s, %s, Y%d", s, s, h)
+		t.P("VPERMQ $0x08, Y%d, Y%d", h, h)
+		t.P("VMOVUPS X%d, %s", h, e.Mem)
+	case U8:
+		if x.Wide {
+			t.P("VPMOVDB %s, %s", s, e.Mem)
+			return
+		}
+		h := e.Tmp()
+		t.P("VPACKUSDW %s, %s, Y%d", s, s, h)
+		t.P("VPERMQ $0x08, Y%d, Y%d", h, h)
+		t.P("VPACKUSWB X%d, X%d, X%d", h, h, h)
+		t.P("VMOVQ X%d, %s", h, e.Mem)
+	}
+}
