@@ -15,15 +15,11 @@ const microDecl = "(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)"
 func elementwiseX86(t *lane.Text, x lane.X86, suffix string, consts map[uint32]bool) {
 	for _, f := range lane.Functions {
 		b := f.BodyOf()
-		n, pinned := lane.Fits(x, nil, 4, b)
-		if len(b.Code) < 6 {
-			n = min(n, 4)
-		} else {
-			n = min(n, 2)
+		copies := 4
+		if !x.Wide && len(b.Code) >= 6 {
+			copies = 2 // constants in registers are better than more copies
 		}
-		if m, p := lane.Fits(x, nil, n, b); m == n {
-			pinned = p
-		}
+		n, pinned := lane.Fits(x, nil, copies, b)
 		t.Fn(unexport(f.Name)+suffix, microDecl, 64)
 		t.P("MOVQ dst+0(FP), DI")
 		ptr, step := []string{"SI", "DX", "R8"}, []string{"R9", "R10", "R11"}

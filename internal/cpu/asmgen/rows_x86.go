@@ -69,7 +69,7 @@ func (m *x86Rows) passLoop(t *lane.Text, copies int, slots []int, body func(addr
 	t.Label(done)
 }
 
-// maskRegisters leaves K7 out.
+// MaskRegisters leaves K7 out.
 func (m *x86Rows) MaskRegisters() int { return max(0, m.X86.MaskRegisters()-1) }
 
 // tailMasks writes eight lanes of ones and eight of zeros.

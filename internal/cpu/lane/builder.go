@@ -10,65 +10,65 @@ import (
 // compiled for each instruction set: interleaved with itself to hide latencies,
 // registers given out by last use, constants kept in the registers left over.
 
-// op is an abstract vector instruction over 32-bit lanes.
-type op int
+// Op is an abstract vector instruction over 32-bit lanes.
+type Op int
 
 const (
-	OpLoad  op = iota // input imm
-	opConst           // bits imm in every lane
+	OpLoad  Op = iota // input imm
+	OpConst           // bits imm in every lane
 	OpFixed           // the value of fixed register imm
-	opAcc             // the value of accumulator register imm + copy
+	OpAcc             // the value of accumulator register imm + copy
 	OpStore           // arg 0 to output imm
 
-	opAdd
-	opSub
+	OpAdd
+	OpSub
 	OpMul
 	OpDiv
-	opMin // the second operand if either is NaN (on arm64: NaN)
-	opMax
+	OpMin // the second operand if either is NaN (on arm64: NaN)
+	OpMax
 	OpSqrt
-	opFMA  // a·b + c
-	opFNMA // c - a·b
+	OpFMA  // a·b + c
+	OpFNMA // c - a·b
 	OpFMS  // a·b - c
-	opFloor
-	opCeil
-	opTrunc
-	opRound      // to nearest, ties to even
-	opRecip      // about 1/a, within one unit in the last place; a in [1, 2^100]
-	opScale      // a·2^b, where b is a float with an integer value in [-300, 300]
-	opToInt      // nearest int32
-	opToIntTrunc // towards zero
+	OpFloor
+	OpCeil
+	OpTrunc
+	OpRound      // to nearest, ties to even
+	OpRecip      // about 1/a, within one unit in the last place; a in [1, 2^100]
+	OpScale      // a·2^b, where b is a float with an integer value in [-300, 300]
+	OpToInt      // nearest int32
+	OpToIntTrunc // towards zero
 	OpToFloat    // from int32
 
 	OpAnd
-	opAndNot // ^a & b
+	OpAndNot // ^a & b
 	OpOr
-	opXor
-	opShl // by imm
+	OpXor
+	OpShl // by imm
 	OpShr // by imm, logical
-	opSar // by imm, arithmetic
-	opIAdd
+	OpSar // by imm, arithmetic
+	OpIAdd
 	OpISub
-	opIMul
-	opIMin
-	opIMax
+	OpIMul
+	OpIMin
+	OpIMax
 
-	opEq // comparisons give masks
-	opLt
-	opLe
-	opNe
-	opIEq
-	opIGt
-	opMask   // mask from the sign bits of lanes
-	opLanes  // mask to lanes of all ones and zeros
-	opSelect // mask ? b : c
+	OpEq // comparisons give masks
+	OpLt
+	OpLe
+	OpNe
+	OpIEq
+	OpIGt
+	OpMask   // mask from the sign bits of lanes
+	OpLanes  // mask to lanes of all ones and zeros
+	OpSelect // mask ? b : c
 )
 
-// value is the index of the instruction that makes it.
+// Value is the index of the instruction that makes it.
 type Value int
 
 type instruction struct {
-	Op    op
+	Op    Op
 	args  []Value
 	Imm   uint32
 	fixed int  // register the result must go to, or -1
@@ -76,9 +76,9 @@ type instruction struct {
 }
 
 // isMask reports whether an op's result is a mask.
-func (o op) isMask() bool { return o >= opEq && o <= opMask }
+func (o Op) isMask() bool { return o >= OpEq && o <= OpMask }
 
-// builder collects the body of a kernel.
+// Builder collects the body of a kernel.
 type Builder struct {
 	Code   []instruction
 	consts map[uint32]Value
@@ -86,7 +86,7 @@ type Builder struct {
 	Out    []Elem
 }
 
-// elem is the type of an operand in memory; in registers all have 32-bit lanes.
+// Elem is the type of an operand in memory; in registers all have 32-bit lanes.
 type Elem int
 
 const (
@@ -99,7 +99,7 @@ const (
 
 func (e Elem) Size() int { return [...]int{F32: 4, BF16: 2, F16: 2, U8: 1, I8: 1}[e] }
 
-func (b *Builder) Add(o op, imm uint32, args ...Value) Value {
+func (b *Builder) Add(o Op, imm uint32, args ...Value) Value {
 	b.Code = append(b.Code, instruction{Op: o, args: args, Imm: imm, fixed: -1})
 	return Value(len(b.Code) - 1)
 }
@@ -112,35 +112,35 @@ func (b *Builder) bits(u uint32) Value {
 	if b.consts == nil {
 		b.consts = map[uint32]Value{}
 	}
-	v := b.Add(opConst, u)
+	v := b.Add(OpConst, u)
 	b.consts[u] = v
 	return v
 }
 
 func (b *Builder) F(x float64) Value { return b.bits(math.Float32bits(float32(x))) }
 
-// to writes the result of the newest instruction to a fixed register.
+// To writes the result of the newest instruction to a fixed register.
 func (b *Builder) To(reg int) { b.Code[len(b.Code)-1].fixed = reg }
 
-// accumulate folds x into the accumulators from reg on.
+// Accumulate folds x into the accumulators from reg on.
 func (b *Builder) Accumulate(f func(acc, x Value) Value, reg int, x Value) {
-	f(b.Add(opAcc, uint32(reg)), x)
+	f(b.Add(OpAcc, uint32(reg)), x)
 	last := &b.Code[len(b.Code)-1]
 	last.fixed, last.acc = reg, true
 }
 
 // Shorthands.
-func (b *Builder) Plus(x, y Value) Value    { return b.Add(opAdd, 0, x, y) }
-func (b *Builder) Minus(x, y Value) Value   { return b.Add(opSub, 0, x, y) }
+func (b *Builder) Plus(x, y Value) Value    { return b.Add(OpAdd, 0, x, y) }
+func (b *Builder) Minus(x, y Value) Value   { return b.Add(OpSub, 0, x, y) }
 func (b *Builder) Times(x, y Value) Value   { return b.Add(OpMul, 0, x, y) }
-func (b *Builder) Fma(x, y, z Value) Value  { return b.Add(opFMA, 0, x, y, z) }
-func (b *Builder) fnma(x, y, z Value) Value { return b.Add(opFNMA, 0, x, y, z) }
-func (b *Builder) min(x, y Value) Value     { return b.Add(opMin, 0, x, y) }
-func (b *Builder) Max(x, y Value) Value     { return b.Add(opMax, 0, x, y) }
+func (b *Builder) Fma(x, y, z Value) Value  { return b.Add(OpFMA, 0, x, y, z) }
+func (b *Builder) fnma(x, y, z Value) Value { return b.Add(OpFNMA, 0, x, y, z) }
+func (b *Builder) min(x, y Value) Value     { return b.Add(OpMin, 0, x, y) }
+func (b *Builder) Max(x, y Value) Value     { return b.Add(OpMax, 0, x, y) }
 func (b *Builder) and(x, y Value) Value     { return b.Add(OpAnd, 0, x, y) }
 func (b *Builder) or(x, y Value) Value      { return b.Add(OpOr, 0, x, y) }
-func (b *Builder) xor(x, y Value) Value     { return b.Add(opXor, 0, x, y) }
-func (b *Builder) sel(m, x, y Value) Value  { return b.Add(opSelect, 0, m, x, y) }
+func (b *Builder) xor(x, y Value) Value     { return b.Add(OpXor, 0, x, y) }
+func (b *Builder) sel(m, x, y Value) Value  { return b.Add(OpSelect, 0, m, x, y) }
 func (b *Builder) abs(x Value) Value        { return b.and(x, b.bits(0x7fffffff)) }
 func (b *Builder) sign(x Value) Value       { return b.and(x, b.bits(0x80000000)) }
 func (b *Builder) poly(x Value, c ...float64) Value {
@@ -151,7 +151,7 @@ func (b *Builder) poly(x Value, c ...float64) Value {
 	return p
 }
 
-// target instruction set.
+// ISA is an instruction set.
 type ISA interface {
 	Lanes() int
 	Registers() int
@@ -163,9 +163,9 @@ type ISA interface {
 	Memory() bool // whether a constant can be the last operand of arithmetic
 }
 
-// emission is one instruction with its registers.
+// Emission is one instruction with its registers.
 type Emission struct {
-	Op    op
+	Op    Op
 	Dst   int
 	Args  []int // registers; -1 where mem is used instead
 	dies  []bool
@@ -178,7 +178,7 @@ type Emission struct {
 	Tmp   func() int
 }
 
-// compiled is one unrolled copy of a body.
+// Compiler compiles bodies for an instruction set.
 type Compiler struct {
 	T      *Text
 	ISA    ISA
@@ -199,7 +199,7 @@ type merger interface {
 
 type outOfRegisters struct{}
 
-// compile emits n interleaved copies of the body. It panics with outOfRegisters
+// Compile emits n interleaved copies of the body. It panics with outOfRegisters
 // if they do not fit.
 func (c *Compiler) Compile(b *Builder, n int) {
 	type item struct{ at, copy int }
@@ -240,12 +240,12 @@ func (c *Compiler) Compile(b *Builder, n int) {
 	for pos, it := range order {
 		in := b.Code[it.at]
 		switch in.Op {
-		case opConst:
+		case OpConst:
 			continue
 		case OpFixed:
 			reg[id(Value(it.at), it.copy)] = int(in.Imm)
 			continue
-		case opAcc:
+		case OpAcc:
 			reg[id(Value(it.at), it.copy)] = int(in.Imm) + it.copy
 			continue
 		}
@@ -259,13 +259,13 @@ func (c *Compiler) Compile(b *Builder, n int) {
 		var release, temps []int
 		for k, a := range in.args {
 			src := b.Code[a]
-			if src.Op == opConst {
+			if src.Op == OpConst {
 				if r, ok := c.Pinned[src.Imm]; ok {
 					e.Args, e.dies = append(e.Args, r), append(e.dies, false)
 					continue
 				}
 				c.Use[src.Imm] = true
-				if k == len(in.args)-1 && c.ISA.Memory() && in.Op >= opAdd && in.Op <= OpFMS && in.Op != OpSqrt && e.Mem == "" {
+				if k == len(in.args)-1 && c.ISA.Memory() && in.Op >= OpAdd && in.Op <= OpFMS && in.Op != OpSqrt && e.Mem == "" {
 					e.Args, e.dies, e.Mem = append(e.Args, -1), append(e.dies, false), fmt.Sprintf("const:%d", src.Imm)
 					continue
 				}
@@ -278,7 +278,7 @@ func (c *Compiler) Compile(b *Builder, n int) {
 			r := reg[id(a, it.copy)]
 			e.Args = append(e.Args, r)
 			// A repeated argument dies at its last mention only.
-			dies := last[id(a, it.copy)] == pos && src.Op != OpFixed && src.Op != opAcc && !slices.Contains(in.args[k+1:], a)
+			dies := last[id(a, it.copy)] == pos && src.Op != OpFixed && src.Op != OpAcc && !slices.Contains(in.args[k+1:], a)
 			e.dies = append(e.dies, dies)
 			if dies && !slices.Contains(in.args[:k], a) {
 				release = append(release, id(a, it.copy))
@@ -351,10 +351,10 @@ func (c *Compiler) chooseDst(e *Emission, in instruction, b *Builder, mine *[]in
 		return b.Code[in.args[k]].Op.isMask() == in.Op.isMask()
 	}
 	prefer := []int{0, 1, 2}
-	if in.Op == opFMA || in.Op == opFNMA || in.Op == OpFMS {
+	if in.Op == OpFMA || in.Op == OpFNMA || in.Op == OpFMS {
 		prefer = []int{2, 0, 1}
 	}
-	if in.Op == opScale || in.Op == opRecip {
+	if in.Op == OpScale || in.Op == OpRecip {
 		return take(mine) // sequences that need their arguments to the end
 	}
 	for _, k := range prefer {
@@ -374,13 +374,13 @@ func (c *Compiler) isPinned(r int) bool {
 	return false
 }
 
-// constants lists the constants of a body, most used first.
+// Constants lists the constants of a body, most used first.
 func (b *Builder) Constants() []uint32 {
 	count := map[uint32]int{}
 	var list []uint32
 	for _, in := range b.Code {
 		for _, a := range in.args {
-			if b.Code[a].Op == opConst {
+			if b.Code[a].Op == OpConst {
 				if count[b.Code[a].Imm] == 0 {
 					list = append(list, b.Code[a].Imm)
 				}
@@ -392,7 +392,7 @@ func (b *Builder) Constants() []uint32 {
 	return list
 }
 
-// fits finds the largest number of copies and then of constants in registers
+// Fits finds the largest number of copies and then of constants in registers
 // with which the bodies compile.
 func Fits(i ISA, fixed []int, copies int, bodies ...*Builder) (n int, pinned map[uint32]int) {
 	var consts []uint32

@@ -9,7 +9,7 @@ const log2e = math.Log2E
 
 // reduce splits x into n·ln2 + r with n an integer and |r| ≤ ln2/2.
 func (b *Builder) reduce(x Value) (n, r Value) {
-	n = b.Add(opRound, 0, b.Times(x, b.F(log2e)))
+	n = b.Add(OpRound, 0, b.Times(x, b.F(log2e)))
 	r = b.fnma(n, b.F(ln2Hi), x)
 	return n, b.fnma(n, b.F(ln2Lo), r)
 }
@@ -19,7 +19,7 @@ const ln2Hi = 0.693145751953125
 
 const ln2Lo = math.Ln2 - ln2Hi
 
-// exp keeps NaN, overflows to infinity and underflows through the denormals to 0.
+// Exp keeps NaN, overflows to infinity and underflows through the denormals to 0.
 func (b *Builder) Exp(x Value) Value {
 	x = b.min(b.F(89), x)
 	x = b.Max(b.F(-104), x)
@@ -27,7 +27,7 @@ func (b *Builder) Exp(x Value) Value {
 	p := b.poly(r, expTail...)
 	p = b.Fma(p, r, b.F(1))
 	p = b.Fma(p, r, b.F(1))
-	return b.Add(opScale, 0, p, n)
+	return b.Add(OpScale, 0, p, n)
 }
 
 // expNegative is exp for x ≤ 0 or NaN.
@@ -43,7 +43,7 @@ func (b *Builder) expNegativePair(x, low Value) Value {
 	p := b.poly(r, expTail...)
 	p = b.Fma(p, r, b.F(1))
 	p = b.Fma(p, r, b.F(1))
-	return b.Add(opScale, 0, p, n)
+	return b.Add(OpScale, 0, p, n)
 }
 
 // expm1 is 2^n·(e^r - 1) + (2^n - 1), with 2^(n-1) in place of 2^n against overflow.
@@ -53,21 +53,21 @@ func (b *Builder) expm1(x Value) Value {
 	n, r := b.reduce(y)
 	p := b.poly(r, expTail...)
 	p = b.Fma(b.Times(r, p), r, r)
-	h := b.Add(opScale, 0, b.F(.5), n)
+	h := b.Add(OpScale, 0, b.F(.5), n)
 	v := b.Fma(h, p, b.Minus(h, b.F(.5)))
 	v = b.Plus(v, v)
 	// Tiny x, -0 among them, is its own result.
-	return b.sel(b.Add(opLt, 0, b.abs(x), b.F(1e-9)), x, v)
+	return b.sel(b.Add(OpLt, 0, b.abs(x), b.F(1e-9)), x, v)
 }
 
 // logParts splits positive, normal or denormal x into e·ln2 + log(1+f).
 func (b *Builder) logParts(x Value) (e, f Value) {
-	small := b.Add(opLt, 0, x, b.bits(0x00800000))
+	small := b.Add(OpLt, 0, x, b.bits(0x00800000))
 	y := b.sel(small, b.Times(x, b.F(1<<24)), x)
 	// Exponent and mantissa such that 1+f lies in [√½, √2).
 	i := b.Add(OpISub, 0, y, b.bits(0x3f3504f3))
-	e = b.Add(OpToFloat, 0, b.Add(opSar, 23, i))
-	m := b.Add(OpISub, 0, y, b.Add(opShl, 23, b.Add(opSar, 23, i)))
+	e = b.Add(OpToFloat, 0, b.Add(OpSar, 23, i))
+	m := b.Add(OpISub, 0, y, b.Add(OpShl, 23, b.Add(OpSar, 23, i)))
 	e = b.sel(small, b.Minus(e, b.F(24)), e)
 	return e, b.Minus(m, b.F(1))
 }
@@ -84,9 +84,9 @@ func (b *Builder) logOf(e, f Value) Value {
 
 // logSpecial puts in the values of log for x = 0, infinity, negatives and NaN.
 func (b *Builder) logSpecial(x, v Value) Value {
-	v = b.sel(b.Add(opEq, 0, x, b.F(0)), b.bits(0xff800000), v)
-	v = b.sel(b.Add(opLt, 0, x, b.F(0)), b.bits(0x7fc00000), v)
-	keep := b.Add(opLt, 0, x, b.bits(0x7f800000)) // false for infinity and NaN
+	v = b.sel(b.Add(OpEq, 0, x, b.F(0)), b.bits(0xff800000), v)
+	v = b.sel(b.Add(OpLt, 0, x, b.F(0)), b.bits(0x7fc00000), v)
+	keep := b.Add(OpLt, 0, x, b.bits(0x7f800000)) // false for infinity and NaN
 	return b.sel(keep, v, x)
 }
 
@@ -123,7 +123,7 @@ func (b *Builder) log2Pair(x Value) pair {
 	e, f := b.logParts(x)
 	d := b.Plus(f, b.F(2))
 	dLow := b.Minus(f, b.Minus(d, b.F(2)))
-	inverse := b.Add(opRecip, 0, d)
+	inverse := b.Add(OpRecip, 0, d)
 	s := b.Times(f, inverse)
 	left := b.fnma(s, dLow, b.fnma(s, d, f))
 	sp := pair{s, b.Times(left, inverse)}
@@ -145,30 +145,30 @@ func (b *Builder) pow(x, y Value) Value {
 	lo := b.Fma(k, l.lo, b.Add(OpFMS, 0, k, l.hi, hi))
 	hi = b.Max(b.F(-160), b.min(b.F(160), hi))
 	lo = b.Max(b.F(-1), b.min(b.F(1), lo))
-	n := b.Add(opRound, 0, hi)
+	n := b.Add(OpRound, 0, hi)
 	r := b.Times(b.Plus(b.Minus(hi, n), lo), b.F(math.Ln2))
 	p := b.poly(r, expTail...)
 	p = b.Fma(p, r, b.F(1))
 	p = b.Fma(p, r, b.F(1))
-	v := b.Add(opScale, 0, p, n)
+	v := b.Add(OpScale, 0, p, n)
 
 	// 0 and infinity.
 	zero, inf := b.F(0), b.bits(0x7f800000)
-	down := b.Add(opLt, 0, y, zero)
-	v = b.sel(b.Add(opEq, 0, a, zero), b.sel(down, inf, zero), v)
-	v = b.sel(b.Add(opEq, 0, a, inf), b.sel(down, zero, inf), v)
+	down := b.Add(OpLt, 0, y, zero)
+	v = b.sel(b.Add(OpEq, 0, a, zero), b.sel(down, inf, zero), v)
+	v = b.sel(b.Add(OpEq, 0, a, inf), b.sel(down, zero, inf), v)
 	// Negative x: odd y turns the sign, broken y is undefined.
-	whole := b.Add(opFloor, 0, y)
-	broken := b.Add(opNe, 0, whole, y)
+	whole := b.Add(OpFloor, 0, y)
+	broken := b.Add(OpNe, 0, whole, y)
 	half := b.Times(whole, b.F(.5))
-	odd := b.Add(opNe, 0, b.Add(opFloor, 0, half), half)
+	odd := b.Add(OpNe, 0, b.Add(OpFloor, 0, half), half)
 	v = b.or(v, b.sign(b.sel(broken, zero, b.sel(odd, x, zero))))
-	undefined := b.sel(b.Add(opLt, 0, b.bits(0xff800000), x), b.bits(0x7fc00000), v)
-	v = b.sel(b.Add(opLt, 0, x, zero), b.sel(broken, undefined, v), v)
-	v = b.sel(b.Add(opNe, 0, x, x), x, v)
-	v = b.sel(b.Add(opNe, 0, y, y), y, v)
-	v = b.sel(b.Add(opEq, 0, y, zero), b.F(1), v)
-	return b.sel(b.Add(opEq, 0, x, b.F(1)), b.F(1), v)
+	undefined := b.sel(b.Add(OpLt, 0, b.bits(0xff800000), x), b.bits(0x7fc00000), v)
+	v = b.sel(b.Add(OpLt, 0, x, zero), b.sel(broken, undefined, v), v)
+	v = b.sel(b.Add(OpNe, 0, x, x), x, v)
+	v = b.sel(b.Add(OpNe, 0, y, y), y, v)
+	v = b.sel(b.Add(OpEq, 0, y, zero), b.F(1), v)
+	return b.sel(b.Add(OpEq, 0, x, b.F(1)), b.F(1), v)
 }
 
 // log1p is log(u) + (x - (u-1))/u for u = 1+x rounded.
@@ -177,11 +177,11 @@ func (b *Builder) log1p(x Value) Value {
 	lost := b.Minus(x, b.Minus(u, b.F(1)))
 	lost = b.Add(OpDiv, 0, lost, u)
 	// Where u is 0 or infinite nothing was lost.
-	lost = b.sel(b.Add(opLt, 0, b.abs(lost), b.F(1)), lost, b.F(0))
+	lost = b.sel(b.Add(OpLt, 0, b.abs(lost), b.F(1)), lost, b.F(0))
 	e, f := b.logParts(u)
 	v := b.Plus(b.logOf(e, f), lost)
 	v = b.logSpecial(u, v)
-	return b.sel(b.Add(opLt, 0, b.abs(x), b.F(1e-9)), x, v)
+	return b.sel(b.Add(OpLt, 0, b.abs(x), b.F(1e-9)), x, v)
 }
 
 // tanh is -m/(m+2) for m = e^(-2|x|) - 1, with the sign of x.
@@ -191,11 +191,11 @@ func (b *Builder) tanh(x Value) Value {
 	n, r := b.reduce(y)
 	p := b.poly(r, expTail...)
 	p = b.Fma(b.Times(r, p), r, r)
-	h := b.Add(opScale, 0, b.F(1), n)
+	h := b.Add(OpScale, 0, b.F(1), n)
 	m := b.Fma(h, p, b.Minus(h, b.F(1)))
 	v := b.Add(OpDiv, 0, m, b.Plus(m, b.F(2)))
 	v = b.or(b.abs(v), b.sign(x))
-	return b.sel(b.Add(opLt, 0, a, b.F(1e-4)), x, v)
+	return b.sel(b.Add(OpLt, 0, a, b.F(1e-4)), x, v)
 }
 
 // sigmoid is e/(1+e) or 1/(1+e) for e = e^-|x|, by the sign of x.
@@ -205,8 +205,8 @@ func (b *Builder) sigmoid(x Value) Value {
 }
 
 func (b *Builder) sigmoidOf(x, e Value) Value {
-	d := b.Add(opRecip, 0, b.Plus(e, b.F(1)))
-	n := b.sel(b.Add(opMask, 0, x), e, b.F(1))
+	d := b.Add(OpRecip, 0, b.Plus(e, b.F(1)))
+	n := b.sel(b.Add(OpMask, 0, x), e, b.F(1))
 	return b.Times(n, d)
 }
 
@@ -237,7 +237,7 @@ func (b *Builder) erf(x Value) Value {
 	far := b.fnma(e, g, b.F(1))
 	a := b.abs(x)
 	near := b.Times(a, b.poly(b.Times(x, x), erfNear...))
-	v := b.sel(b.Add(opLt, 0, a, b.F(.75)), near, far)
+	v := b.sel(b.Add(OpLt, 0, a, b.F(.75)), near, far)
 	return b.or(v, b.sign(x))
 }
 
@@ -249,11 +249,11 @@ func (b *Builder) gelu(x Value) Value {
 	v := b.Times(finite, e)
 	low := b.Add(OpFMS, 0, finite, e, v)
 	v = b.Fma(v, g, b.Times(low, g))
-	v = b.sel(b.Add(opMask, 0, x), v, b.Minus(x, v))
+	v = b.sel(b.Add(OpMask, 0, x), v, b.Minus(x, v))
 	half := b.Times(b.Times(x, x), b.F(.5))
 	near := b.Times(x, b.Fma(b.Times(x, b.F(math.Sqrt2/4)), b.poly(half, erfNear...), b.F(.5)))
 	// For larger negative x the sum in near would cancel.
-	return b.sel(b.Add(opLt, 0, half, b.F(.2)), near, v)
+	return b.sel(b.Add(OpLt, 0, half, b.F(.2)), near, v)
 }
 
 // geluTanh is x·σ(z), z = 2√(2/π)·(x + 0.044715x³): the tanh form, rearranged. z
@@ -281,46 +281,46 @@ func (b *Builder) geluTanh(x Value) Value {
 
 // sinCos gives the sine of x + quarter·π/2, for |x| up to about 10⁵.
 func (b *Builder) sinCos(x Value, quarter uint32) Value {
-	n := b.Add(opRound, 0, b.Times(x, b.F(2/math.Pi)))
+	n := b.Add(OpRound, 0, b.Times(x, b.F(2/math.Pi)))
 	const hi = float64(float32(math.Pi / 2))
 	const mid = float64(float32(math.Pi/2 - hi))
 	r := b.fnma(n, b.F(hi), x)
 	r = b.fnma(n, b.F(mid), r)
 	r = b.fnma(n, b.F(math.Pi/2-hi-mid), r)
-	q := b.Add(opToInt, 0, n)
+	q := b.Add(OpToInt, 0, n)
 	if quarter > 0 {
-		q = b.Add(opIAdd, 0, q, b.bits(quarter))
+		q = b.Add(OpIAdd, 0, q, b.bits(quarter))
 	}
 	s := b.Times(r, r)
 	sin := b.Fma(b.Times(b.poly(s, sinTail...), s), r, r)
 	c := b.Fma(b.poly(s, cosTail...), s, b.F(-.5))
 	cos := b.Fma(c, s, b.F(1))
-	v := b.sel(b.Add(opMask, 0, b.Add(opShl, 31, q)), cos, sin)
-	return b.xor(v, b.and(b.Add(opShl, 30, q), b.bits(0x80000000)))
+	v := b.sel(b.Add(OpMask, 0, b.Add(OpShl, 31, q)), cos, sin)
+	return b.xor(v, b.and(b.Add(OpShl, 30, q), b.bits(0x80000000)))
 }
 
-// smaller and larger give NaN if either operand is NaN.
+// Smaller and larger give NaN if either operand is NaN.
 func (b *Builder) Smaller(x, y Value) Value {
-	return b.sel(b.Add(opNe, 0, x, x), x, b.min(x, y))
+	return b.sel(b.Add(OpNe, 0, x, x), x, b.min(x, y))
 }
 
 func (b *Builder) Larger(x, y Value) Value {
-	return b.sel(b.Add(opNe, 0, x, x), x, b.Max(x, y))
+	return b.sel(b.Add(OpNe, 0, x, x), x, b.Max(x, y))
 }
 
 // toBF16 rounds to nearest even; NaN stays NaN.
 func (b *Builder) toBF16(x Value) Value {
 	lsb := b.and(b.Add(OpShr, 16, x), b.bits(1))
-	v := b.Add(opIAdd, 0, b.Add(opIAdd, 0, x, b.bits(0x7fff)), lsb)
-	v = b.sel(b.Add(opNe, 0, x, x), b.or(x, b.bits(0x00400000)), v)
+	v := b.Add(OpIAdd, 0, b.Add(OpIAdd, 0, x, b.bits(0x7fff)), lsb)
+	v = b.sel(b.Add(OpNe, 0, x, x), b.or(x, b.bits(0x00400000)), v)
 	return b.Add(OpShr, 16, v)
 }
 
 // toInt32 goes towards zero and saturates; NaN gives 0.
 func (b *Builder) toInt32(x Value) Value {
-	v := b.Add(opToIntTrunc, 0, x)
-	v = b.sel(b.Add(opLe, 0, b.F(1<<31), x), b.bits(0x7fffffff), v)
-	return b.sel(b.Add(opNe, 0, x, x), b.bits(0), v)
+	v := b.Add(OpToIntTrunc, 0, x)
+	v = b.sel(b.Add(OpLe, 0, b.F(1<<31), x), b.bits(0x7fffffff), v)
+	return b.sel(b.Add(OpNe, 0, x, x), b.bits(0), v)
 }
 
 // ErfcSlope times √½, the factor of gelu, is a short binary number: its rounding would show.

@@ -2,7 +2,7 @@ package lane
 
 import "fmt"
 
-// neon emits arm64 vectors of four lanes. Most of the instructions are unknown to
+// NEON emits arm64 vectors of four lanes. Most of the instructions are unknown to
 // Go's assembler and written as words; their names stand beside them, and a test
 // compares both with a disassembler.
 type NEON struct{}
@@ -35,18 +35,18 @@ type neonForm struct {
 	name string
 }
 
-var NeonThree = map[op]neonForm{
-	opAdd: {0x4E20D400, "fadd"}, opSub: {0x4EA0D400, "fsub"}, OpMul: {0x6E20DC00, "fmul"}, OpDiv: {0x6E20FC00, "fdiv"},
-	opMin: {0x4EA0F400, "fmin"}, opMax: {0x4E20F400, "fmax"}, opFMA: {0x4E20CC00, "fmla"}, opFNMA: {0x4EA0CC00, "fmls"},
-	OpAnd: {0x4E201C00, "and"}, opAndNot: {0x4E601C00, "bic"}, OpOr: {0x4EA01C00, "orr"}, opXor: {0x6E201C00, "eor"},
-	opIAdd: {0x4EA08400, "add"}, OpISub: {0x6EA08400, "sub"}, opIMul: {0x4EA09C00, "mul"}, opIMin: {0x4EA06C00, "smin"}, opIMax: {0x4EA06400, "smax"},
-	opEq: {0x4E20E400, "fcmeq"}, opLt: {0x6EA0E400, "fcmgt"}, opLe: {0x6E20E400, "fcmge"}, opIEq: {0x6EA08C00, "cmeq"}, opIGt: {0x4EA03400, "cmgt"},
-	opSelect: {0x6E601C00, "bsl"},
+var NeonThree = map[Op]neonForm{
+	OpAdd: {0x4E20D400, "fadd"}, OpSub: {0x4EA0D400, "fsub"}, OpMul: {0x6E20DC00, "fmul"}, OpDiv: {0x6E20FC00, "fdiv"},
+	OpMin: {0x4EA0F400, "fmin"}, OpMax: {0x4E20F400, "fmax"}, OpFMA: {0x4E20CC00, "fmla"}, OpFNMA: {0x4EA0CC00, "fmls"},
+	OpAnd: {0x4E201C00, "and"}, OpAndNot: {0x4E601C00, "bic"}, OpOr: {0x4EA01C00, "orr"}, OpXor: {0x6E201C00, "eor"},
+	OpIAdd: {0x4EA08400, "add"}, OpISub: {0x6EA08400, "sub"}, OpIMul: {0x4EA09C00, "mul"}, OpIMin: {0x4EA06C00, "smin"}, OpIMax: {0x4EA06400, "smax"},
+	OpEq: {0x4E20E400, "fcmeq"}, OpLt: {0x6EA0E400, "fcmgt"}, OpLe: {0x6E20E400, "fcmge"}, OpIEq: {0x6EA08C00, "cmeq"}, OpIGt: {0x4EA03400, "cmgt"},
+	OpSelect: {0x6E601C00, "bsl"},
 }
 
-var NeonTwo = map[op]neonForm{
-	OpSqrt: {0x6EA1F800, "fsqrt"}, opRound: {0x4E218800, "frintn"}, opFloor: {0x4E219800, "frintm"}, opCeil: {0x4EA18800, "frintp"}, opTrunc: {0x4EA19800, "frintz"},
-	opToInt: {0x4E21A800, "fcvtns"}, opToIntTrunc: {0x4EA1B800, "fcvtzs"}, OpToFloat: {0x4E21D800, "scvtf"},
+var NeonTwo = map[Op]neonForm{
+	OpSqrt: {0x6EA1F800, "fsqrt"}, OpRound: {0x4E218800, "frintn"}, OpFloor: {0x4E219800, "frintm"}, OpCeil: {0x4EA18800, "frintp"}, OpTrunc: {0x4EA19800, "frintz"},
+	OpToInt: {0x4E21A800, "fcvtns"}, OpToIntTrunc: {0x4EA1B800, "fcvtzs"}, OpToFloat: {0x4E21D800, "scvtf"},
 }
 
 var (
@@ -73,12 +73,12 @@ func Two(t *Text, f neonForm, d, n int) {
 	t.P("WORD $0x%08x // %s v%d.%s, v%d.%s", f.code|uint32(n)<<5|uint32(d), f.name, d, a, n, a)
 }
 
-func (NEON) Shift(t *Text, o op, d, n, by int) {
+func (NEON) Shift(t *Text, o Op, d, n, by int) {
 	code, name, field := uint32(0x4F005400), "shl", 32+by
 	switch o {
 	case OpShr:
 		code, name, field = 0x6F000400, "ushr", 64-by
-	case opSar:
+	case OpSar:
 		code, name, field = 0x4F000400, "sshr", 64-by
 	}
 	t.P("WORD $0x%08x // %s v%d.4s, v%d.4s, #%d", code|uint32(field)<<16|uint32(n)<<5|uint32(d), name, d, n, by)
@@ -97,52 +97,52 @@ func (x NEON) Emit(t *Text, e Emission) {
 		x.Load(t, e)
 	case OpStore:
 		x.store(t, e)
-	case opAdd, opSub, OpMul, OpDiv, opMin, opMax, OpAnd, OpOr, opXor, opIAdd, OpISub, opIMul, opIMin, opIMax, opEq, opIEq, opIGt:
+	case OpAdd, OpSub, OpMul, OpDiv, OpMin, OpMax, OpAnd, OpOr, OpXor, OpIAdd, OpISub, OpIMul, OpIMin, OpIMax, OpEq, OpIEq, OpIGt:
 		Three(t, NeonThree[e.Op], d, e.Args[0], e.Args[1])
-	case opAndNot, opLt, opLe: // operands the other way round
+	case OpAndNot, OpLt, OpLe: // operands the other way round
 		Three(t, NeonThree[e.Op], d, e.Args[1], e.Args[0])
-	case opNe:
-		Three(t, NeonThree[opEq], d, e.Args[0], e.Args[1])
+	case OpNe:
+		Three(t, NeonThree[OpEq], d, e.Args[0], e.Args[1])
 		Two(t, neonNot, d, d)
-	case OpSqrt, opRound, opFloor, opCeil, opTrunc, opToInt, opToIntTrunc, OpToFloat:
+	case OpSqrt, OpRound, OpFloor, OpCeil, OpTrunc, OpToInt, OpToIntTrunc, OpToFloat:
 		Two(t, NeonTwo[e.Op], d, e.Args[0])
-	case opShl, OpShr, opSar:
+	case OpShl, OpShr, OpSar:
 		x.Shift(t, e.Op, d, e.Args[0], int(e.imm))
-	case opFMA, opFNMA, OpFMS:
+	case OpFMA, OpFNMA, OpFMS:
 		acc := d
 		if d == e.Args[0] || d == e.Args[1] {
 			acc = e.Tmp()
 		}
 		form := NeonThree[e.Op]
 		if e.Op == OpFMS {
-			form = NeonThree[opFMA]
+			form = NeonThree[OpFMA]
 			Two(t, neonNeg, acc, e.Args[2])
 		} else {
 			x.move(t, acc, e.Args[2])
 		}
 		Three(t, form, acc, e.Args[0], e.Args[1])
 		x.move(t, d, acc)
-	case opRecip:
+	case OpRecip:
 		one := e.Tmp()
 		x.Constant(t, one, 0x3f800000)
 		Three(t, NeonThree[OpDiv], d, one, e.Args[0])
-	case opScale:
+	case OpScale:
 		n, h, bias := e.Tmp(), e.Tmp(), e.Tmp()
 		x.Constant(t, bias, 127)
-		Two(t, NeonTwo[opToInt], n, e.Args[1])
-		x.Shift(t, opSar, h, n, 1)
+		Two(t, NeonTwo[OpToInt], n, e.Args[1])
+		x.Shift(t, OpSar, h, n, 1)
 		Three(t, NeonThree[OpISub], n, n, h)
-		Three(t, NeonThree[opIAdd], h, h, bias)
-		Three(t, NeonThree[opIAdd], n, n, bias)
-		x.Shift(t, opShl, h, h, 23)
-		x.Shift(t, opShl, n, n, 23)
+		Three(t, NeonThree[OpIAdd], h, h, bias)
+		Three(t, NeonThree[OpIAdd], n, n, bias)
+		x.Shift(t, OpShl, h, h, 23)
+		x.Shift(t, OpShl, n, n, 23)
 		Three(t, NeonThree[OpMul], d, e.Args[0], h)
 		Three(t, NeonThree[OpMul], d, d, n)
-	case opMask:
-		x.Shift(t, opSar, d, e.Args[0], 31)
-	case opLanes:
+	case OpMask:
+		x.Shift(t, OpSar, d, e.Args[0], 31)
+	case OpLanes:
 		x.move(t, d, e.Args[0])
-	case opSelect:
+	case OpSelect:
 		m := e.Args[0]
 		if d != m {
 			if d == e.Args[1] || d == e.Args[2] {
@@ -152,7 +152,7 @@ func (x NEON) Emit(t *Text, e Emission) {
 			}
 			x.move(t, m, e.Args[0])
 		}
-		Three(t, NeonThree[opSelect], m, e.Args[1], e.Args[2])
+		Three(t, NeonThree[OpSelect], m, e.Args[1], e.Args[2])
 		x.move(t, d, m)
 	default:
 		panic(fmt.Sprint("neon: op ", e.Op))

@@ -1,52 +1,52 @@
 package lane
 
-// function is an elementwise kernel: its name in package vec, the types of its
+// Function is an elementwise kernel: its name in package vec, the types of its
 // operands and result in memory, and the body.
 type Function struct {
 	Name string
 	In   []Elem
 	Out  Elem
-	body func(b *Builder, x []Value) Value
+	Body func(b *Builder, x []Value) Value
 }
 
 func unary(name string, f func(b *Builder, x Value) Value) Function {
 	return Function{name, []Elem{F32}, F32, func(b *Builder, x []Value) Value { return f(b, x[0]) }}
 }
 
-func binary(name string, o op) Function {
+func binary(name string, o Op) Function {
 	return Function{name, []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { return b.Add(o, 0, x...) }}
 }
 
-func ternary(name string, o op) Function {
+func ternary(name string, o Op) Function {
 	return Function{name, []Elem{F32, F32, F32}, F32, func(b *Builder, x []Value) Value { return b.Add(o, 0, x...) }}
 }
 
-func compare(name string, o op) Function {
-	return Function{name, []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { return b.Add(opLanes, 0, b.Add(o, 0, x...)) }}
+func compare(name string, o Op) Function {
+	return Function{name, []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { return b.Add(OpLanes, 0, b.Add(o, 0, x...)) }}
 }
 
 // of applies a function to a product or sum of two operands.
-func of(name string, o op, f func(b *Builder, x Value) Value) Function {
+func of(name string, o Op, f func(b *Builder, x Value) Value) Function {
 	return Function{name, []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { return f(b, b.Add(o, 0, x...)) }}
 }
 
 // functions lists the elementwise kernels. vec has a Go twin under each name.
 var Functions = []Function{
-	binary("Add", opAdd), binary("Sub", opSub), binary("Mul", OpMul), binary("Div", OpDiv),
-	ternary("MulAdd", opFMA), ternary("MulSub", OpFMS), ternary("SubMul", opFNMA),
+	binary("Add", OpAdd), binary("Sub", OpSub), binary("Mul", OpMul), binary("Div", OpDiv),
+	ternary("MulAdd", OpFMA), ternary("MulSub", OpFMS), ternary("SubMul", OpFNMA),
 	{"Minimum", []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { return b.Smaller(x[0], x[1]) }},
 	{"Maximum", []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { return b.Larger(x[0], x[1]) }},
-	compare("Eq", opEq), compare("Ne", opNe), compare("Lt", opLt), compare("Le", opLe),
-	{"Select", []Elem{F32, F32, F32}, F32, func(b *Builder, x []Value) Value { return b.sel(b.Add(opMask, 0, x[0]), x[1], x[2]) }},
-	binary("And", OpAnd), binary("Or", OpOr), binary("Xor", opXor),
-	binary("AddInt", opIAdd), binary("SubInt", OpISub), binary("MulInt", opIMul), binary("MinInt", opIMin), binary("MaxInt", opIMax),
-	compare("EqInt", opIEq), compare("GtInt", opIGt),
+	compare("Eq", OpEq), compare("Ne", OpNe), compare("Lt", OpLt), compare("Le", OpLe),
+	{"Select", []Elem{F32, F32, F32}, F32, func(b *Builder, x []Value) Value { return b.sel(b.Add(OpMask, 0, x[0]), x[1], x[2]) }},
+	binary("And", OpAnd), binary("Or", OpOr), binary("Xor", OpXor),
+	binary("AddInt", OpIAdd), binary("SubInt", OpISub), binary("MulInt", OpIMul), binary("MinInt", OpIMin), binary("MaxInt", OpIMax),
+	compare("EqInt", OpIEq), compare("GtInt", OpIGt),
 	unary("Neg", func(b *Builder, x Value) Value { return b.xor(x, b.bits(0x80000000)) }),
 	unary("Abs", func(b *Builder, x Value) Value { return b.abs(x) }),
 	unary("Sign", func(b *Builder, x Value) Value {
 		v := b.or(b.and(x, b.bits(0x80000000)), b.F(1))
-		v = b.sel(b.Add(opEq, 0, x, b.F(0)), x, v)
-		return b.sel(b.Add(opNe, 0, x, x), x, v)
+		v = b.sel(b.Add(OpEq, 0, x, b.F(0)), x, v)
+		return b.sel(b.Add(OpNe, 0, x, x), x, v)
 	}),
 	unary("Not", func(b *Builder, x Value) Value { return b.xor(x, b.bits(0xffffffff)) }),
 	unary("Square", func(b *Builder, x Value) Value { return b.Times(x, x) }),
@@ -54,10 +54,10 @@ var Functions = []Function{
 	unary("Rsqrt", func(b *Builder, x Value) Value { return b.Add(OpDiv, 0, b.F(1), b.Add(OpSqrt, 0, x)) }),
 	unary("Reciprocal", func(b *Builder, x Value) Value { return b.Add(OpDiv, 0, b.F(1), x) }),
 	unary("Relu", func(b *Builder, x Value) Value { return b.Larger(x, b.F(0)) }),
-	unary("Floor", func(b *Builder, x Value) Value { return b.Add(opFloor, 0, x) }),
-	unary("Ceil", func(b *Builder, x Value) Value { return b.Add(opCeil, 0, x) }),
-	unary("Trunc", func(b *Builder, x Value) Value { return b.Add(opTrunc, 0, x) }),
-	unary("Round", func(b *Builder, x Value) Value { return b.Add(opRound, 0, x) }),
+	unary("Floor", func(b *Builder, x Value) Value { return b.Add(OpFloor, 0, x) }),
+	unary("Ceil", func(b *Builder, x Value) Value { return b.Add(OpCeil, 0, x) }),
+	unary("Trunc", func(b *Builder, x Value) Value { return b.Add(OpTrunc, 0, x) }),
+	unary("Round", func(b *Builder, x Value) Value { return b.Add(OpRound, 0, x) }),
 	{"Pow", []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { return b.pow(x[0], x[1]) }},
 	unary("Exp", (*Builder).Exp),
 	unary("Expm1", (*Builder).expm1),
@@ -72,7 +72,7 @@ var Functions = []Function{
 	unary("sinSmall", func(b *Builder, x Value) Value { return b.sinCos(x, 0) }),
 	unary("cosSmall", func(b *Builder, x Value) Value { return b.sinCos(x, 1) }),
 	of("ExpMul", OpMul, (*Builder).Exp),
-	of("ExpSub", opSub, (*Builder).Exp),
+	of("ExpSub", OpSub, (*Builder).Exp),
 	of("SigmoidMul", OpMul, (*Builder).sigmoid),
 	of("TanhMul", OpMul, (*Builder).tanh),
 	{"SiluMul", []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { // silu(a)·b, the gate of a gated MLP
@@ -92,13 +92,13 @@ var Functions = []Function{
 	{"MaskToBool", []Elem{F32}, U8, func(b *Builder, x []Value) Value { return b.Add(OpShr, 31, x[0]) }},
 }
 
-// bodyOf builds a function's body: loads, the function, a store.
+// BodyOf builds a function's body: loads, the function, a store.
 func (f Function) BodyOf() *Builder {
 	b := &Builder{In: f.In, Out: []Elem{f.Out}}
 	var x []Value
 	for i := range f.In {
 		x = append(x, b.Add(OpLoad, uint32(i)))
 	}
-	b.Add(OpStore, 0, f.body(b, x))
+	b.Add(OpStore, 0, f.Body(b, x))
 	return b
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// x86 emits AVX2 (16 ymm registers) or AVX-512 (32 zmm and 7 mask registers).
+// X86 emits AVX2 (16 ymm registers) or AVX-512 (32 zmm and 7 mask registers).
 type X86 struct{ Wide bool }
 
 func (x X86) Lanes() int {
@@ -69,14 +69,14 @@ func (x X86) Constant(t *Text, reg int, c uint32) {
 	}
 }
 
-var x86Names = map[op]string{
-	opAdd: "VADDPS", opSub: "VSUBPS", OpMul: "VMULPS", OpDiv: "VDIVPS", opMin: "VMINPS", opMax: "VMAXPS",
-	opIAdd: "VPADDD", OpISub: "VPSUBD", opIMul: "VPMULLD", opIMin: "VPMINSD", opIMax: "VPMAXSD",
-	opShl: "VPSLLD", OpShr: "VPSRLD", opSar: "VPSRAD",
-	opToInt: "VCVTPS2DQ", opToIntTrunc: "VCVTTPS2DQ", OpToFloat: "VCVTDQ2PS", OpSqrt: "VSQRTPS",
+var x86Names = map[Op]string{
+	OpAdd: "VADDPS", OpSub: "VSUBPS", OpMul: "VMULPS", OpDiv: "VDIVPS", OpMin: "VMINPS", OpMax: "VMAXPS",
+	OpIAdd: "VPADDD", OpISub: "VPSUBD", OpIMul: "VPMULLD", OpIMin: "VPMINSD", OpIMax: "VPMAXSD",
+	OpShl: "VPSLLD", OpShr: "VPSRLD", OpSar: "VPSRAD",
+	OpToInt: "VCVTPS2DQ", OpToIntTrunc: "VCVTTPS2DQ", OpToFloat: "VCVTDQ2PS", OpSqrt: "VSQRTPS",
 }
 
-var x86Compare = map[op]int{opEq: 0, opLt: 1, opLe: 2, opNe: 4}
+var x86Compare = map[Op]int{OpEq: 0, OpLt: 1, OpLe: 2, OpNe: 4}
 
 func (x X86) Emit(t *Text, e Emission) {
 	a := func(i int) string { return x.Reg(e.Args[i]) }
@@ -98,32 +98,32 @@ func (x X86) Emit(t *Text, e Emission) {
 		x.Load(t, e)
 	case OpStore:
 		x.store(t, e)
-	case opAdd, opSub, OpMul, OpDiv, opMin, opMax:
+	case OpAdd, OpSub, OpMul, OpDiv, OpMin, OpMax:
 		m := lastArg()
 		t.P("%s%s %s, %s, %s", x86Names[e.Op], suffix, m, a(0), d)
-	case opIAdd, OpISub, opIMul, opIMin, opIMax:
+	case OpIAdd, OpISub, OpIMul, OpIMin, OpIMax:
 		t.P("%s %s, %s, %s", x86Names[e.Op], a(1), a(0), d)
-	case OpAnd, OpOr, opXor, opAndNot:
-		name := map[op]string{OpAnd: "VPAND", OpOr: "VPOR", opXor: "VPXOR", opAndNot: "VPANDN"}[e.Op]
+	case OpAnd, OpOr, OpXor, OpAndNot:
+		name := map[Op]string{OpAnd: "VPAND", OpOr: "VPOR", OpXor: "VPXOR", OpAndNot: "VPANDN"}[e.Op]
 		if x.Wide {
 			name += "D"
 		}
 		t.P("%s %s, %s, %s", name, a(1), a(0), d)
-	case opShl, OpShr, opSar:
+	case OpShl, OpShr, OpSar:
 		t.P("%s $%d, %s, %s", x86Names[e.Op], e.imm, a(0), d)
-	case OpSqrt, opToInt, opToIntTrunc, OpToFloat:
+	case OpSqrt, OpToInt, OpToIntTrunc, OpToFloat:
 		t.P("%s %s, %s", x86Names[e.Op], a(0), d)
-	case opFMA, opFNMA, OpFMS:
+	case OpFMA, OpFNMA, OpFMS:
 		m := lastArg()
 		x.Fma(t, e, m, suffix)
-	case opFloor, opCeil, opTrunc, opRound:
-		mode := map[op]int{opRound: 8, opFloor: 9, opCeil: 10, opTrunc: 11}[e.Op]
+	case OpFloor, OpCeil, OpTrunc, OpRound:
+		mode := map[Op]int{OpRound: 8, OpFloor: 9, OpCeil: 10, OpTrunc: 11}[e.Op]
 		name := "VROUNDPS"
 		if x.Wide {
 			name = "VRNDSCALEPS"
 		}
 		t.P("%s $%d, %s, %s", name, mode, a(0), d)
-	case opRecip:
+	case OpRecip:
 		one := e.Tmp()
 		x.Constant(t, one, 0x3f800000)
 		if !x.Wide {
@@ -133,33 +133,33 @@ func (x X86) Emit(t *Text, e Emission) {
 		t.P("VRCP14PS %s, %s", a(0), d)
 		t.P("VFNMADD231PS %s, %s, %s", d, a(0), x.Reg(one)) // 1 - a·r
 		t.P("VFMADD231PS %s, %s, %s", x.Reg(one), d, d)
-	case opScale:
+	case OpScale:
 		x.scale(t, e)
-	case opEq, opLt, opLe, opNe:
+	case OpEq, OpLt, OpLe, OpNe:
 		if x.Wide {
 			t.P("VCMPPS $%d, %s, %s, K%d", x86Compare[e.Op], a(1), a(0), e.Dst)
 			return
 		}
 		t.P("VCMPPS $%d, %s, %s, %s", x86Compare[e.Op], a(1), a(0), d)
-	case opIEq, opIGt:
-		name := map[op]string{opIEq: "VPCMPEQD", opIGt: "VPCMPGTD"}[e.Op]
+	case OpIEq, OpIGt:
+		name := map[Op]string{OpIEq: "VPCMPEQD", OpIGt: "VPCMPGTD"}[e.Op]
 		if x.Wide {
 			d = fmt.Sprintf("K%d", e.Dst)
 		}
 		t.P("%s %s, %s, %s", name, a(1), a(0), d)
-	case opMask:
+	case OpMask:
 		if x.Wide {
 			t.P("VPMOVD2M %s, K%d", a(0), e.Dst)
 		} else if e.Dst != e.Args[0] {
 			t.P("VMOVAPS %s, %s", a(0), d)
 		}
-	case opLanes:
+	case OpLanes:
 		if x.Wide {
 			t.P("VPMOVM2D K%d, %s", e.Args[0], d)
 		} else if e.Dst != e.Args[0] {
 			t.P("VMOVAPS %s, %s", a(0), d)
 		}
-	case opSelect:
+	case OpSelect:
 		if x.Wide {
 			t.P("VBLENDMPS %s, %s, K%d, %s", a(1), a(2), e.Args[0], d)
 			return
@@ -170,9 +170,9 @@ func (x X86) Emit(t *Text, e Emission) {
 	}
 }
 
-// fma picks the form whose overwritten operand is dst; m is the third operand c.
+// Fma picks the form whose overwritten operand is dst; m is the third operand c.
 func (x X86) Fma(t *Text, e Emission, m, suffix string) {
-	name := map[op]string{opFMA: "VFMADD", opFNMA: "VFNMADD", OpFMS: "VFMSUB"}[e.Op]
+	name := map[Op]string{OpFMA: "VFMADD", OpFNMA: "VFNMADD", OpFMS: "VFMSUB"}[e.Op]
 	d, a0, a1 := x.Reg(e.Dst), x.Reg(e.Args[0]), x.Reg(e.Args[1])
 	switch e.Dst {
 	case e.Args[2]:
