@@ -8,6 +8,14 @@ import (
 	"loris/internal/cpu/lane"
 )
 
+// fits is lane.Fits for a body that must fit.
+func fits(i lane.ISA, fixed []int, copies int, b *lane.Builder) (n int, pinned map[uint32]int) {
+	if n, pinned = lane.Fits(i, fixed, copies, b); n == 0 {
+		panic("asmgen: a kernel does not fit into the registers")
+	}
+	return n, pinned
+}
+
 const microDecl = "(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)"
 
 // elementwiseX86 writes the functions for one vector width. An operand with
@@ -19,7 +27,7 @@ func elementwiseX86(t *lane.Text, x lane.X86, suffix string, consts map[uint32]b
 		if !x.Wide && len(b.Code) >= 6 {
 			copies = 2 // constants in registers are better than more copies
 		}
-		n, pinned := lane.Fits(x, nil, copies, b)
+		n, pinned := fits(x, nil, copies, b)
 		t.Fn(unexport(f.Name)+suffix, microDecl, 64)
 		t.P("MOVQ dst+0(FP), DI")
 		ptr, step := []string{"SI", "DX", "R8"}, []string{"R9", "R10", "R11"}
@@ -88,7 +96,7 @@ func elementwiseNEON(t *lane.Text) {
 	var x lane.NEON
 	for _, f := range lane.Functions {
 		b := f.BodyOf()
-		n, pinned := lane.Fits(x, nil, 2, b)
+		n, pinned := fits(x, nil, 2, b)
 		t.Fn(unexport(f.Name)+"NEON", microDecl, 64)
 		t.P("MOVD dst+0(FP), R0")
 		for i := range f.In {

@@ -88,7 +88,7 @@ func (r *rowBuilder) pass(f func(b *lane.Builder)) {
 			slots = append(slots, s)
 		}
 	}
-	n, pinned := lane.Fits(r.m, r.fixed, r.m.unroll(), b)
+	n, pinned := fits(r.m, r.fixed, r.m.unroll(), b)
 	for _, k := range b.Constants() {
 		if reg, ok := pinned[k]; ok {
 			r.m.Constant(r.t, reg, k)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 )
 
 // A kernel's body is written once, as straight-line code over one vector, and
@@ -392,38 +393,34 @@ func (b *Builder) Constants() []uint32 {
 	return list
 }
 
-// Fits finds the largest number of copies and then of constants in registers
-// with which the bodies compile.
-func Fits(i ISA, fixed []int, copies int, bodies ...*Builder) (n int, pinned map[uint32]int) {
-	var consts []uint32
-	for _, b := range bodies {
-		for _, k := range b.Constants() {
-			if !slices.Contains(consts, k) {
-				consts = append(consts, k)
-			}
-		}
-	}
+// Fits finds the largest number of copies, of those that halve copies, and then of
+// constants in registers with which the body compiles. n is 0 if it does not at all.
+func Fits(i ISA, fixed []int, copies int, body *Builder) (n int, pinned map[uint32]int) {
+	consts := body.Constants()
 	var regs []int
 	for _, r := range i.Free() {
 		if !slices.Contains(fixed, r) {
 			regs = append(regs, r)
 		}
 	}
-	for n = copies; n > 0; n /= 2 {
-		for p := min(len(consts), len(regs)); p >= 0; p-- {
-			pinned = map[uint32]int{}
-			for j, k := range consts[:p] {
-				pinned[k] = regs[len(regs)-1-j]
-			}
-			if tryAll(i, fixed, pinned, n, bodies) {
-				return n, pinned
-			}
+	pin := func(p int) map[uint32]int {
+		pinned := map[uint32]int{}
+		for j, k := range consts[:p] {
+			pinned[k] = regs[len(regs)-1-j]
 		}
+		return pinned
 	}
-	panic("asmgen: a kernel does not fit into the registers")
+	for n = copies; n > 0; n /= 2 {
+		if !fit(i, fixed, pin(0), n, body) {
+			continue
+		}
+		most := min(len(consts), len(regs))
+		return n, pin(sort.Search(most, func(p int) bool { return !fit(i, fixed, pin(p+1), n, body) }))
+	}
+	return 0, nil
 }
 
-func tryAll(i ISA, fixed []int, pinned map[uint32]int, n int, bodies []*Builder) (ok bool) {
+func fit(i ISA, fixed []int, pinned map[uint32]int, n int, body *Builder) (ok bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			if _, out := r.(outOfRegisters); !out {
@@ -432,13 +429,11 @@ func tryAll(i ISA, fixed []int, pinned map[uint32]int, n int, bodies []*Builder)
 			ok = false
 		}
 	}()
-	for _, b := range bodies {
-		c := &Compiler{T: &Text{}, ISA: i, Pinned: pinned, Fixed: fixed, Use: map[uint32]bool{}, Addr: func(int, int, bool) string { return "" }}
-		c.Compile(b, n)
-		if m, ok := i.(merger); ok {
-			c.Merge = func(acc, from int, tmp func() int) { m.MergeTail(c.T, acc, from, tmp) }
-			c.Compile(b, 1)
-		}
+	c := &Compiler{T: &Text{discard: true}, ISA: i, Pinned: pinned, Fixed: fixed, Use: map[uint32]bool{}, Addr: func(int, int, bool) string { return "" }}
+	c.Compile(body, n)
+	if m, ok := i.(merger); ok {
+		c.Merge = func(acc, from int, tmp func() int) { m.MergeTail(c.T, acc, from, tmp) }
+		c.Compile(body, 1)
 	}
 	return true
 }

@@ -8,7 +8,8 @@ import (
 // Text collects the lines of one assembly file.
 type Text struct {
 	strings.Builder
-	labels int
+	labels  int
+	discard bool // lines are not kept
 }
 
 // NewText starts a file.
@@ -19,7 +20,11 @@ func NewText() *Text {
 }
 
 // P writes one instruction.
-func (t *Text) P(f string, a ...any) { fmt.Fprintf(t, "\t"+f+"\n", a...) }
+func (t *Text) P(f string, a ...any) {
+	if !t.discard {
+		fmt.Fprintf(t, "\t"+f+"\n", a...)
+	}
+}
 
 // PS writes instructions separated by semicolons.
 func (t *Text) PS(s string) {

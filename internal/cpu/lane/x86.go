@@ -40,10 +40,17 @@ func (x X86) Free() (r []int) {
 
 func (x X86) Reg(i int) string {
 	if x.Wide {
-		return fmt.Sprintf("Z%d", i)
+		return zmm[i]
 	}
-	return fmt.Sprintf("Y%d", i)
+	return ymm[i]
 }
+
+var zmm, ymm = func() (z, y [32]string) {
+	for i := range z {
+		z[i], y[i] = fmt.Sprintf("Z%d", i), fmt.Sprintf("Y%d", i)
+	}
+	return z, y
+}()
 
 // Constants lie in a table, once for AVX-512 (which broadcasts) and eight times for AVX2.
 func (x X86) ConstName() string {

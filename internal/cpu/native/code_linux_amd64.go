@@ -1,0 +1,58 @@
+//go:build !noasm
+
+package native
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"loris/internal/cpu/feature"
+)
+
+// Supported reports whether this machine runs code of this package.
+func Supported() bool { return feature.Active() == feature.AVX512 }
+
+// MaxOperands bounds the operands of code: each has a general register.
+const MaxOperands = 10
+
+// Arguments are what code is called with: where its operands begin, inputs and then
+// outputs, and the number of elements, a multiple of 16.
+type Arguments struct {
+	Operands [MaxOperands]unsafe.Pointer
+	N        int
+}
+
+// Code is executable. It may run on many threads at the same time.
+type Code struct{ memory []byte }
+
+// load puts finished machine code into executable memory, which is never writable and
+// executable at once.
+func load(code []byte) (*Code, error) {
+	page := unix.Getpagesize()
+	m, err := unix.Mmap(-1, 0, (len(code)+page-1)/page*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("native: %w", err)
+	}
+	copy(m, code)
+	if err := unix.Mprotect(m, unix.PROT_READ|unix.PROT_EXEC); err != nil {
+		unix.Munmap(m)
+		return nil, fmt.Errorf("native: the system refuses executable memory: %w", err)
+	}
+	c := &Code{m}
+	runtime.AddCleanup(c, func(m []byte) { unix.Munmap(m) }, m)
+	return c, nil
+}
+
+// Run runs the code.
+func (c *Code) Run(a *Arguments) {
+	call(unsafe.Pointer(&c.memory[0]), a)
+	runtime.KeepAlive(c)
+}
+
+// call jumps to code with the arguments in AX.
+//
+//go:noescape
+func call(code unsafe.Pointer, a *Arguments)
