@@ -105,8 +105,8 @@ func (b *Builder) Add(o Op, imm uint32, args ...Value) Value {
 	return Value(len(b.Code) - 1)
 }
 
-// bits returns a constant.
-func (b *Builder) bits(u uint32) Value {
+// Bits returns a constant.
+func (b *Builder) Bits(u uint32) Value {
 	if v, ok := b.consts[u]; ok {
 		return v
 	}
@@ -118,7 +118,7 @@ func (b *Builder) bits(u uint32) Value {
 	return v
 }
 
-func (b *Builder) F(x float64) Value { return b.bits(math.Float32bits(float32(x))) }
+func (b *Builder) F(x float64) Value { return b.Bits(math.Float32bits(float32(x))) }
 
 // To writes the result of the newest instruction to a fixed register.
 func (b *Builder) To(reg int) { b.Code[len(b.Code)-1].fixed = reg }
@@ -142,8 +142,8 @@ func (b *Builder) and(x, y Value) Value     { return b.Add(OpAnd, 0, x, y) }
 func (b *Builder) or(x, y Value) Value      { return b.Add(OpOr, 0, x, y) }
 func (b *Builder) xor(x, y Value) Value     { return b.Add(OpXor, 0, x, y) }
 func (b *Builder) sel(m, x, y Value) Value  { return b.Add(OpSelect, 0, m, x, y) }
-func (b *Builder) abs(x Value) Value        { return b.and(x, b.bits(0x7fffffff)) }
-func (b *Builder) sign(x Value) Value       { return b.and(x, b.bits(0x80000000)) }
+func (b *Builder) abs(x Value) Value        { return b.and(x, b.Bits(0x7fffffff)) }
+func (b *Builder) sign(x Value) Value       { return b.and(x, b.Bits(0x80000000)) }
 func (b *Builder) poly(x Value, c ...float64) Value {
 	p := b.F(c[0])
 	for _, k := range c[1:] {

@@ -62,10 +62,10 @@ func (b *Builder) expm1(x Value) Value {
 
 // logParts splits positive, normal or denormal x into e·ln2 + log(1+f).
 func (b *Builder) logParts(x Value) (e, f Value) {
-	small := b.Add(OpLt, 0, x, b.bits(0x00800000))
+	small := b.Add(OpLt, 0, x, b.Bits(0x00800000))
 	y := b.sel(small, b.Times(x, b.F(1<<24)), x)
 	// Exponent and mantissa such that 1+f lies in [√½, √2).
-	i := b.Add(OpISub, 0, y, b.bits(0x3f3504f3))
+	i := b.Add(OpISub, 0, y, b.Bits(0x3f3504f3))
 	e = b.Add(OpToFloat, 0, b.Add(OpSar, 23, i))
 	m := b.Add(OpISub, 0, y, b.Add(OpShl, 23, b.Add(OpSar, 23, i)))
 	e = b.sel(small, b.Minus(e, b.F(24)), e)
@@ -84,9 +84,9 @@ func (b *Builder) logOf(e, f Value) Value {
 
 // logSpecial puts in the values of log for x = 0, infinity, negatives and NaN.
 func (b *Builder) logSpecial(x, v Value) Value {
-	v = b.sel(b.Add(OpEq, 0, x, b.F(0)), b.bits(0xff800000), v)
-	v = b.sel(b.Add(OpLt, 0, x, b.F(0)), b.bits(0x7fc00000), v)
-	keep := b.Add(OpLt, 0, x, b.bits(0x7f800000)) // false for infinity and NaN
+	v = b.sel(b.Add(OpEq, 0, x, b.F(0)), b.Bits(0xff800000), v)
+	v = b.sel(b.Add(OpLt, 0, x, b.F(0)), b.Bits(0x7fc00000), v)
+	keep := b.Add(OpLt, 0, x, b.Bits(0x7f800000)) // false for infinity and NaN
 	return b.sel(keep, v, x)
 }
 
@@ -153,7 +153,7 @@ func (b *Builder) pow(x, y Value) Value {
 	v := b.Add(OpScale, 0, p, n)
 
 	// 0 and infinity.
-	zero, inf := b.F(0), b.bits(0x7f800000)
+	zero, inf := b.F(0), b.Bits(0x7f800000)
 	down := b.Add(OpLt, 0, y, zero)
 	v = b.sel(b.Add(OpEq, 0, a, zero), b.sel(down, inf, zero), v)
 	v = b.sel(b.Add(OpEq, 0, a, inf), b.sel(down, zero, inf), v)
@@ -163,7 +163,7 @@ func (b *Builder) pow(x, y Value) Value {
 	half := b.Times(whole, b.F(.5))
 	odd := b.Add(OpNe, 0, b.Add(OpFloor, 0, half), half)
 	v = b.or(v, b.sign(b.sel(broken, zero, b.sel(odd, x, zero))))
-	undefined := b.sel(b.Add(OpLt, 0, b.bits(0xff800000), x), b.bits(0x7fc00000), v)
+	undefined := b.sel(b.Add(OpLt, 0, b.Bits(0xff800000), x), b.Bits(0x7fc00000), v)
 	v = b.sel(b.Add(OpLt, 0, x, zero), b.sel(broken, undefined, v), v)
 	v = b.sel(b.Add(OpNe, 0, x, x), x, v)
 	v = b.sel(b.Add(OpNe, 0, y, y), y, v)
@@ -187,7 +187,7 @@ func (b *Builder) log1p(x Value) Value {
 // tanh is -m/(m+2) for m = e^(-2|x|) - 1, with the sign of x.
 func (b *Builder) tanh(x Value) Value {
 	a := b.abs(x)
-	y := b.Times(b.Max(b.F(-15), b.xor(a, b.bits(0x80000000))), b.F(2))
+	y := b.Times(b.Max(b.F(-15), b.xor(a, b.Bits(0x80000000))), b.F(2))
 	n, r := b.reduce(y)
 	p := b.poly(r, expTail...)
 	p = b.Fma(b.Times(r, p), r, r)
@@ -200,7 +200,7 @@ func (b *Builder) tanh(x Value) Value {
 
 // sigmoid is e/(1+e) or 1/(1+e) for e = e^-|x|, by the sign of x.
 func (b *Builder) sigmoid(x Value) Value {
-	e := b.expNegative(b.or(x, b.bits(0x80000000)))
+	e := b.expNegative(b.or(x, b.Bits(0x80000000)))
 	return b.sigmoidOf(x, e)
 }
 
@@ -220,7 +220,7 @@ func (b *Builder) erfcParts(x Value, scale float64) (e, g Value) {
 	if scale != 1 {
 		s, lost = b.Times(s, b.F(scale)), b.Times(lost, b.F(scale))
 	}
-	minus := b.bits(0x80000000)
+	minus := b.Bits(0x80000000)
 	e = b.expNegativePair(b.xor(s, minus), b.xor(lost, minus))
 	slope := b.F(ErfcSlope * math.Sqrt(scale))
 	d := b.Fma(a, slope, b.F(1))
@@ -274,7 +274,7 @@ func (b *Builder) geluTanh(x Value) Value {
 	z := b.Times(x, w)
 	zLow := b.Fma(x, low, b.Add(OpFMS, 0, x, w, z))
 	// -|z|, and the low part with the sign turned as much.
-	minus := b.bits(0x80000000)
+	minus := b.Bits(0x80000000)
 	e := b.expNegativePair(b.or(z, minus), b.xor(b.xor(zLow, b.sign(z)), minus))
 	return b.Times(x0, b.sigmoidOf(z, e))
 }
@@ -289,14 +289,14 @@ func (b *Builder) sinCos(x Value, quarter uint32) Value {
 	r = b.fnma(n, b.F(math.Pi/2-hi-mid), r)
 	q := b.Add(OpToInt, 0, n)
 	if quarter > 0 {
-		q = b.Add(OpIAdd, 0, q, b.bits(quarter))
+		q = b.Add(OpIAdd, 0, q, b.Bits(quarter))
 	}
 	s := b.Times(r, r)
 	sin := b.Fma(b.Times(b.poly(s, sinTail...), s), r, r)
 	c := b.Fma(b.poly(s, cosTail...), s, b.F(-.5))
 	cos := b.Fma(c, s, b.F(1))
 	v := b.sel(b.Add(OpMask, 0, b.Add(OpShl, 31, q)), cos, sin)
-	return b.xor(v, b.and(b.Add(OpShl, 30, q), b.bits(0x80000000)))
+	return b.xor(v, b.and(b.Add(OpShl, 30, q), b.Bits(0x80000000)))
 }
 
 // Smaller and larger give NaN if either operand is NaN.
@@ -310,17 +310,17 @@ func (b *Builder) Larger(x, y Value) Value {
 
 // toBF16 rounds to nearest even; NaN stays NaN.
 func (b *Builder) toBF16(x Value) Value {
-	lsb := b.and(b.Add(OpShr, 16, x), b.bits(1))
-	v := b.Add(OpIAdd, 0, b.Add(OpIAdd, 0, x, b.bits(0x7fff)), lsb)
-	v = b.sel(b.Add(OpNe, 0, x, x), b.or(x, b.bits(0x00400000)), v)
+	lsb := b.and(b.Add(OpShr, 16, x), b.Bits(1))
+	v := b.Add(OpIAdd, 0, b.Add(OpIAdd, 0, x, b.Bits(0x7fff)), lsb)
+	v = b.sel(b.Add(OpNe, 0, x, x), b.or(x, b.Bits(0x00400000)), v)
 	return b.Add(OpShr, 16, v)
 }
 
 // toInt32 goes towards zero and saturates; NaN gives 0.
 func (b *Builder) toInt32(x Value) Value {
 	v := b.Add(OpToIntTrunc, 0, x)
-	v = b.sel(b.Add(OpLe, 0, b.F(1<<31), x), b.bits(0x7fffffff), v)
-	return b.sel(b.Add(OpNe, 0, x, x), b.bits(0), v)
+	v = b.sel(b.Add(OpLe, 0, b.F(1<<31), x), b.Bits(0x7fffffff), v)
+	return b.sel(b.Add(OpNe, 0, x, x), b.Bits(0), v)
 }
 
 // ErfcSlope times √½, the factor of gelu, is a short binary number: its rounding would show.

@@ -41,14 +41,14 @@ var Functions = []Function{
 	binary("And", OpAnd), binary("Or", OpOr), binary("Xor", OpXor),
 	binary("AddInt", OpIAdd), binary("SubInt", OpISub), binary("MulInt", OpIMul), binary("MinInt", OpIMin), binary("MaxInt", OpIMax),
 	compare("EqInt", OpIEq), compare("GtInt", OpIGt),
-	unary("Neg", func(b *Builder, x Value) Value { return b.xor(x, b.bits(0x80000000)) }),
+	unary("Neg", func(b *Builder, x Value) Value { return b.xor(x, b.Bits(0x80000000)) }),
 	unary("Abs", func(b *Builder, x Value) Value { return b.abs(x) }),
 	unary("Sign", func(b *Builder, x Value) Value {
-		v := b.or(b.and(x, b.bits(0x80000000)), b.F(1))
+		v := b.or(b.and(x, b.Bits(0x80000000)), b.F(1))
 		v = b.sel(b.Add(OpEq, 0, x, b.F(0)), x, v)
 		return b.sel(b.Add(OpNe, 0, x, x), x, v)
 	}),
-	unary("Not", func(b *Builder, x Value) Value { return b.xor(x, b.bits(0xffffffff)) }),
+	unary("Not", func(b *Builder, x Value) Value { return b.xor(x, b.Bits(0xffffffff)) }),
 	unary("Square", func(b *Builder, x Value) Value { return b.Times(x, x) }),
 	unary("Sqrt", func(b *Builder, x Value) Value { return b.Add(OpSqrt, 0, x) }),
 	unary("Rsqrt", func(b *Builder, x Value) Value { return b.Add(OpDiv, 0, b.F(1), b.Add(OpSqrt, 0, x)) }),
@@ -85,9 +85,9 @@ var Functions = []Function{
 	{"F16ToFloat", []Elem{F16}, F32, func(b *Builder, x []Value) Value { return x[0] }},
 	{"FloatToF16", []Elem{F32}, F16, func(b *Builder, x []Value) Value { return x[0] }},
 	{"U8ToInt", []Elem{U8}, F32, func(b *Builder, x []Value) Value { return x[0] }},
-	{"IntToU8", []Elem{F32}, U8, func(b *Builder, x []Value) Value { return b.and(x[0], b.bits(255)) }},
+	{"IntToU8", []Elem{F32}, U8, func(b *Builder, x []Value) Value { return b.and(x[0], b.Bits(255)) }},
 	{"BoolToMask", []Elem{U8}, F32, func(b *Builder, x []Value) Value {
-		return b.Add(OpISub, 0, b.bits(0), x[0])
+		return b.Add(OpISub, 0, b.Bits(0), x[0])
 	}},
 	{"MaskToBool", []Elem{F32}, U8, func(b *Builder, x []Value) Value { return b.Add(OpShr, 31, x[0]) }},
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"loris/internal/cpu/native"
 	"loris/internal/cpu/pool"
 )
 
@@ -22,6 +23,10 @@ type Kernel struct {
 	out    []unsafe.Pointer
 	bound  [][]bound // the instructions, for each worker
 	job    pool.Func
+
+	code     *native.Code // instead of the instructions
+	cold     float64      // nanoseconds of work until it is compiled
+	compiled bool         // as far as it can be
 }
 
 // access is how an input's elements follow each other, in the order of the output.
@@ -48,7 +53,7 @@ func (p *Program) Bind(shape []int, strides [][]int) (*Kernel, error) {
 	if len(strides) != len(p.inputs) {
 		return nil, fmt.Errorf("vec: strides for %d inputs; the program has %d", len(strides), len(p.inputs))
 	}
-	k := &Kernel{p: p, n: 1, in: make([]unsafe.Pointer, len(p.inputs)), out: make([]unsafe.Pointer, len(p.outputs))}
+	k := &Kernel{p: p, n: 1, cold: nativeAfter, in: make([]unsafe.Pointer, len(p.inputs)), out: make([]unsafe.Pointer, len(p.outputs))}
 	for _, d := range shape {
 		if d < 0 {
 			return nil, fmt.Errorf("vec: negative dimension in %v", shape)
@@ -120,6 +125,7 @@ func (k *Kernel) Run(p *pool.Pool, stop *atomic.Bool, in, out []unsafe.Pointer) 
 	copy(k.in, in)
 	copy(k.out, out)
 	cost := k.p.cost * float64(k.n)
+	k.warm(cost)
 	k.chunk = k.split(cost, p.Threads())
 	if k.bound == nil {
 		k.bound = make([][]bound, p.Threads())

@@ -26,6 +26,7 @@ type Program struct {
 	width   int // bytes of a register's element
 	cost    float64
 	err     error
+	natives natives
 }
 
 type nodeKind uint8

@@ -33,7 +33,10 @@ func (k *Kernel) runChunk(chunk int, w *pool.Worker) {
 		}
 	}
 	o, end := chunk*k.chunk, min(k.n, (chunk+1)*k.chunk)
-	if end-o >= lanes {
+	if whole := (end - o) &^ (lanes - 1); k.code != nil && whole > 0 {
+		k.runNative(scratch, o, o+whole)
+		o += whole
+	} else if whole > 0 {
 		code := k.bind(w.ID, scratch, false)
 		for end-o >= lanes {
 			n := min(k.tile, end-o)

@@ -1,0 +1,296 @@
+package vec
+
+import (
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"loris/internal/cpu/lane"
+	"loris/internal/cpu/native"
+	"loris/internal/cpu/pool"
+)
+
+func needNative(t *testing.T) {
+	t.Helper()
+	if !native.Supported() {
+		t.Skip("no machine code on this machine")
+	}
+}
+
+func TestKernelsAreTheFunctionsOfPackageLane(t *testing.T) {
+	if len(lane.Functions) != int(kernelCount) {
+		t.Fatalf("%d functions, %d kernels", len(lane.Functions), kernelCount)
+	}
+	for k, f := range lane.Functions {
+		if f.Name != kernelNames[k] {
+			t.Errorf("kernel %d is %s, the function %s", k, kernelNames[k], f.Name)
+		}
+	}
+}
+
+// edgeBits are float32 values at which functions have their edges.
+var edgeBits = []uint32{0, 1 << 31, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 1, 0x80000001, 0x007fffff, 0x00800000,
+	0x7f7fffff, 0xff7fffff, 0x42b17218, 0xc2ce8ed0, 0x3f000000, 0x4b000001, 0xcf000000, 0x4effffff, 0x33800000}
+
+// elements returns n elements of a type as they lie in memory, 16 bytes and more beyond
+// them untouched.
+func elements(r *rand.Rand, t Type, n int) []byte {
+	data := make([]byte, t.Size()*n+64)
+	for i := range n {
+		q := unsafe.Pointer(&data[i*t.Size()])
+		f := math.Float32bits(float32(r.NormFloat64() * math.Exp2(float64(r.IntN(12)-6))))
+		if r.IntN(6) == 0 {
+			f = edgeBits[r.IntN(len(edgeBits))]
+		}
+		switch t {
+		case F32:
+			*(*uint32)(q) = f
+		case I32:
+			*(*int32)(q) = int32(r.Uint32()) >> r.IntN(32)
+		case F16:
+			*(*uint16)(q) = uint16(r.Uint32())
+		case BF16:
+			*(*uint16)(q) = uint16(f >> 16)
+		case U8:
+			*(*uint8)(q) = uint8(r.Uint32())
+		case Bool:
+			*(*uint8)(q) = uint8(r.IntN(2))
+		}
+	}
+	return data
+}
+
+// same reports whether two elements are equal, all NaN among them.
+func same(t Type, a, b []byte, i int) bool {
+	p, q := unsafe.Pointer(&a[i*t.Size()]), unsafe.Pointer(&b[i*t.Size()])
+	switch t {
+	case F32:
+		x, y := *(*float32)(p), *(*float32)(q)
+		return math.Float32bits(x) == math.Float32bits(y) || x != x && y != y
+	case I32:
+		return *(*int32)(p) == *(*int32)(q)
+	case F16, BF16:
+		inf := map[Type]uint16{F16: 0x7c00, BF16: 0x7f80}[t]
+		x, y := *(*uint16)(p), *(*uint16)(q)
+		return x == y || x&0x7fff > inf && y&0x7fff > inf
+	}
+	return a[i] == b[i]
+}
+
+// memoryOf lists the memory types of a register type.
+var memoryOf = map[Type][]Type{F32: {F32, F32, F32, F16, BF16}, I32: {I32, I32, U8}, Bool: {Bool}}
+
+// randomProgram applies random operations, casts and constants to random inputs.
+func randomProgram(r *rand.Rand, size int) *Program {
+	p := &Program{}
+	var values []Value
+	pick := func(t Type) Value {
+		for _, i := range r.Perm(len(values)) {
+			if p.Type(values[i]) == t {
+				return values[i]
+			}
+		}
+		if r.IntN(2) == 0 {
+			return p.Const(float64(r.IntN(9)-4)/2, t)
+		}
+		if len(p.inputs) > 6 {
+			return p.Cast(values[r.IntN(len(values))], t)
+		}
+		m := memoryOf[t]
+		return p.Input(m[r.IntN(len(m))])
+	}
+	values = append(values, p.Input(F32), p.Input(memoryOf[F32][r.IntN(5)]))
+	for len(values) < size {
+		op := Op(r.IntN(int(opCount)))
+		t := []Type{F32, F32, F32, I32, Bool}[r.IntN(5)]
+		if !op.Supports(t) {
+			continue
+		}
+		args := make([]Value, op.Arity())
+		for i := range args {
+			args[i] = pick(t)
+		}
+		if op == Select {
+			args[0] = pick(Bool)
+		}
+		values = append(values, p.Apply(op, args...))
+		if r.IntN(6) == 0 {
+			values = append(values, p.Cast(values[r.IntN(len(values))], []Type{F32, I32, Bool}[r.IntN(3)]))
+		}
+	}
+	for i := range 1 + r.IntN(2) {
+		v := values[len(values)-1-i]
+		m := memoryOf[p.Type(v)]
+		p.Output(v, m[r.IntN(len(m))])
+	}
+	return p
+}
+
+// runBoth runs a program by its instructions and as machine code on the same operands,
+// and reports whether it can be machine code.
+func runBoth(t *testing.T, r *rand.Rand, workers *pool.Pool, p *Program, n int) bool {
+	if err := p.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	shape, strides := []int{n}, make([][]int, len(p.inputs))
+	for i := range strides {
+		if k := r.IntN(5); k < 2 {
+			strides[i] = [][]int{{0}, {2}}[k] // one element repeated, or every second
+		}
+	}
+	plain, err := p.Bind(shape, strides)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fast, _ := p.Bind(shape, strides)
+	plain.cold = math.Inf(1)
+	fast.cold = 0
+	var in []unsafe.Pointer
+	for _, m := range p.Inputs() {
+		in = append(in, unsafe.Pointer(&elements(r, m, 2*n)[0]))
+	}
+	var outs [2][]unsafe.Pointer
+	var data [2][][]byte
+	for k := range outs {
+		for _, o := range p.outputs {
+			d := make([]byte, o.mem.Size()*(n+16))
+			for i := range d {
+				d[i] = 0x5a
+			}
+			data[k] = append(data[k], d)
+			outs[k] = append(outs[k], unsafe.Pointer(&d[0]))
+		}
+	}
+	plain.Run(workers, nil, in, outs[0])
+	fast.Run(workers, nil, in, outs[1])
+	for i, o := range p.outputs {
+		for j := range n + 16 { // what lies behind the output stays as it is
+			if !same(o.mem, data[0][i], data[1][i], j) {
+				s := o.mem.Size()
+				t.Fatalf("output %d (%s), element %d of %d: instructions give %x, machine code %x; %+v", i, o.mem, j, n, data[0][i][j*s:][:s], data[1][i][j*s:][:s], p.nodes)
+			}
+		}
+	}
+	return fast.code != nil
+}
+
+// Every operation that is assembly, on every type it has.
+func TestMachineCodeOfOperations(t *testing.T) {
+	needNative(t)
+	r, workers := rand.New(rand.NewPCG(1, 1)), newPool(t, 1)
+	for op := range opCount {
+		for _, typ := range []Type{F32, I32, Bool} {
+			if !op.Supports(typ) {
+				continue
+			}
+			for _, n := range []int{16, 100, 3000} {
+				p := &Program{}
+				var args []Value
+				for i := range op.Arity() {
+					if op == Select && i == 0 {
+						args = append(args, p.Input(Bool))
+						continue
+					}
+					args = append(args, p.Input(typ))
+				}
+				v := p.Apply(op, args...)
+				p.Output(v, p.Type(v))
+				_, slow := rows[op].slow[typ]
+				if compiled := runBoth(t, r, workers, p, n); compiled == (slow || op == Sin || op == Cos) {
+					t.Errorf("%s of %s: machine code %v", op, typ, compiled)
+				}
+			}
+		}
+	}
+}
+
+func TestMachineCodeOfRandomPrograms(t *testing.T) {
+	needNative(t)
+	r, workers := rand.New(rand.NewPCG(2, 2)), newPool(t, 2)
+	compiled, trials := 0, 1500
+	if testing.Short() {
+		trials = 300
+	}
+	for trial := range trials {
+		p := randomProgram(r, 3+r.IntN(25))
+		if runBoth(t, r, workers, p, []int{1, 15, 16, 17, 63, 64, 200, 5000, 70000}[trial%9]) {
+			compiled++
+		}
+	}
+	if compiled < trials/3 {
+		t.Errorf("only %d of %d programs became machine code", compiled, trials)
+	}
+}
+
+// An output may lie in the memory of an input.
+func TestMachineCodeInPlace(t *testing.T) {
+	needNative(t)
+	r, workers := rand.New(rand.NewPCG(3, 3)), newPool(t, 2)
+	for _, n := range []int{16, 1000, 100000} {
+		p := chain()
+		if err := p.Compile(); err != nil {
+			t.Fatal(err)
+		}
+		k, _ := p.Bind([]int{n}, make([][]int, 3))
+		k.cold = 0
+		a, b, c := normal(r, n), normal(r, n), normal(r, n)
+		want := make([]float32, n)
+		k.Run(workers, nil, []unsafe.Pointer{ptrOf(a), ptrOf(b), ptrOf(c)}, []unsafe.Pointer{ptrOf(want)})
+		k.Run(workers, nil, []unsafe.Pointer{ptrOf(a), ptrOf(b), ptrOf(c)}, []unsafe.Pointer{ptrOf(b)})
+		for i := range want {
+			if b[i] != want[i] {
+				t.Fatalf("n=%d, element %d: %v, want %v", n, i, b[i], want[i])
+			}
+		}
+	}
+}
+
+// A file that was cut short under its mapping is a panic of the run, as in assembly.
+func TestMachineCodeFaults(t *testing.T) {
+	needNative(t)
+	file := filepath.Join(t.TempDir(), "data")
+	const n = 64 << 10
+	if err := os.WriteFile(file, make([]byte, 4*n), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := unix.Mmap(int(f.Fd()), 0, 4*n, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(m)
+	if err := os.Truncate(file, 4096); err != nil {
+		t.Fatal(err)
+	}
+	p := chain()
+	if err := p.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	k, _ := p.Bind([]int{n}, make([][]int, 3))
+	k.cold = 0
+	in, out := unsafe.Pointer(&m[0]), ptrOf(make([]float32, n))
+	for _, threads := range []int{1, 2} {
+		func() {
+			defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+			defer func() {
+				if v := recover(); v == nil {
+					t.Errorf("%d threads: no panic", threads)
+				}
+			}()
+			k.Run(newPool(t, threads), nil, []unsafe.Pointer{in, in, in}, []unsafe.Pointer{out})
+		}()
+	}
+	if k.code == nil {
+		t.Error("no machine code")
+	}
+}
