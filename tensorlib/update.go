@@ -30,54 +30,45 @@ func AdamWUpdate(p, g, m, v, h *Tensor, o AdamWOptions) (p2, m2, v2 *Tensor) {
 	return &u.out[0], &u.out[1], &u.out[2]
 }
 
-// FewestAdamWUpdates is how many parameters AdamWUpdateAll wants at least: nodes of
-// fewer updates cost less than an evaluation of their own.
-const FewestAdamWUpdates = 8
-
-// AdamWMomentsAt returns where the moments of each of the parameters begin in a row of
-// what AdamWUpdateAll takes, and last the length of the row: each begins a cache line.
-func AdamWMomentsAt(params []*Tensor) []int {
-	const line = 16 // elements
-	at := make([]int, len(params)+1)
-	for i, p := range params {
-		at[i+1] = at[i] + (p.Size()+line-1)/line*line
-	}
-	return at
-}
-
 // AdamWUpdateAll makes AdamW updates of many parameters in one pass over memory, without
 // a graph: params hold the new values afterwards, as Set would store them. moments is
-// f32 [2 n], the first and then the second moments of all parameters, at the places that
-// AdamWMomentsAt tells. It is updated in place, unless something else looks at it.
-// Gradients that have no values yet are computed first. donate is Donate for the
-// parameters. No tensor may stand twice in params. It reports false, and nothing has
-// changed, where AdamWUpdate is the way: for fewer than FewestAdamWUpdates, in eager
-// mode, on other devices than the CPU, and for other dtypes than f32.
-func AdamWUpdateAll(params, grads []*Tensor, moments *Tensor, at []int, h [3]float64, o AdamWOptions, donate bool) bool {
+// f32 [2 n], the first and then the second moments of all parameters, flat and one
+// after the other. It is updated in place, unless something else looks at it. Gradients
+// that have no values yet are computed first. donate is Donate for the parameters. No
+// tensor may stand twice in params. It reports false, and nothing has changed, where
+// AdamWUpdate is the way: in eager mode, on other devices than the CPU, and for other
+// dtypes than f32.
+func AdamWUpdateAll(params, grads []*Tensor, moments *Tensor, h [3]float64, o AdamWOptions, donate bool) bool {
 	const name = "AdamWUpdateAll"
 	n := len(params)
 	m := moments.n(name)
-	if len(grads) != n || len(at) != n+1 || len(m.Shape) != 2 || m.Shape[0] != 2 || m.Shape[1] != at[n] {
-		fail(name, ir.CodeValue, nil, "%d parameters, %d gradients, moments %v at %d places", n, len(grads), m.Shape, len(at))
+	if len(grads) != n || len(m.Shape) != 2 || m.Shape[0] != 2 {
+		fail(name, ir.CodeValue, nil, "%d parameters, %d gradients, moments %v", n, len(grads), m.Shape)
 	}
-	if ir.Built.Load() != nil || n < FewestAdamWUpdates || m.DType != ir.F32 {
+	if ir.Built.Load() != nil || m.DType != ir.F32 {
 		return false
 	}
 	u := eval.NewAdamWUpdate(n)
 	defer u.Free()
 	u.Moments = m
 	for i, p := range params {
-		u.Sets[i] = eval.AdamWSet{P: p.n(name), G: grads[i].n(name), At: at[i], InPlace: donate}
+		u.Sets[i] = eval.AdamWSet{P: p.n(name), G: grads[i].n(name), InPlace: donate}
 	}
 	var roots []*ir.Node
+	at := 0
 	for i := range u.Sets {
 		s := &u.Sets[i]
-		if s.P.DType != ir.F32 || s.G.DType != ir.F32 || !s.G.Shape.Equal(s.P.Shape) || at[i]+s.P.Shape.Size() > at[i+1] {
+		if s.P.DType != ir.F32 || s.G.DType != ir.F32 || !s.G.Shape.Equal(s.P.Shape) {
 			return false
 		}
+		s.At = at
+		at += s.P.Shape.Size()
 		if s.G.Value() == nil {
 			roots = append(roots, s.G)
 		}
+	}
+	if at != m.Shape[1] {
+		fail(name, ir.CodeShape, nil, "moments %v of %d elements of parameters", m.Shape, at)
 	}
 	if len(roots) > 0 {
 		if err := eval.Eval(background, appendLosses(name, roots, grads)...); err != nil {

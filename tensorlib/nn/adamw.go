@@ -37,10 +37,17 @@ type AdamW struct {
 // joinedMoments are the moments of many parameters in one tensor.
 type joinedMoments struct {
 	params  []*lt.Tensor
-	at      []int
-	moments *lt.Tensor
-	refused bool // they cannot be updated as one
+	moments *lt.Tensor // as lt.AdamWUpdateAll takes them
+	parted  int        // how often they were joined in vain
 }
+
+// fewestJoined is how many parameters are worth it: nodes of fewer updates cost less
+// than an evaluation of their own.
+const fewestJoined = 8
+
+// mostParted is how often moments are joined in vain before they stay apart: the
+// parameters change from step to step, or the device cannot update them as one.
+const mostParted = 3
 
 // Step makes one update of the parameters.
 func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
@@ -120,36 +127,35 @@ func (o *AdamW) onePass(params, grads []*lt.Tensor, c adamWConstants) bool {
 	j := &o.joined
 	if !slices.Equal(j.params, params) {
 		o.part()
-		if j.refused || o.Scale != nil || len(params) < lt.FewestAdamWUpdates || !o.join(params) {
+		if j.parted >= mostParted || o.Scale != nil || len(params) < fewestJoined || !o.join(params) {
 			return false
 		}
 	}
-	if o.Scale == nil && lt.AdamWUpdateAll(params, grads, j.moments, j.at, c.now, c.options, o.Donate) {
+	if o.Scale == nil && lt.AdamWUpdateAll(params, grads, j.moments, c.now, c.options, o.Donate) {
 		return true
 	}
 	o.part()
-	j.refused = true
 	return false
 }
 
 // join moves the moments of the parameters into one tensor, and reports whether they
 // can be.
 func (o *AdamW) join(params []*lt.Tensor) bool {
-	at := lt.AdamWMomentsAt(params)
+	size := 0
 	rows := [2][]*lt.Tensor{}
-	for i, p := range params {
+	for _, p := range params {
 		s := o.moments[p]
 		if s == nil || s[0].DType() != lt.F32 || s[1].DType() != lt.F32 {
 			return false
 		}
 		for k := range rows {
-			flat := s[k].Reshape(p.Size())
-			rows[k] = append(rows[k], flat, lt.Zeros(at[i+1]-at[i]-flat.Size()))
+			rows[k] = append(rows[k], s[k].Reshape(p.Size()))
 		}
+		size += p.Size()
 	}
-	moments := lt.Zeros(2, at[len(params)])
+	moments := lt.Zeros(2, size)
 	moments.Set(lt.Stack(0, lt.Concat(0, rows[0]...), lt.Concat(0, rows[1]...)))
-	o.joined = joinedMoments{slices.Clone(params), at, moments, false}
+	o.joined.params, o.joined.moments = slices.Clone(params), moments
 	for _, p := range params {
 		delete(o.moments, p)
 	}
@@ -158,20 +164,25 @@ func (o *AdamW) join(params []*lt.Tensor) bool {
 
 // part undoes join.
 func (o *AdamW) part() {
+	if o.joined.params == nil {
+		return
+	}
 	for p, s := range o.joined.each() {
 		o.moments[p] = s
 	}
-	o.joined = joinedMoments{refused: o.joined.refused}
+	o.joined = joinedMoments{parted: o.joined.parted + 1}
 }
 
 // each yields the parameters with their moments, which later updates leave alone.
 func (j *joinedMoments) each() iter.Seq2[*lt.Tensor, []*lt.Tensor] {
 	return func(yield func(*lt.Tensor, []*lt.Tensor) bool) {
-		for i, p := range j.params {
+		at := 0
+		for _, p := range j.params {
 			s := make([]*lt.Tensor, 2)
 			for k := range s {
-				s[k] = j.moments.At(k, lt.R(j.at[i], j.at[i]+p.Size())).Reshape(p.Shape()...).Eval()
+				s[k] = j.moments.At(k, lt.R(at, at+p.Size())).Reshape(p.Shape()...).Eval()
 			}
+			at += p.Size()
 			if !yield(p, s) {
 				return
 			}

@@ -113,3 +113,55 @@ func TestAdamWInOnePassKeepsOldValues(t *testing.T) {
 		}
 	}
 }
+
+// The moments of many parameters, which lie in one tensor, go to a state and back, and
+// stay with their parameters when others are updated.
+func TestAdamWOfManyParametersSavesAndChangesThem(t *testing.T) {
+	const n = 12
+	type model struct {
+		all *nn.Params
+		opt *nn.AdamW
+	}
+	build := func() model {
+		r := lt.NewRand(5)
+		list := make([]*lt.Tensor, n)
+		for i := range list {
+			list[i] = lt.Parameter(r.Normal(3 + i).Eval())
+		}
+		return model{nn.Collect(&list), &nn.AdamW{LR: 0.01, Donate: true}}
+	}
+	step := func(m model, from, to, seed int) {
+		var some []*lt.Tensor
+		some = append(some, m.all.Tensors()[from:to]...)
+		ps := nn.Collect(&some)
+		r := lt.NewRand(seed)
+		var grads []*lt.Tensor
+		for _, p := range ps.Tensors() {
+			grads = append(grads, r.Normal(p.Shape()...).Eval())
+		}
+		m.opt.Step(ps, grads)
+	}
+	eagerly, lazily := build(), build()
+	for i, span := range [][2]int{{0, n}, {0, n}, {0, n}, {2, n}, {2, n}, {0, n}, {0, 3}, {0, n}, {1, n}, {0, n}, {0, n}} {
+		lt.Eager(func() { step(eagerly, span[0], span[1], i) })
+		step(lazily, span[0], span[1], i)
+		if i == 2 || i == 5 {
+			state := lazily.opt.State(lazily.all)
+			if len(state) != 2*n+1 {
+				t.Fatalf("a state of %d tensors", len(state))
+			}
+			lazily.opt = &nn.AdamW{LR: 0.01, Donate: true}
+			if err := lazily.opt.Restore(lazily.all, state); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := eagerly.all.Tensors()
+		for k, p := range lazily.all.Tensors() {
+			for j, got := range p.Floats() {
+				if w := want[k].Floats()[j]; math.Abs(got-w) > 1e-6*(1+math.Abs(w)) {
+					t.Fatalf("step %d, parameter %d, element %d: %v, want %v", i, k, j, got, w)
+				}
+			}
+		}
+	}
+}
