@@ -80,9 +80,11 @@ conformance: build ## Go programs as cells: our set and Go's own tests
 	$(GO) run ./interp/conformance -o build/conformance.json
 
 devicetest: ## every op on the CPU device against float64
+	LORIS_NATIVE=always $(GO) run ./internal/devicetest/command
 	$(GO) run ./internal/devicetest/command
 
 parity: ## values and gradients against PyTorch's, from the fixture
+	LORIS_NATIVE=always $(GO) run ./internal/devicetest/parity
 	$(GO) run ./internal/devicetest/parity
 
 parity-refresh: ## make the PyTorch fixture anew (several GB of downloads)

@@ -15,6 +15,7 @@ import (
 
 	"loris/display"
 	"loris/internal/cpu/feature"
+	"loris/internal/cpu/native"
 	"loris/internal/eval"
 	"loris/internal/machine"
 	"loris/kernelspec"
@@ -56,10 +57,20 @@ func examine() []finding {
 	if w := feature.Warning(); w != "" {
 		list = append(list, finding{topic: "kernels", text: w, problem: "unset LORIS_CPU or name a level this machine has"})
 	}
+	list = append(list, chains())
 	list = append(list, devices()...)
 	list = append(list, jupyter(), session())
 	list = append(list, kernelspecs()...)
 	return append(list, loopback(), temporaryFiles())
+}
+
+// chains tells how chains of elementwise operations run.
+func chains() finding {
+	text := "chains of operations become machine code"
+	if err := native.Check(); err != nil {
+		text = "chains of operations run tile by tile, not as machine code: " + err.Error()
+	}
+	return finding{topic: "chains", text: text}
 }
 
 func devices() (list []finding) {

@@ -65,9 +65,8 @@ var storeUnaligned = encoding{store, 0, 1, 0x11, 64, false, 0}
 
 // assembler collects code and the places in it that refer to constants.
 type assembler struct {
-	code   []byte
-	labels map[string]int
-	refs   []constantRef
+	code []byte
+	refs []constantRef
 }
 
 // constantRef is a 32-bit displacement from the end of its instruction.

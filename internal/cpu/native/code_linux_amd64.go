@@ -3,8 +3,10 @@
 package native
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -12,8 +14,20 @@ import (
 	"loris/internal/cpu/feature"
 )
 
+// refused is set when the system does not allow executable memory.
+var refused atomic.Bool
+
 // Supported reports whether this machine runs code of this package.
-func Supported() bool { return feature.Active() == feature.AVX512 }
+func Supported() bool { return feature.Active() == feature.AVX512 && !refused.Load() }
+
+// Check tells why there is no machine code here, nil if there is.
+func Check() error {
+	if feature.Active() != feature.AVX512 {
+		return errors.New("needs AVX-512")
+	}
+	_, err := load([]byte{0xc3}) // RET
+	return err
+}
 
 // MaxOperands bounds the operands of code: each has a general register.
 const MaxOperands = 10
@@ -39,6 +53,7 @@ func load(code []byte) (*Code, error) {
 	copy(m, code)
 	if err := unix.Mprotect(m, unix.PROT_READ|unix.PROT_EXEC); err != nil {
 		unix.Munmap(m)
+		refused.Store(true)
 		return nil, fmt.Errorf("native: the system refuses executable memory: %w", err)
 	}
 	c := &Code{m}

@@ -10,6 +10,11 @@ import (
 // Supported reports whether this machine runs code of this package.
 func Supported() bool { return false }
 
+// Check tells why there is no machine code here.
+func Check() error { return errSystem }
+
+var errSystem = errors.New("only on Linux and amd64")
+
 // MaxOperands bounds the operands of code.
 const MaxOperands = 10
 
@@ -23,7 +28,7 @@ type Arguments struct {
 type Code struct{}
 
 func load([]byte) (*Code, error) {
-	return nil, errors.New("native: not on this system")
+	return nil, errSystem
 }
 
 // Run runs the code.

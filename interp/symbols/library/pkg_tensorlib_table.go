@@ -14,7 +14,6 @@ var pkg_tensorlib = table.Package{
 	Path: "loris/tensorlib",
 	Name: "tensorlib",
 	Funcs: []table.Symbol{
-		{Name: "AdamWMomentsAt", Value: p.AdamWMomentsAt},
 		{Name: "AdamWUpdate", Value: p.AdamWUpdate},
 		{Name: "AdamWUpdateAll", Value: p.AdamWUpdateAll},
 		{Name: "Arange", Value: p.Arange},
