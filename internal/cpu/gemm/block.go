@@ -266,12 +266,14 @@ func (m *multiplication) panels(g group, p int) {
 				tail = unsafe.Add(tail, 4*c.kern.steps(kc)*nr)
 			}
 		default:
-			b := Matrix{unsafe.Add(term.B.Data, 4*m.off.B[q.term]), term.B.RowStride, 1}
+			b := Matrix{unsafe.Add(term.B.Data, 4*m.off.B[q.term]), term.B.RowStride, term.B.ColStride}
 			if !c.plan.direct[q.term] {
 				b = m.packs[q.term].matrix()
 			}
 			inside := q.k0
-			if (p+1)*nr <= c.N {
+			if b.ColStride != 1 {
+				// All of it is packed.
+			} else if (p+1)*nr <= c.N {
 				inside = k1
 			} else if 2*len(g) <= len(t.segment) {
 				inside = max(q.k0, min(k1, c.insideRows(b, term.K, p)))
@@ -282,7 +284,7 @@ func (m *multiplication) panels(g group, p int) {
 			if inside == k1 {
 				break
 			}
-			packPanel(tail, nr, b, inside, k1, p*nr, c.N)
+			packPanel(tail, nr, b, inside, k1, p*nr, min(c.N, (p+1)*nr))
 			m.segment(s, q.k0, inside, k1, tail, nr)
 			if s+1 < len(g) {
 				tail = unsafe.Add(tail, 4*kc*nr)

@@ -246,9 +246,13 @@ func (c *Call) makePlan(threads int) plan {
 	}
 	pl.mc = min(c.M, max(k.mr, feature.Cache().L2/2/(4*kc)/k.mr*k.mr))
 	pl.split(c, threads, flop)
-	if k.rounding != nil && pl.rowParts == 1 && c.M <= pl.mc {
-		for i := range c.Terms { // each panel is needed once
-			pl.direct[i] = !c.Terms[i].panels()
+	if pl.rowParts == 1 && c.M <= pl.mc {
+		// Each panel is needed once, by the thread that then best packs it itself.
+		for i := range c.Terms {
+			t := &c.Terms[i]
+			if !t.panels() && (k.rounding != nil || t.Source == nil && t.K <= shortColumns) {
+				pl.direct[i] = true
+			}
 		}
 	}
 	pl.scratchA = 4 * pl.mc * longest
