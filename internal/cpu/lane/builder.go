@@ -174,7 +174,7 @@ type Emission struct {
 	Mem   string // memory operand that replaces the last argument
 	Elem  Elem
 	index int  // copy in the unrolled body, for loads and stores
-	slot  int  // operand
+	Slot  int  // operand
 	Part  bool // loads and stores touch only the row's last lanes
 	Tmp   func() int
 }
@@ -250,7 +250,7 @@ func (c *Compiler) Compile(b *Builder, n int) {
 			reg[id(Value(it.at), it.copy)] = int(in.Imm) + it.copy
 			continue
 		}
-		e := Emission{Op: in.Op, imm: in.Imm, index: it.copy, slot: int(in.Imm), Part: c.Merge != nil}
+		e := Emission{Op: in.Op, imm: in.Imm, index: it.copy, Slot: int(in.Imm), Part: c.Merge != nil}
 		if in.Op == OpLoad {
 			e.Elem, e.Mem = b.In[in.Imm], c.Addr(int(in.Imm), it.copy, false)
 		}

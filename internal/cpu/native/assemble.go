@@ -53,6 +53,8 @@ var encodings = map[string]encoding{
 	"VPMOVZXWD": {twoOperands, 1, 2, 0x33, 32, false, 0}, "VPMOVZXBD": {twoOperands, 1, 2, 0x31, 16, false, 0},
 	"VPMOVD2M": {twoOperands, 2, 2, 0x39, 64, false, 0}, "VPMOVM2D": {twoOperands, 2, 2, 0x38, 64, false, 0},
 
+	"VSHUFF32X4": {threeOperands, 1, 3, 0x23, 64, true, 0}, "VPERMILPS": {twoOperands, 1, 3, 0x04, 64, true, 0},
+
 	"VPMOVDW": {store, 2, 2, 0x33, 32, false, 0}, "VPMOVDB": {store, 2, 2, 0x31, 16, false, 0},
 	"VCVTPS2PH": {store, 1, 3, 0x1d, 32, true, 0},
 
@@ -62,6 +64,9 @@ var encodings = map[string]encoding{
 
 // storeUnaligned is VMOVUPS to memory.
 var storeUnaligned = encoding{store, 0, 1, 0x11, 64, false, 0}
+
+// storeLane is VMOVSS to memory, which Go's assembler encodes as AVX.
+var storeLane = encoding{store, 2, 1, 0x11, 4, false, 0}
 
 // assembler collects code and the places in it that refer to constants.
 type assembler struct {

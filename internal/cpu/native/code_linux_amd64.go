@@ -29,16 +29,6 @@ func Check() error {
 	return err
 }
 
-// MaxOperands bounds the operands of code: each has a general register.
-const MaxOperands = 10
-
-// Arguments are what code is called with: where its operands begin, inputs and then
-// outputs, and the number of elements, a multiple of 16.
-type Arguments struct {
-	Operands [MaxOperands]unsafe.Pointer
-	N        int
-}
-
 // Code is executable. It may run on many threads at the same time.
 type Code struct{ memory []byte }
 

@@ -4,7 +4,6 @@ package native
 
 import (
 	"errors"
-	"unsafe"
 )
 
 // Supported reports whether this machine runs code of this package.
@@ -14,15 +13,6 @@ func Supported() bool { return false }
 func Check() error { return errSystem }
 
 var errSystem = errors.New("only on Linux and amd64")
-
-// MaxOperands bounds the operands of code.
-const MaxOperands = 10
-
-// Arguments are what code is called with.
-type Arguments struct {
-	Operands [MaxOperands]unsafe.Pointer
-	N        int
-}
 
 // Code is executable.
 type Code struct{}

@@ -3,6 +3,7 @@ package vec
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -24,9 +25,13 @@ type Kernel struct {
 	bound  [][]bound // the instructions, for each worker
 	job    pool.Func
 
+	shape    []int
+	strides  [][]int
 	code     *native.Code // instead of the instructions
-	cold     float64      // nanoseconds of work until it is compiled
-	compiled bool         // as far as it can be
+	grid     grid         // of its operands, unless it gathers them
+	gathers  bool
+	cold     float64 // nanoseconds of work until it is compiled
+	compiled bool    // as far as it can be
 }
 
 // access is how an input's elements follow each other, in the order of the output.
@@ -53,7 +58,7 @@ func (p *Program) Bind(shape []int, strides [][]int) (*Kernel, error) {
 	if len(strides) != len(p.inputs) {
 		return nil, fmt.Errorf("vec: strides for %d inputs; the program has %d", len(strides), len(p.inputs))
 	}
-	k := &Kernel{p: p, n: 1, cold: nativeAfter, in: make([]unsafe.Pointer, len(p.inputs)), out: make([]unsafe.Pointer, len(p.outputs))}
+	k := &Kernel{p: p, n: 1, shape: slices.Clone(shape), cold: nativeAfter, in: make([]unsafe.Pointer, len(p.inputs)), out: make([]unsafe.Pointer, len(p.outputs))}
 	for _, d := range shape {
 		if d < 0 {
 			return nil, fmt.Errorf("vec: negative dimension in %v", shape)
@@ -61,6 +66,7 @@ func (p *Program) Bind(shape []int, strides [][]int) (*Kernel, error) {
 		k.n *= d
 	}
 	for i, v := range p.inputs {
+		k.strides = append(k.strides, slices.Clone(strides[i]))
 		a := access{size: p.nodes[v].mem.Size(), slot: p.regs + i}
 		if strides[i] != nil {
 			if len(strides[i]) != len(shape) {

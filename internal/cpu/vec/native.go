@@ -6,6 +6,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"loris/internal/cpu/feature"
 	"loris/internal/cpu/lane"
 	"loris/internal/cpu/native"
 )
@@ -37,9 +38,9 @@ type natives struct {
 }
 
 // native returns the machine code for inputs of which those in the set repeat one
-// element, nil if the program has operations or operands that it cannot have.
+// element in a row, nil if the program has operations or operands that it cannot have.
 func (p *Program) native(repeat uint64) *native.Code {
-	if !native.Supported() || p.sumsRows() || len(p.inputs) > 64 {
+	if !native.Supported() || len(p.inputs) > native.MaxOperands {
 		return nil
 	}
 	p.natives.Lock()
@@ -51,8 +52,9 @@ func (p *Program) native(repeat uint64) *native.Code {
 		p.natives.codes = map[uint64]*native.Code{}
 	}
 	var code *native.Code
-	if body, in, out, ok := p.lower(repeat); ok {
-		if c, err := native.Compile(body, in, out); err == nil {
+	l := lowering{p: p, b: &lane.Builder{}, repeat: repeat}
+	if l.run() {
+		if c, err := native.Compile(l.b, l.in, l.out, l.sums); err == nil {
 			code = c
 		}
 	}
@@ -62,66 +64,108 @@ func (p *Program) native(repeat uint64) *native.Code {
 
 var laneElems = map[Type]lane.Elem{F32: lane.F32, I32: lane.F32, Bool: lane.U8, U8: lane.U8, F16: lane.F16, BF16: lane.BF16}
 
-// lower writes the program as the body of one loop.
-func (p *Program) lower(repeat uint64) (body *lane.Builder, in, out []native.Operand, ok bool) {
-	b := &lane.Builder{}
-	values := make([]lane.Value, len(p.nodes))
+// lowering writes a program as the body of one loop.
+type lowering struct {
+	p       *Program
+	b       *lane.Builder
+	repeat  uint64
+	in, out []native.Operand
+	sums    int
+	values  []lane.Value
+}
+
+// run reports whether the program can be a loop.
+func (l *lowering) run() bool {
+	p := l.p
+	l.values = make([]lane.Value, len(p.nodes))
 	for i := range p.nodes {
 		n := &p.nodes[i]
+		ok := true
 		switch {
 		case n.kind == nodeInput:
-			elem, ok := laneElems[n.mem]
-			if !ok {
-				return nil, nil, nil, false
-			}
-			slot := len(in)
-			in = append(in, native.Operand{Elem: elem, Repeat: repeat>>slot&1 == 1})
-			if n.uses == 0 {
-				continue
-			}
-			values[i] = b.Add(lane.OpLoad, uint32(slot))
-			if k, narrow := reads[n.mem]; narrow {
-				values[i] = lane.Functions[k].Body(b, values[i:i+1])
-			}
+			ok = l.input(i, n)
 		case n.uses == 0:
 		case n.kind == nodeConst:
-			switch n.typ {
-			case F32:
-				values[i] = b.F(n.bits)
-			case I32:
-				values[i] = b.Bits(uint32(int32(n.bits)))
-			case Bool:
-				values[i] = b.Bits(uint32(mask(n.bits != 0)))
-			default:
-				return nil, nil, nil, false
-			}
+			ok = l.constant(i, n)
 		default:
 			args := make([]lane.Value, len(n.args))
 			for k, a := range n.args {
-				args[k] = values[a]
+				args[k] = l.values[a]
 			}
 			f := lowerCast
 			if n.kind == nodeOp {
 				f = lowerOp
 			}
-			if values[i], ok = f(b, n, p.nodes[n.args[len(n.args)-1]].typ, args); !ok {
-				return nil, nil, nil, false
-			}
+			l.values[i], ok = f(l.b, n, p.nodes[n.args[len(n.args)-1]].typ, args)
 		}
-	}
-	for i, o := range p.outputs {
-		elem, ok := laneElems[o.mem]
 		if !ok {
-			return nil, nil, nil, false
+			return false
 		}
-		v := values[o.value]
-		if k, narrow := writes[o.mem]; narrow {
-			v = lane.Functions[k].Body(b, []lane.Value{v})
-		}
-		b.Add(lane.OpStore, uint32(i), v)
-		out = append(out, native.Operand{Elem: elem})
 	}
-	return b, in, out, true
+	for _, o := range p.outputs {
+		if !l.output(o) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *lowering) input(i int, n *node) bool {
+	elem, ok := laneElems[n.mem]
+	slot := len(l.in)
+	repeats := l.repeat>>slot&1 == 1
+	if !ok || repeats && elem != lane.F32 {
+		return false
+	}
+	l.in = append(l.in, native.Operand{Elem: elem, Repeat: repeats})
+	if n.uses == 0 {
+		return true
+	}
+	l.values[i] = l.b.Add(lane.OpLoad, uint32(slot))
+	if k, narrow := reads[n.mem]; narrow {
+		l.values[i] = lane.Functions[k].Body(l.b, l.values[i:i+1])
+	}
+	return true
+}
+
+func (l *lowering) constant(i int, n *node) bool {
+	switch n.typ {
+	case F32:
+		l.values[i] = l.b.F(n.bits)
+	case I32:
+		l.values[i] = l.b.Bits(uint32(int32(n.bits)))
+	case Bool:
+		l.values[i] = l.b.Bits(uint32(mask(n.bits != 0)))
+	default:
+		return false
+	}
+	return true
+}
+
+func (l *lowering) output(o outputNode) bool {
+	v := l.values[o.value]
+	if o.rowSum {
+		reg := native.SumRegister(l.sums)
+		sum := l.b.Add(lane.OpFixed, uint32(reg))
+		if o.kernel == kSumSquaresRows {
+			l.b.Fma(v, v, sum)
+		} else {
+			l.b.Plus(sum, v)
+		}
+		l.b.To(reg)
+		l.sums++
+		return true
+	}
+	elem, ok := laneElems[o.mem]
+	if !ok {
+		return false
+	}
+	if k, narrow := writes[o.mem]; narrow {
+		v = lane.Functions[k].Body(l.b, []lane.Value{v})
+	}
+	l.b.Add(lane.OpStore, uint32(len(l.out)), v)
+	l.out = append(l.out, native.Operand{Elem: elem})
+	return true
 }
 
 // lowerOp writes an operation on operands of a type.
@@ -157,40 +201,178 @@ func lowerCast(b *lane.Builder, n *node, from Type, args []lane.Value) (lane.Val
 	return 0, false
 }
 
+// grid is how a kernel's operands lie as rows and columns.
+type grid struct {
+	rows, cols int
+	stride     []int  // bytes from row to row of each input
+	repeat     uint64 // inputs that have one element for a row
+}
+
+// gridOf merges dimensions that lie behind each other in all inputs, but for the last
+// one if it is to be the columns. It reports whether no more than rows and columns are
+// left, with elements of each row that lie in order or repeat one.
+func (k *Kernel) gridOf(lastApart bool) (g grid, ok bool) {
+	var dims []int
+	strides := make([][]int, len(k.inputs)) // of dims, in elements
+	for d, size := range k.shape {
+		last := lastApart && d == len(k.shape)-1
+		if size == 1 && !last {
+			continue
+		}
+		merge := len(dims) > 0 && !last
+		for i := range k.inputs {
+			merge = merge && strides[i][len(dims)-1] == size*k.strideOf(i, d)
+		}
+		if merge {
+			dims[len(dims)-1] *= size
+		} else {
+			dims = append(dims, size)
+		}
+		for i := range k.inputs {
+			s := &strides[i]
+			if *s = append(*s, k.strideOf(i, d)); merge {
+				*s = append((*s)[:len(dims)-1], k.strideOf(i, d))
+			}
+		}
+	}
+	g = grid{rows: 1, cols: 1, stride: make([]int, len(k.inputs))}
+	switch len(dims) {
+	case 0:
+	case 1:
+		g.cols = dims[0]
+	case 2:
+		g.rows, g.cols = dims[0], dims[1]
+	default:
+		return g, false
+	}
+	for i := range k.inputs {
+		s := strides[i]
+		if len(dims) == 2 {
+			g.stride[i] = s[0] * k.inputs[i].size
+		}
+		if len(dims) == 0 {
+			continue
+		}
+		switch s[len(s)-1] {
+		case 0:
+			g.repeat |= 1 << i
+		case 1:
+		default:
+			return g, false
+		}
+	}
+	return g, g.cols%lanes == 0 && g.cols > 0
+}
+
+// strideOf returns the stride of dimension d of an input, in elements.
+func (k *Kernel) strideOf(i, d int) int {
+	if k.strides[i] != nil {
+		return k.strides[i][d]
+	}
+	s := 1
+	for _, size := range k.shape[d+1:] {
+		s *= size
+	}
+	return s
+}
+
 // warm counts the work of a run, and compiles the kernel once it is worth it.
 func (k *Kernel) warm(nanos float64) {
 	if k.cold -= nanos; k.cold > 0 || k.compiled {
 		return
 	}
 	k.compiled = true
+	if k.p.sumsRows() && k.sumBlocks() == 0 {
+		return
+	}
+	if g, ok := k.gridOf(k.p.sumsRows()); ok {
+		if k.code = k.p.native(g.repeat); k.code != nil {
+			k.grid = g
+			return
+		}
+	}
+	if k.p.sumsRows() {
+		return
+	}
+	// Inputs that lie otherwise are gathered tile by tile.
 	repeat := uint64(0)
 	for i := range k.inputs {
-		if k.inputs[i].kind == splat && i < 64 {
+		if k.inputs[i].kind == splat {
 			repeat |= 1 << i
 		}
 	}
+	k.gathers = true
 	k.code = k.p.native(repeat)
 }
 
-// runNative runs machine code over the elements o to end, whole vectors.
+// sumBlocks returns how many numbers are added for the sum of a row, 0 if it is summed
+// as a whole. Where there may be machine code, tiles sum alike.
+func (k *Kernel) sumBlocks() int {
+	if feature.Active() != feature.AVX512 || k.cols%native.SumBlock != 0 {
+		return 0
+	}
+	return k.cols / native.SumBlock
+}
+
+// runNative runs machine code over the elements o to end, whole vectors, and whole rows
+// where those are summed.
 func (k *Kernel) runNative(scratch unsafe.Pointer, o, end int) {
-	var a native.Arguments
-	most := nativeElements
-	for i := range k.inputs {
-		in := &k.inputs[i]
-		if in.kind != inOrder {
-			a.Operands[i] = unsafe.Add(scratch, in.slot*k.tile*k.p.width)
-		}
-		if in.kind == gathered {
-			most = k.tile
-		}
+	if k.gathers {
+		k.runGathered(scratch, o, end)
+		return
+	}
+	g := &k.grid
+	b := block{k: k, code: k.code, grid: g, in: k.in, out: k.out}
+	sums := k.p.sumsRows()
+	if sums {
+		b.sums, b.blocks = unsafe.Add(scratch, k.scratchBytes()), k.sumBlocks()
 	}
 	for o < end {
-		a.N = min(most, end-o)
+		row, col := o/g.cols, o%g.cols
+		b.i0, b.i1, b.j0, b.j1 = row, row+1, col, min(g.cols, col+end-o)
+		if col == 0 && b.j1 == g.cols {
+			b.i1 = row + max(1, min((end-o)/g.cols, nativeElements/g.cols))
+		}
+		o += (b.i1 - b.i0) * (b.j1 - b.j0)
+		b.sumFrom, b.sumRows = row, b.i1-row
+		for last := b.j1; b.j0 < last; b.j0 = b.j1 {
+			b.j1 = min(last, b.j0+nativeElements)
+			b.run()
+		}
+		if sums {
+			b.finish()
+		}
+	}
+}
+
+// scratchBytes returns the scratch memory of tiles.
+func (k *Kernel) scratchBytes() int {
+	return (k.p.regs + len(k.inputs) + len(k.out)) * k.tile * k.p.width
+}
+
+// sumBytes returns the memory of the numbers that are added for sums of rows in one call.
+func (k *Kernel) sumBytes() int {
+	if k.code == nil || k.gathers {
+		return 0
+	}
+	return 4 * k.p.sums() * k.sumBlocks() * max(1, nativeElements/k.grid.cols)
+}
+
+// runGathered runs machine code tile by tile.
+func (k *Kernel) runGathered(scratch unsafe.Pointer, o, end int) {
+	var a native.Arguments
+	for o < end {
+		a.N, a.Rows = min(k.tile, end-o), 1
 		k.gather(scratch, o, a.N, false)
 		for i := range k.inputs {
-			if in := &k.inputs[i]; in.kind == inOrder {
+			in := &k.inputs[i]
+			switch in.kind {
+			case inOrder:
 				a.Operands[i] = unsafe.Add(k.in[i], o*in.size)
+			case splat:
+				a.Operands[i] = k.in[i]
+			default:
+				a.Operands[i] = unsafe.Add(scratch, in.slot*k.tile*k.p.width)
 			}
 		}
 		for i := range k.out {
@@ -198,5 +380,61 @@ func (k *Kernel) runNative(scratch unsafe.Pointer, o, end int) {
 		}
 		k.code.Run(&a)
 		o += a.N
+	}
+}
+
+// block is a call of machine code on rows i0 to i1 and columns j0 to j1.
+type block struct {
+	k              *Kernel
+	code           *native.Code
+	grid           *grid
+	in, out        []unsafe.Pointer
+	i0, i1, j0, j1 int
+
+	// What is added for sums of rows: for each sum, blocks numbers for each of sumRows
+	// rows from sumFrom on.
+	sums                     unsafe.Pointer
+	sumFrom, sumRows, blocks int
+}
+
+func (b *block) run() {
+	var a native.Arguments
+	g := b.grid
+	a.N, a.Rows = b.j1-b.j0, b.i1-b.i0
+	n := 0
+	operand := func(p unsafe.Pointer, stride int) {
+		a.Operands[n], a.Strides[n] = p, stride
+		n++
+	}
+	for i, p := range b.in {
+		at := b.i0 * g.stride[i]
+		if g.repeat>>i&1 == 0 {
+			at += b.j0 * b.k.inputs[i].size
+		}
+		operand(unsafe.Add(p, at), g.stride[i])
+	}
+	for i, p := range b.out {
+		if o := &b.k.p.outputs[i]; !o.rowSum {
+			size := o.mem.Size()
+			operand(unsafe.Add(p, (b.i0*g.cols+b.j0)*size), g.cols*size)
+		}
+	}
+	for s := range b.k.p.sums() {
+		first := (s*b.sumRows+b.i0-b.sumFrom)*b.blocks + b.j0/native.SumBlock
+		done := (a.N + native.SumBlock - 1) / native.SumBlock
+		operand(unsafe.Add(b.sums, 4*first), 4*(b.blocks-done))
+	}
+	b.code.Run(&a)
+}
+
+// finish adds what there is for the rows from sumFrom on.
+func (b *block) finish() {
+	s := 0
+	for i, p := range b.out {
+		if b.k.p.outputs[i].rowSum {
+			parts := unsafe.Add(b.sums, 4*s*b.sumRows*b.blocks)
+			call(kSumRows, rowArgs{x: parts, ldx: uintptr(4 * b.blocks), rows: b.sumRows, n: b.blocks, out: unsafe.Add(p, 4*b.sumFrom)})
+			s++
+		}
 	}
 }

@@ -86,8 +86,9 @@ func same(t Type, a, b []byte, i int) bool {
 // memoryOf lists the memory types of a register type.
 var memoryOf = map[Type][]Type{F32: {F32, F32, F32, F16, BF16}, I32: {I32, I32, U8}, Bool: {Bool}}
 
-// randomProgram applies random operations, casts and constants to random inputs.
-func randomProgram(r *rand.Rand, size int) *Program {
+// randomProgram applies random operations, casts and constants to random inputs, and
+// sums rows of up to sums values.
+func randomProgram(r *rand.Rand, size, sums int) *Program {
 	p := &Program{}
 	var values []Value
 	pick := func(t Type) Value {
@@ -129,24 +130,31 @@ func randomProgram(r *rand.Rand, size int) *Program {
 		m := memoryOf[p.Type(v)]
 		p.Output(v, m[r.IntN(len(m))])
 	}
+	for _, v := range values {
+		if sums > 0 && p.Type(v) == F32 && r.IntN(2) == 0 && !p.nodes[v].one && p.nodes[v].kind != nodeConst {
+			p.RowSum(v)
+			sums--
+		}
+	}
 	return p
 }
 
 // runBoth runs a program by its instructions and as machine code on the same operands,
 // and reports whether it can be machine code.
-func runBoth(t *testing.T, r *rand.Rand, workers *pool.Pool, p *Program, n int) bool {
+func runBoth(t *testing.T, r *rand.Rand, workers *pool.Pool, p *Program, shape ...int) bool {
 	if err := p.Compile(); err != nil {
 		t.Fatal(err)
 	}
-	shape, strides := []int{n}, make([][]int, len(p.inputs))
-	for i := range strides {
-		if k := r.IntN(5); k < 2 {
-			strides[i] = [][]int{{0}, {2}}[k] // one element repeated, or every second
-		}
+	n, strides := 1, make([][]int, len(p.inputs))
+	for _, d := range shape {
+		n *= d
+	}
+	for i, m := range p.Inputs() {
+		strides[i] = randomStrides(r, shape, m.Size() == 4)
 	}
 	plain, err := p.Bind(shape, strides)
 	if err != nil {
-		t.Fatal(err)
+		return false // the sum of rows of one element
 	}
 	fast, _ := p.Bind(shape, strides)
 	plain.cold = math.Inf(1)
@@ -155,11 +163,18 @@ func runBoth(t *testing.T, r *rand.Rand, workers *pool.Pool, p *Program, n int) 
 	for _, m := range p.Inputs() {
 		in = append(in, unsafe.Pointer(&elements(r, m, 2*n)[0]))
 	}
+	length := func(o outputNode) int {
+		if o.rowSum {
+			return n / shape[len(shape)-1]
+		}
+		return n
+	}
+	const beyond = 16 // elements that must stay as they are
 	var outs [2][]unsafe.Pointer
 	var data [2][][]byte
 	for k := range outs {
 		for _, o := range p.outputs {
-			d := make([]byte, o.mem.Size()*(n+16))
+			d := make([]byte, o.mem.Size()*(length(o)+beyond))
 			for i := range d {
 				d[i] = 0x5a
 			}
@@ -170,14 +185,37 @@ func runBoth(t *testing.T, r *rand.Rand, workers *pool.Pool, p *Program, n int) 
 	plain.Run(workers, nil, in, outs[0])
 	fast.Run(workers, nil, in, outs[1])
 	for i, o := range p.outputs {
-		for j := range n + 16 { // what lies behind the output stays as it is
+		for j := range length(o) + beyond {
 			if !same(o.mem, data[0][i], data[1][i], j) {
 				s := o.mem.Size()
-				t.Fatalf("output %d (%s), element %d of %d: instructions give %x, machine code %x; %+v", i, o.mem, j, n, data[0][i][j*s:][:s], data[1][i][j*s:][:s], p.nodes)
+				t.Fatalf("%v, strides %v: output %d (%s, sum %v), element %d: instructions give %x, machine code %x; %+v", shape, strides, i, o.mem, o.rowSum, j,
+					data[0][i][j*s:][:s], data[1][i][j*s:][:s], p.nodes)
 			}
 		}
 	}
 	return fast.code != nil
+}
+
+// randomStrides lets an input lie in order, mostly, or repeat or skip elements.
+func randomStrides(r *rand.Rand, shape []int, repeat bool) []int {
+	inner := 1
+	switch k := r.IntN(6); {
+	case k < 3:
+		return nil
+	case k == 3 && repeat:
+		inner = 0
+	case k == 4 && len(shape) == 1:
+		inner = 2
+	}
+	s := make([]int, len(shape))
+	for d, step := len(shape)-1, inner; d >= 0; d-- {
+		s[d] = step
+		if d < len(shape)-1 && r.IntN(3) == 0 {
+			s[d] = 0
+		}
+		step = max(step, 1) * shape[d]
+	}
+	return s
 }
 
 // Every operation that is assembly, on every type it has.
@@ -213,13 +251,17 @@ func TestMachineCodeOfOperations(t *testing.T) {
 func TestMachineCodeOfRandomPrograms(t *testing.T) {
 	needNative(t)
 	r, workers := rand.New(rand.NewPCG(2, 2)), newPool(t, 2)
-	compiled, trials := 0, 1500
+	shapes := [][]int{{1}, {15}, {16}, {17}, {63}, {64}, {200}, {5000}, {70000}, {7, 32}, {3, 48}, {64, 512}, {2, 20000}, {300, 64}, {5, 1, 96}, {2, 3, 32}, {0, 32}}
+	compiled, trials := 0, 2000
 	if testing.Short() {
-		trials = 300
+		trials = 400
 	}
 	for trial := range trials {
-		p := randomProgram(r, 3+r.IntN(25))
-		if runBoth(t, r, workers, p, []int{1, 15, 16, 17, 63, 64, 200, 5000, 70000}[trial%9]) {
+		shape, sums := shapes[trial%len(shapes)], 0
+		if len(shape) > 1 && shape[len(shape)-1]%lanes == 0 {
+			sums = r.IntN(3)
+		}
+		if runBoth(t, r, workers, randomProgram(r, 3+r.IntN(20), sums), shape...) {
 			compiled++
 		}
 	}

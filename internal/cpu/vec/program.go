@@ -161,10 +161,17 @@ func (p *Program) RowSum(v Value) {
 	p.outputs = append(p.outputs, outputNode{value: v, mem: F32, rowSum: true, kernel: kSumRows})
 }
 
-// sumsRows reports whether the program has sums of rows.
-func (p *Program) sumsRows() bool {
-	return slices.ContainsFunc(p.outputs, func(o outputNode) bool { return o.rowSum })
+// sums returns the number of outputs that are sums of rows.
+func (p *Program) sums() (n int) {
+	for i := range p.outputs {
+		if p.outputs[i].rowSum {
+			n++
+		}
+	}
+	return n
 }
+
+func (p *Program) sumsRows() bool { return p.sums() > 0 }
 
 // Type returns the register type of a value.
 func (p *Program) Type(v Value) Type { return p.nodes[v].typ }

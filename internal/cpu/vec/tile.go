@@ -3,6 +3,7 @@ package vec
 import (
 	"unsafe"
 
+	"loris/internal/cpu/native"
 	"loris/internal/cpu/pool"
 )
 
@@ -26,7 +27,7 @@ type bound struct {
 func (k *Kernel) runChunk(chunk int, w *pool.Worker) {
 	p := k.p
 	tileBytes := k.tile * p.width
-	scratch := w.Scratch((p.regs + len(k.inputs) + len(k.out)) * tileBytes).Pointer()
+	scratch := w.Scratch(k.scratchBytes() + k.sumBytes()).Pointer()
 	for i := range k.inputs {
 		if a := &k.inputs[i]; a.kind == splat {
 			a.splat(unsafe.Add(scratch, a.slot*tileBytes), k.in[i])
@@ -121,12 +122,26 @@ func (k *Kernel) runTile(code []bound, o, n int) {
 	for i := range code {
 		b := &code[i]
 		if b.isSum {
-			call(b.sum, rowArgs{x: unsafe.Add(b.src[0], b.move[0]*o), ldx: uintptr(4 * k.cols), rows: n / k.cols, n: k.cols, out: unsafe.Add(b.dst, 4*(o/k.cols))})
+			k.sumTile(b.sum, unsafe.Add(b.src[0], b.move[0]*o), n/k.cols, unsafe.Add(b.dst, 4*(o/k.cols)))
 			continue
 		}
 		b.run(unsafe.Add(b.dst, b.moveDst*o), unsafe.Add(b.src[0], b.move[0]*o), unsafe.Add(b.src[1], b.move[1]*o), unsafe.Add(b.src[2], b.move[2]*o),
 			b.step[0], b.step[1], b.step[2], n)
 	}
+}
+
+// sumTile sums rows of x.
+func (k *Kernel) sumTile(kernel rowKernel, x unsafe.Pointer, rows int, out unsafe.Pointer) {
+	blocks := k.sumBlocks()
+	if blocks == 0 {
+		call(kernel, rowArgs{x: x, ldx: uintptr(4 * k.cols), rows: rows, n: k.cols, out: out})
+		return
+	}
+	s := scraps.Get().(*scrap)
+	parts := unsafe.Pointer(unsafe.SliceData(s.numbers(rows * blocks)))
+	call(kernel, rowArgs{x: x, ldx: 4 * native.SumBlock, rows: rows * blocks, n: native.SumBlock, out: parts})
+	call(kSumRows, rowArgs{x: parts, ldx: uintptr(4 * blocks), rows: rows, n: blocks, out: out})
+	scraps.Put(s)
 }
 
 // runPartial runs the instructions over elements o to o+n, fewer than the lanes.
