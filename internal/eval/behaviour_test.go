@@ -391,6 +391,24 @@ func TestReleaseFreesAtOnce(t *testing.T) {
 	}
 }
 
+// A node that is kept on the way and asked for as well has one value, which Release frees.
+func TestReleaseOfKeptRoot(t *testing.T) {
+	leaf := wave(1000)
+	before := eval.Stats().Live
+	x := op.Apply(op.Square, nil, leaf)
+	x.Flags |= ir.Kept
+	y := add(x, x)
+	if err := eval.Eval(ctx, x, y); err != nil {
+		t.Fatal(err)
+	}
+	eval.Release(x)
+	eval.Release(y)
+	if got := eval.Stats().Live; got != before {
+		t.Errorf("%d bytes are left", got-before)
+	}
+	runtime.KeepAlive(leaf)
+}
+
 func TestReleaseWaitsForEvaluationsInProgress(t *testing.T) {
 	for range 50 {
 		x := wave(200, 200)

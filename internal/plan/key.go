@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"loris/internal/ir"
@@ -78,7 +79,21 @@ func (w *walker) walk(roots []*ir.Node) error {
 	for _, r := range roots {
 		w.key = binary.LittleEndian.AppendUint32(w.key, uint32(r.Index))
 	}
+	w.keepNoRoots(roots)
 	return nil
+}
+
+// keepNoRoots takes the roots out of what is kept on the way: a second value of one
+// would hold its memory, and nobody could release it.
+func (w *walker) keepNoRoots(roots []*ir.Node) {
+	if len(w.kept) == 0 {
+		return
+	}
+	epoch := nextEpoch()
+	for _, r := range roots {
+		r.Mark = epoch
+	}
+	w.kept = slices.DeleteFunc(w.kept, func(n *ir.Node) bool { return n.Mark == epoch })
 }
 
 // visit appends the nodes below root in post-order, without recursion.
