@@ -98,8 +98,10 @@ const (
 	I8               // read to float32
 )
 
+// Size returns the bytes of one element.
 func (e Elem) Size() int { return [...]int{F32: 4, BF16: 2, F16: 2, U8: 1, I8: 1}[e] }
 
+// Add appends an instruction.
 func (b *Builder) Add(o Op, imm uint32, args ...Value) Value {
 	b.Code = append(b.Code, instruction{Op: o, args: args, Imm: imm, fixed: -1})
 	return Value(len(b.Code) - 1)
@@ -118,6 +120,7 @@ func (b *Builder) Bits(u uint32) Value {
 	return v
 }
 
+// F returns a float32 constant.
 func (b *Builder) F(x float64) Value { return b.Bits(math.Float32bits(float32(x))) }
 
 // To writes the result of the newest instruction to a fixed register.
@@ -155,13 +158,11 @@ func (b *Builder) poly(x Value, c ...float64) Value {
 // ISA is an instruction set.
 type ISA interface {
 	Lanes() int
-	Registers() int
 	MaskRegisters() int // 0 where masks live in vector registers
 	Free() []int        // vector registers that kernels may use
 	Emit(t *Text, e Emission)
 	Constant(t *Text, reg int, c uint32) // load a constant into a register
-	ConstName() string
-	Memory() bool // whether a constant can be the last operand of arithmetic
+	Memory() bool                        // whether a constant can be the last operand of arithmetic
 }
 
 // Emission is one instruction with its registers.

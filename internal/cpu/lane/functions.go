@@ -90,6 +90,7 @@ func (b *Builder) logSpecial(x, v Value) Value {
 	return b.sel(keep, v, x)
 }
 
+// Log is the natural logarithm; of negative numbers NaN, of zeros -Inf.
 func (b *Builder) Log(x Value) Value {
 	e, f := b.logParts(x)
 	return b.logSpecial(x, b.logOf(e, f))
@@ -299,11 +300,12 @@ func (b *Builder) sinCos(x Value, quarter uint32) Value {
 	return b.xor(v, b.and(b.Add(OpShl, 30, q), b.Bits(0x80000000)))
 }
 
-// Smaller and larger give NaN if either operand is NaN.
+// Smaller is the minimum, NaN if either operand is NaN.
 func (b *Builder) Smaller(x, y Value) Value {
 	return b.sel(b.Add(OpNe, 0, x, x), x, b.min(x, y))
 }
 
+// Larger is the maximum, NaN if either operand is NaN.
 func (b *Builder) Larger(x, y Value) Value {
 	return b.sel(b.Add(OpNe, 0, x, x), x, b.Max(x, y))
 }
@@ -326,4 +328,5 @@ func (b *Builder) toInt32(x Value) Value {
 // ErfcSlope times √½, the factor of gelu, is a short binary number: its rounding would show.
 const ErfcSlope = .28125 * math.Sqrt2
 
+// ErfcCentre is what the polynomial of erfc counts its argument from.
 const ErfcCentre = .5

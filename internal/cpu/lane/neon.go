@@ -7,11 +7,11 @@ import "fmt"
 // compares both with a disassembler.
 type NEON struct{}
 
+// The methods of ISA.
+
 func (NEON) Lanes() int         { return 4 }
-func (NEON) Registers() int     { return 32 }
 func (NEON) MaskRegisters() int { return 0 }
 func (NEON) Memory() bool       { return false }
-func (NEON) ConstName() string  { return "" }
 
 func (NEON) Free() (r []int) {
 	for i := range 32 {
@@ -35,6 +35,7 @@ type neonForm struct {
 	name string
 }
 
+// NeonThree are the instructions with two sources.
 var NeonThree = map[Op]neonForm{
 	OpAdd: {0x4E20D400, "fadd"}, OpSub: {0x4EA0D400, "fsub"}, OpMul: {0x6E20DC00, "fmul"}, OpDiv: {0x6E20FC00, "fdiv"},
 	OpMin: {0x4EA0F400, "fmin"}, OpMax: {0x4E20F400, "fmax"}, OpFMA: {0x4E20CC00, "fmla"}, OpFNMA: {0x4EA0CC00, "fmls"},
@@ -44,6 +45,7 @@ var NeonThree = map[Op]neonForm{
 	OpSelect: {0x6E601C00, "bsl"},
 }
 
+// NeonTwo are the instructions with one source.
 var NeonTwo = map[Op]neonForm{
 	OpSqrt: {0x6EA1F800, "fsqrt"}, OpRound: {0x4E218800, "frintn"}, OpFloor: {0x4E219800, "frintm"}, OpCeil: {0x4EA18800, "frintp"}, OpTrunc: {0x4EA19800, "frintz"},
 	OpToInt: {0x4E21A800, "fcvtns"}, OpToIntTrunc: {0x4EA1B800, "fcvtzs"}, OpToFloat: {0x4E21D800, "scvtf"},
@@ -63,16 +65,19 @@ func arrangement(name string) string {
 	return "4s"
 }
 
+// Three writes an instruction with two sources.
 func Three(t *Text, f neonForm, d, n, m int) {
 	a := arrangement(f.name)
 	t.P("WORD $0x%08x // %s v%d.%s, v%d.%s, v%d.%s", f.code|uint32(m)<<16|uint32(n)<<5|uint32(d), f.name, d, a, n, a, m, a)
 }
 
+// Two writes an instruction with one source.
 func Two(t *Text, f neonForm, d, n int) {
 	a := arrangement(f.name)
 	t.P("WORD $0x%08x // %s v%d.%s, v%d.%s", f.code|uint32(n)<<5|uint32(d), f.name, d, a, n, a)
 }
 
+// Shift writes a shift by a constant.
 func (NEON) Shift(t *Text, o Op, d, n, by int) {
 	code, name, field := uint32(0x4F005400), "shl", 32+by
 	switch o {
@@ -159,6 +164,7 @@ func (x NEON) Emit(t *Text, e Emission) {
 	}
 }
 
+// Load writes the load of an operand.
 func (NEON) Load(t *Text, e Emission) {
 	d := e.Dst
 	switch e.Elem {

@@ -8,6 +8,8 @@ import (
 // X86 emits AVX2 (16 ymm registers) or AVX-512 (32 zmm and 7 mask registers).
 type X86 struct{ Wide bool }
 
+// The methods of ISA.
+
 func (x X86) Lanes() int {
 	if x.Wide {
 		return 16
@@ -15,6 +17,7 @@ func (x X86) Lanes() int {
 	return 8
 }
 
+// Registers returns the number of vector registers.
 func (x X86) Registers() int {
 	if x.Wide {
 		return 32
@@ -38,6 +41,7 @@ func (x X86) Free() (r []int) {
 	return r
 }
 
+// Reg returns the name of a vector register.
 func (x X86) Reg(i int) string {
 	if x.Wide {
 		return zmm[i]
@@ -52,8 +56,8 @@ var zmm, ymm = func() (z, y [32]string) {
 	return z, y
 }()
 
-// Constants lie in a table, once for AVX-512 (which broadcasts) and eight times for AVX2.
-func (x X86) ConstName() string {
+// constName is of the tables of constants: once for AVX-512 (which broadcasts), eight times for AVX2.
+func (x X86) constName() string {
 	if x.Wide {
 		return "once"
 	}
@@ -61,7 +65,7 @@ func (x X86) ConstName() string {
 }
 
 func (x X86) constMem(c uint32) string {
-	return fmt.Sprintf("%s_%08x<>(SB)", x.ConstName(), c)
+	return fmt.Sprintf("%s_%08x<>(SB)", x.constName(), c)
 }
 
 func (x X86) Constant(t *Text, reg int, c uint32) {
@@ -215,6 +219,7 @@ func (x X86) scale(t *Text, e Emission) {
 	t.P("VMULPS %s, %s, %s", n, d, d)
 }
 
+// Load writes the load of an operand.
 func (x X86) Load(t *Text, e Emission) {
 	d := x.Reg(e.Dst)
 	switch e.Elem {
