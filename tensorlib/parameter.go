@@ -60,7 +60,9 @@ func SetAll(parameters, values []*Tensor, gradients ...*Tensor) {
 	for i, n := range roots {
 		// A leaf, not the evaluated node: a tracked node keeps its recipe, and
 		// with it all steps that ever were.
-		parameters[i].become(eval.LeafOf(n.Value()))
+		v := n.Value()
+		v.Shared.Store(true)
+		parameters[i].become(eval.LeafOf(v))
 	}
 }
 

@@ -131,9 +131,15 @@ func (u *AdamWUpdate) bind() (err error) {
 	}
 	second := moments.Shape[1] * moments.DType.Bytes()
 	first := pointerOf(moments, moments.Buffer.(*Buffer))
+	u.shared((*Buffer).hold)
+	defer u.shared((*Buffer).drop)
 	for i := range u.Sets {
 		s, v := &u.Sets[i], &u.values[i]
-		if v.next = v.p; !s.InPlace || !ownsMemory(v.p, v.pb) {
+		refs := int32(1)
+		if v.p.Shared.Load() {
+			refs++
+		}
+		if v.next = v.p; !s.InPlace || !ownsMemory(v.p, v.pb, refs) {
 			if v.next, err = u.result(v.p); err != nil {
 				return err
 			}
@@ -150,10 +156,25 @@ func (u *AdamWUpdate) bind() (err error) {
 	return nil
 }
 
+// shared calls f with the buffers of values that sets may share: a parameter may have
+// been given the value of a tensor, and so may another one or a gradient, and a gradient
+// may be a parameter. Counted once for each set, such a buffer is not updated in place.
+func (u *AdamWUpdate) shared(f func(*Buffer)) {
+	for i := range u.values {
+		v := &u.values[i]
+		if v.p.Shared.Load() {
+			f(v.pb)
+		}
+		if (u.Sets[i].G.Op == op.Leaf || v.g.Shared.Load()) && v.g != v.p {
+			f(v.gb)
+		}
+	}
+}
+
 // ownMoments returns the moments, copied first if anything else looks at their memory.
 func (u *AdamWUpdate) ownMoments() (*ir.Value, error) {
 	old := u.Moments.Value()
-	if ownsMemory(old, old.Buffer.(*Buffer)) {
+	if ownsMemory(old, old.Buffer.(*Buffer), 1) {
 		return old, nil
 	}
 	v, err := u.result(old)
@@ -170,9 +191,10 @@ func pointerOf(v *ir.Value, b *Buffer) unsafe.Pointer {
 	return unsafe.Add(b.mem.Host(), v.Offset*v.DType.Bytes())
 }
 
-// ownsMemory reports whether nothing but v uses its buffer b, and v all of it.
-func ownsMemory(v *ir.Value, b *Buffer) bool {
-	return b.refs.Load() == 1 && v.Offset == 0 && b.Bytes() == v.DType.Bytes()*v.Shape.Size()
+// ownsMemory reports whether nothing but v uses its buffer b, which then is held refs
+// times, and v all of it.
+func ownsMemory(v *ir.Value, b *Buffer, refs int32) bool {
+	return b.refs.Load() == refs && v.Offset == 0 && b.Bytes() == v.DType.Bytes()*v.Shape.Size()
 }
 
 // result returns a value, in memory of its own, for what replaces old.
@@ -185,12 +207,18 @@ func (u *AdamWUpdate) result(old *ir.Value) (*ir.Value, error) {
 }
 
 // finish puts leaves of the new values into the sets. A parameter updated in place
-// takes its value along; its old node is left one that is gone.
+// takes its value along, and its old node is left one that is gone, unless other nodes
+// have the value, too: then it is gone itself.
 func (u *AdamWUpdate) finish() {
 	var leaves leafMaker
 	for i := range u.Sets {
 		s, v := &u.Sets[i], &u.values[i]
-		if v.next == v.p {
+		switch {
+		case v.next != v.p:
+		case v.p.Shared.Load():
+			v.next = &ir.Value{Buffer: v.pb, DType: v.p.DType, Shape: v.p.Shape, Device: v.p.Device}
+			retireValue(v.p, u.goneLike(v.p).Err)
+		default:
 			changed(v.pb)
 			s.P.SetValue(u.goneLike(v.p))
 		}

@@ -143,7 +143,9 @@ type Value struct {
 	DType  DType
 	// Held tells that a leaf was made of the value while a benchmark recycles results,
 	// as of a parameter's: this one stays.
-	Held    bool
+	Held bool
+	// Shared tells that a leaf was made of the value of a node that others may refer to.
+	Shared  atomic.Bool
 	Shape   Shape
 	Strides []int // in elements; nil means row-major
 	Offset  int   // in elements

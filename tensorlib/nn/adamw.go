@@ -54,7 +54,9 @@ func (o *AdamW) Step(ps *Params, grads []*lt.Tensor) {
 	const name = "AdamW"
 	params, clipped, norm := begin(name, ps, grads, o.ClipNorm)
 	c := o.constants()
-	if norm == nil && o.onePass(params, clipped, c) {
+	if norm != nil {
+		o.part()
+	} else if o.onePass(params, clipped, c) {
 		o.step++
 		return
 	}
@@ -125,7 +127,7 @@ func (o *AdamW) constants() (c adamWConstants) {
 // all parameters have moments.
 func (o *AdamW) onePass(params, grads []*lt.Tensor, c adamWConstants) bool {
 	j := &o.joined
-	if !slices.Equal(j.params, params) {
+	if j.params == nil || !slices.Equal(j.params, params) {
 		o.part()
 		if j.parted >= mostParted || o.Scale != nil || len(params) < fewestJoined || !o.join(params) {
 			return false

@@ -165,3 +165,92 @@ func TestAdamWOfManyParametersSavesAndChangesThem(t *testing.T) {
 		}
 	}
 }
+
+// A step in one pass is one by nodes, too, where parameters and gradients share values
+// with each other and with other tensors, and where the gradients are clipped now and then.
+func TestAdamWInOnePassOfSharedValues(t *testing.T) {
+	const few, many = 3, 10
+	type model struct {
+		list []*lt.Tensor
+		ps   *nn.Params
+		opt  *nn.AdamW
+	}
+	build := func(n int, donate bool) model {
+		r := lt.NewRand(7)
+		list := make([]*lt.Tensor, n)
+		for i := range list {
+			list[i] = lt.Parameter(r.Normal(5).Eval())
+		}
+		return model{list, nn.Collect(&list), &nn.AdamW{LR: 0.1, Donate: donate}}
+	}
+	kept := func() *lt.Tensor { return lt.Of(1, 2, 3, 4, 5).Mul(0.5).Eval() }
+	steps := map[string]func(m model, g []*lt.Tensor){
+		"plain":                   func(model, []*lt.Tensor) {},
+		"clipped":                 func(m model, _ []*lt.Tensor) { m.opt.ClipNorm = 1e9 },
+		"gradients of each other": func(m model, g []*lt.Tensor) { g[0], g[1] = m.list[1], m.list[0] },
+		"its own gradient":        func(m model, g []*lt.Tensor) { g[2] = m.list[2] },
+		"one value for two": func(m model, _ []*lt.Tensor) {
+			x := kept()
+			m.list[0].Set(x)
+			m.list[1].Set(x)
+		},
+		"one value for a parameter and the gradient of another": func(m model, g []*lt.Tensor) {
+			g[1] = kept()
+			m.list[0].Set(g[1])
+		},
+		"one value for a parameter and its gradient": func(m model, g []*lt.Tensor) {
+			g[0] = kept()
+			m.list[0].Set(g[0])
+		},
+	}
+	for name, change := range steps {
+		for _, donate := range []bool{false, true} {
+			nodes, onePass := build(few, false), build(many, donate)
+			for i := range 6 {
+				for _, m := range []model{nodes, onePass} {
+					g := make([]*lt.Tensor, len(m.list))
+					for k := range g {
+						g[k] = lt.Ones(5).Mul(float64(1 + k + i*i)).Eval()
+					}
+					m.opt.ClipNorm = 0
+					if i == 2 || i == 3 {
+						change(m, g)
+					}
+					m.opt.Step(m.ps, g)
+				}
+				for k, p := range nodes.list {
+					want := p.Floats()
+					for j, got := range onePass.list[k].Floats() {
+						if math.Abs(got-want[j]) > 1e-5*(1+math.Abs(want[j])) {
+							t.Fatalf("%s, donate %v, step %d, parameter %d, element %d: %v, want %v", name, donate, i, k, j, got, want[j])
+						}
+					}
+				}
+			}
+		}
+	}
+
+	m := build(many, true)
+	for i := range 4 {
+		x := kept()
+		m.list[0].Set(x)
+		m.opt.Step(m.ps, append([]*lt.Tensor(nil), m.list...))
+		var got []float64
+		err := lt.Try(func() { got = x.Floats() })
+		var e *lt.Error
+		if gone := errors.As(err, &e) && e.Code == "donated"; !gone && (err != nil || got[0] != 0.5) {
+			t.Errorf("step %d: what a parameter was set to is %v, %v", i, got, err)
+		}
+	}
+}
+
+func TestAdamWOfNoParameters(t *testing.T) {
+	var list []*lt.Tensor
+	opt := &nn.AdamW{}
+	for range 2 {
+		opt.Step(nn.Collect(&list), nil)
+	}
+	if opt.Steps() != 2 {
+		t.Errorf("%d steps", opt.Steps())
+	}
+}
