@@ -80,6 +80,16 @@ func heapObjects() int64 {
 	return int64(sample[0].Value.Uint64())
 }
 
+// Limits returns the limits in force as Options take them, "" if there are none.
+func (s *Session) Limits() string {
+	s.state.Lock()
+	defer s.state.Unlock()
+	if s.limits == (magic.Limits{}) {
+		return ""
+	}
+	return s.limits.Args()
+}
+
 // setLimits changes the limits of cells. What a limit of memory cannot stop in
 // time, a single call of compiled code, the system does: it ends the process,
 // if that is the session's own.

@@ -161,6 +161,29 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
+// What a session says of its limits gives the next one the same.
+func TestLimitsFromTheStart(t *testing.T) {
+	first, r := newSession(t)
+	if first.Limits() != "" {
+		t.Errorf("limits %q before any was set", first.Limits())
+	}
+	cell(t, first, r, "%limit mem=1.5G time=80ms")
+	defer cell(t, first, r, "%limit off")
+	second, err := New(Options{Sink: r, Limits: first.Limits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := cell(t, second, r, "%limit"); out != "mem=1.5 GiB  time=80ms\n" {
+		t.Errorf("limits %q", out)
+	}
+	if _, o := cell(t, second, r, "for {}"); o.Err == nil || !strings.Contains(o.Err.Value, "limit") {
+		t.Errorf("a cell without end: %v", o.Err)
+	}
+	if _, err := New(Options{Sink: r, Limits: "mem=lots"}); err == nil || !strings.Contains(err.Error(), "lots") {
+		t.Errorf("bad limits: %v", err)
+	}
+}
+
 // Showing a value calls its methods, as part of the cell.
 func TestMethodsThatPanicWhileAValueIsShown(t *testing.T) {
 	s, r := newSession(t)

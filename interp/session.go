@@ -27,6 +27,8 @@ type Options struct {
 	// OwnProcess is set if the process exists for this session: limits may then
 	// end it.
 	OwnProcess bool
+	// Limits are those of the first cells, as %limit takes them; "" for none.
+	Limits string
 }
 
 // Sink receives what a cell emits, in order. It is used by many goroutines.
@@ -125,6 +127,11 @@ func quietSession(o Options) (*Session, error) {
 	if err := s.runPrelude(); err != nil {
 		return nil, err
 	}
+	limits, err := magic.ParseLimits(magic.Limits{}, o.Limits)
+	if err != nil {
+		return nil, err
+	}
+	s.setLimits(limits)
 	return s, nil
 }
 

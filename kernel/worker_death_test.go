@@ -51,6 +51,21 @@ func TestDeadWorkerIsACellErrorThatSaysWhyAndWhatToDo(t *testing.T) {
 	}
 }
 
+func TestSettingsOutliveTheWorker(t *testing.T) {
+	p := launch(t)
+	run(t, p, "set setting 7")
+	run(t, p, "set alpha 1")
+	for range 2 {
+		run(t, p, "exit 3")
+		if o := run(t, p, "get setting"); o.status() != "ok" {
+			t.Errorf("after the restart: %v", o.reply)
+		}
+	}
+	if o := run(t, p, "get alpha"); o.status() != "error" {
+		t.Error("a variable that is no setting outlives the worker, too")
+	}
+}
+
 func TestDeathBetweenCellsIsTold(t *testing.T) {
 	p := launch(t)
 	told := make(chan string, 1)

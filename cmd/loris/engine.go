@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"os"
 
 	"loris/display"
 	"loris/interp"
@@ -17,12 +19,16 @@ type engine struct {
 	comms   *comms
 }
 
+// limitVariable has the limits of a worker's first cells, as %limit takes them: a worker
+// that takes another's place finds its limits there.
+const limitVariable = "LORIS_LIMIT"
+
 // newEngine makes the interpreter session that runs a worker's cells.
 func newEngine(out worker.Output) (worker.Engine, error) {
 	e := &engine{out: out, comms: newComms(out)}
-	session, err := interp.New(interp.Options{Sink: sink{out}, OwnProcess: true})
+	session, err := interp.New(interp.Options{Sink: sink{out}, OwnProcess: true, Limits: os.Getenv(limitVariable)})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (%s=%q)", err, limitVariable, os.Getenv(limitVariable))
 	}
 	e.session = session
 	display.SetOutlet(outlet{out, e.comms})
@@ -79,6 +85,8 @@ func (e *engine) Variables() []worker.Variable {
 	}
 	return list
 }
+
+func (e *engine) Settings() []string { return []string{limitVariable + "=" + e.session.Limits()} }
 
 func (e *engine) Comm(m worker.CommMessage) error { return e.comms.receive(m) }
 

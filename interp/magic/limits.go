@@ -26,6 +26,18 @@ func (l Limits) String() string {
 	return "mem=" + mem + "  time=" + t
 }
 
+// Args writes limits so that ParseLimits reads the same.
+func (l Limits) Args() string {
+	mem, t := "off", "off"
+	if l.Memory > 0 {
+		mem = strconv.FormatInt(l.Memory, 10)
+	}
+	if l.Time > 0 {
+		t = l.Time.String()
+	}
+	return "mem=" + mem + " time=" + t
+}
+
 func limit(_ context.Context, h Host, c Call) error {
 	if c.Args != "" {
 		l, err := ParseLimits(h.Limits(), c.Args)

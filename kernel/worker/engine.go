@@ -18,6 +18,9 @@ type Engine interface {
 	// Variables lists what the session holds. It is called after every cell, so
 	// that the front can name what a crash has destroyed.
 	Variables() []Variable
+	// Settings are what a worker that takes this one's place is to find in its
+	// environment, as NAME=value. It is called after every cell, too.
+	Settings() []string
 	// Comm takes a message from the front end. An error for an "open" (no such
 	// target) closes the comm.
 	Comm(m CommMessage) error

@@ -30,7 +30,7 @@ const (
 	kindReply
 	kindOutput
 	kindInput
-	kindVariables
+	kindHeld
 
 	kindEnd // first value that is no kind
 )

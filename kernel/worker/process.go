@@ -24,12 +24,18 @@ type process struct {
 	oom    int64 // count of kernel OOM kills at the start
 	gone   chan struct{}
 
-	mu        sync.Mutex
-	calls     map[uint64]chan callResult
-	dead      *Death
-	ready     bool
-	killed    string // reason if we killed it
-	variables []Variable
+	mu     sync.Mutex
+	calls  map[uint64]chan callResult
+	dead   *Death
+	ready  bool
+	killed string // reason if we killed it
+	held   held   // after the last complete cell
+}
+
+// held is what a worker's session holds, as it tells after every cell.
+type held struct {
+	Variables []Variable `json:"variables"`
+	Settings  []string   `json:"settings"`
 }
 
 type callResult struct {
@@ -37,9 +43,9 @@ type callResult struct {
 	err  error
 }
 
-// startProcess starts a worker with one end of a socket pair and with pipes for
+// startProcess starts a worker, with settings in its environment, one end of a socket pair and with pipes for
 // what goes to its stdout and stderr past the interpreter.
-func startProcess(c Command, sup *Supervisor) (*process, error) {
+func startProcess(c Command, settings []string, sup *Supervisor) (*process, error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, fmt.Errorf("socket pair: %w", err)
@@ -56,6 +62,9 @@ func startProcess(c Command, sup *Supervisor) (*process, error) {
 	p := &process{sup: sup, link: newLink(nc), calls: map[uint64]chan callResult{}, gone: make(chan struct{}), oom: oomKills()}
 	p.cmd = exec.Command(c.Path, c.Args...)
 	p.cmd.Env = c.Env
+	if len(settings) > 0 {
+		p.cmd.Env = append(p.cmd.Environ(), settings...)
+	}
 	p.cmd.ExtraFiles = []*os.File{theirs}
 	if file, err := p.openTail(); err == nil {
 		defer file.Close()
@@ -136,11 +145,11 @@ func (p *process) receive() error {
 			p.sup.sink.Output(Message{CellID: k.cell, Type: k.name, Metadata: k.meta, Content: k.body, Buffers: k.buffers})
 		case kindInput:
 			p.input(k)
-		case kindVariables:
-			var list []Variable
-			if decode(k.body, &list) == nil {
+		case kindHeld:
+			var h held
+			if decode(k.body, &h) == nil {
 				p.mu.Lock()
-				p.variables = list
+				p.held = h
 				p.mu.Unlock()
 			}
 		default:
@@ -245,7 +254,7 @@ func (p *process) watch(received <-chan error) {
 	p.stderr.close()
 
 	p.mu.Lock()
-	d := explain(p.cmd.ProcessState, trace, p.killed, oomKills() > p.oom, p.variables)
+	d := explain(p.cmd.ProcessState, trace, p.killed, oomKills() > p.oom, p.held.Variables)
 	var engine errEngine
 	if errors.As(linkErr, &engine) {
 		d = &Death{Name: "SessionError", Value: engine.text}
@@ -308,8 +317,8 @@ func (p *process) wasReady() bool {
 	return p.ready
 }
 
-func (p *process) lastVariables() []Variable {
+func (p *process) lastHeld() held {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.variables
+	return p.held
 }

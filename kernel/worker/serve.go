@@ -198,7 +198,7 @@ func (s *service) runCell(c cell) {
 	s.mu.Unlock()
 	c.cancel()
 	s.reply(c.id, encodeResult(result, s.out.end(c.req.CellID)))
-	s.link.write(packet{kind: kindVariables, body: encode(s.variables())})
+	s.link.write(packet{kind: kindHeld, body: encode(s.held())})
 }
 
 // execute turns a panic of the engine itself into a cell error.
@@ -213,13 +213,12 @@ func (s *service) execute(c cell) (result ExecuteResult) {
 	return s.engine.Execute(c.ctx, c.req)
 }
 
-func (s *service) variables() (list []Variable) {
-	defer func() {
-		if recover() != nil {
-			list = nil
-		}
-	}()
-	return s.engine.Variables()
+// held is what the session holds.
+func (s *service) held() (h held) {
+	defer func() { _ = recover() }()
+	h.Settings = s.engine.Settings()
+	h.Variables = s.engine.Variables()
+	return h
 }
 
 func (s *service) reply(id uint64, body []byte) {

@@ -70,6 +70,7 @@ type Supervisor struct {
 	mu       sync.Mutex
 	proc     *process
 	changed  chan struct{} // closed when proc changes
+	settings []string      // of the worker before
 	failures int           // deaths in a row before the worker was ready
 	broken   *Death        // no worker can be started
 	closed   bool
@@ -90,9 +91,18 @@ func Start(opt Options, sink Sink) *Supervisor {
 	return s
 }
 
-// launch starts a process in place of the present one.
+// launch starts a process in place of the present one, with its settings. Should they
+// be what keeps a worker from starting, the next one does without.
 func (s *Supervisor) launch() {
-	p, err := startProcess(s.opt.Command, s)
+	s.mu.Lock()
+	if s.failures > 0 {
+		s.settings = nil
+	} else if s.proc != nil {
+		s.settings = s.proc.lastHeld().Settings
+	}
+	settings := s.settings
+	s.mu.Unlock()
+	p, err := startProcess(s.opt.Command, settings, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -252,7 +262,7 @@ func (s *Supervisor) Variables() []Variable {
 	if p == nil {
 		return nil
 	}
-	return p.lastVariables()
+	return p.lastHeld().Variables
 }
 
 // PID of the worker process, 0 if there is none.

@@ -27,7 +27,11 @@ func New(out worker.Output) (worker.Engine, error) {
 		return nil, errors.New(text)
 	}
 	debug.SetMaxStack(32 << 20) // "overflow" ends soon
-	return &engine{out: out, vars: map[string]string{}}, nil
+	e := &engine{out: out, vars: map[string]string{}}
+	if v := os.Getenv("SCRIPTED_SETTING"); v != "" {
+		e.vars["setting"] = v
+	}
+	return e, nil
 }
 
 type engine struct {
@@ -259,6 +263,16 @@ func (e *engine) IsComplete(code string) worker.IsCompleteReply {
 		return worker.IsCompleteReply{Status: "invalid"}
 	}
 	return worker.IsCompleteReply{Status: "complete"}
+}
+
+// Settings keeps the variable "setting".
+func (e *engine) Settings() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if v, ok := e.vars["setting"]; ok {
+		return []string{"SCRIPTED_SETTING=" + v}
+	}
+	return nil
 }
 
 func (e *engine) Variables() []worker.Variable {
