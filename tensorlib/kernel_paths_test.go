@@ -129,3 +129,27 @@ func TestAttentionGradients(t *testing.T) {
 		}
 	}
 }
+
+// TestNarrowedBesideUsed computes from a value that ends in one chain both something
+// that may take over its memory and the value itself in fewer bits.
+func TestNarrowedBesideUsed(t *testing.T) {
+	r := lt.NewRand(6)
+	a, b := r.Normal(64, 40).Eval(), r.Normal(40, 48).Eval()
+	want := a.Cast(lt.F64).MatMul(b.Cast(lt.F64)).Eval()
+	for _, narrow := range []lt.DType{lt.BF16, lt.F16, lt.F32} {
+		for _, first := range []bool{false, true} {
+			x := a.MatMul(b)
+			used, narrowed := x.Mul(2), x.Cast(narrow)
+			if first {
+				lt.Eval(narrowed, used)
+			}
+			lt.Eval(used, narrowed)
+			if d := apart(narrowed, want); !(d < 8e-3) {
+				t.Errorf("%s, first %v: off by %v", narrow, first, d)
+			}
+			if d := apart(used.Mul(0.5), want); !(d < 1e-5) {
+				t.Errorf("beside %s, first %v: what is used is off by %v", narrow, first, d)
+			}
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -125,8 +126,11 @@ func randomProgram(r *rand.Rand, size, sums int) *Program {
 			values = append(values, p.Cast(values[r.IntN(len(values))], []Type{F32, I32, Bool}[r.IntN(3)]))
 		}
 	}
-	for i := range 1 + r.IntN(2) {
+	for i := range 1 + r.IntN(3) {
 		v := values[len(values)-1-i]
+		if i == 2 {
+			v = values[r.IntN(len(values))] // an input, at times
+		}
 		m := memoryOf[p.Type(v)]
 		p.Output(v, m[r.IntN(len(m))])
 	}
@@ -159,9 +163,11 @@ func runBoth(t *testing.T, r *rand.Rand, workers *pool.Pool, p *Program, shape .
 	fast, _ := p.Bind(shape, strides)
 	plain.cold = math.Inf(1)
 	fast.cold = 0
+	var given [][]byte
 	var in []unsafe.Pointer
-	for _, m := range p.Inputs() {
-		in = append(in, unsafe.Pointer(&elements(r, m, 2*n)[0]))
+	for i, m := range p.Inputs() {
+		given = append(given, elements(r, m, 2*n))
+		in = append(in, unsafe.Pointer(&given[i][0]))
 	}
 	length := func(o outputNode) int {
 		if o.rowSum {
@@ -193,7 +199,36 @@ func runBoth(t *testing.T, r *rand.Rand, workers *pool.Pool, p *Program, shape .
 			}
 		}
 	}
+	for _, k := range []*Kernel{plain, fast} {
+		in, out := slices.Clone(in), slices.Clone(outs[1])
+		for i := range in {
+			in[i] = unsafe.Pointer(&slices.Clone(given[i])[0])
+		}
+		taken := shareMemory(r, k, in, out)
+		k.Run(workers, nil, in, out)
+		for i, o := range p.outputs {
+			got := unsafe.Slice((*byte)(out[i]), o.mem.Size()*length(o))
+			for j := range length(o) {
+				if !same(o.mem, data[0][i], got, j) {
+					t.Fatalf("%v, strides %v, outputs in inputs %v, machine code %v: output %d, element %d differs; %+v", shape, strides, taken, k.code != nil, i, j, p.nodes)
+				}
+			}
+		}
+	}
 	return fast.code != nil
+}
+
+// shareMemory lets outputs lie in the memory of inputs, and returns which do.
+func shareMemory(r *rand.Rand, k *Kernel, in, out []unsafe.Pointer) map[int]int {
+	taken := map[int]int{}
+	for o := range out {
+		i := r.IntN(len(in))
+		_, twice := taken[i]
+		if n := &k.p.nodes[k.p.inputs[i]]; !twice && !n.one && k.inputs[i].kind == inOrder && !k.p.outputs[o].rowSum && n.mem.Size() == k.p.outputs[o].mem.Size() {
+			taken[i], out[o] = o, in[i]
+		}
+	}
+	return taken
 }
 
 // randomStrides lets an input lie in order, mostly, or repeat or skip elements.

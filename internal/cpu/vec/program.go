@@ -346,6 +346,10 @@ func (p *Program) schedule() {
 				reg := take()
 				p.emit(instruction{run: active[k], dst: reg, size: 4, src: [3]place{at[i]}, step: [3]int{1}, width: [3]int{n.mem.Size()}}, .1)
 				at[i] = reg
+			} else if p.storesInput(Value(i)) {
+				reg := take()
+				p.emit(instruction{run: copier(n.typ.lane()), dst: reg, size: n.typ.lane(), src: [3]place{at[i]}, step: [3]int{1}, width: [3]int{n.typ.lane()}}, .1)
+				at[i] = reg
 			}
 			for k, o := range p.outputs {
 				if p.sumsInput(o) && o.value == Value(i) {
@@ -405,6 +409,12 @@ func (p *Program) schedule() {
 // since another output may share the input's memory.
 func (p *Program) sumsInput(o outputNode) bool { return o.rowSum && p.nodes[o.value].kind == nodeInput }
 
+// storesInput reports whether an output beside others is the input v as it is, or
+// rounded: it is read first, since the others may share its memory.
+func (p *Program) storesInput(v Value) bool {
+	return len(p.outputs) > 1 && slices.ContainsFunc(p.outputs, func(o outputNode) bool { return o.value == v && !o.rowSum })
+}
+
 // sumRows emits the sums of rows for output i.
 func (p *Program) sumRows(i int, src place) {
 	p.emit(instruction{dst: place{inOutput, i}, size: 4, src: [3]place{src}, step: [3]int{1}, width: [3]int{4}, rowSum: true, kernel: p.outputs[i].kernel}, .05)
@@ -418,7 +428,7 @@ func (p *Program) lastRead(last []int) (node int) {
 		if n.one || n.uses == 0 {
 			continue
 		}
-		if _, narrow := reads[n.mem]; narrow {
+		if _, narrow := reads[n.mem]; narrow || p.storesInput(v) {
 			node = max(node, int(v)) // a register holds it from there on
 		} else {
 			node = max(node, last[v])
@@ -461,21 +471,26 @@ func (p *Program) store(at []place) {
 		if k, narrow := writes[o.mem]; narrow {
 			in.run = active[k]
 		} else {
-			in.run = copy4
-			if in.size == 8 {
-				in.run = copy8
-			}
+			in.run = copier(in.size)
 		}
 		p.emit(in, .1)
 	}
 }
 
+// copier returns what copies elements of 4 or 8 bytes.
+func copier(size int) micro {
+	if size == 8 {
+		return copy8
+	}
+	return copy4
+}
+
 var (
-	copy4 = copier[uint32]()
-	copy8 = copier[uint64]()
+	copy4 = copierOf[uint32]()
+	copy8 = copierOf[uint64]()
 )
 
-func copier[T any]() micro {
+func copierOf[T any]() micro {
 	return func(dst, a, _, _ unsafe.Pointer, sa, _, _, n int) {
 		d := unsafe.Slice((*T)(dst), n)
 		if sa == 1 {
