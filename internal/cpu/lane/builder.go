@@ -18,7 +18,7 @@ const (
 	OpLoad  Op = iota // input imm
 	OpConst           // bits imm in every lane
 	OpFixed           // the value of fixed register imm
-	OpAcc             // the value of accumulator register imm + copy
+	OpAcc             // the value of the copy's accumulator, of those from register imm on
 	OpStore           // arg 0 to output imm
 
 	OpAdd
@@ -189,6 +189,9 @@ type Compiler struct {
 	Use    map[uint32]bool
 	Addr   func(slot, index int, store bool) string
 
+	First        int // number of the first copy
+	Accumulators int // that copies take turns at, by their numbers; 0: one for each
+
 	// merge, if set, compiles the body for the last lanes of a row, fewer than a
 	// vector: it moves those lanes of a result into its accumulator.
 	Merge func(acc, from int, tmp func() int)
@@ -248,15 +251,15 @@ func (c *Compiler) Compile(b *Builder, n int) {
 			reg[id(Value(it.at), it.copy)] = int(in.Imm)
 			continue
 		case OpAcc:
-			reg[id(Value(it.at), it.copy)] = int(in.Imm) + it.copy
+			reg[id(Value(it.at), it.copy)] = c.accumulator(int(in.Imm), it.copy)
 			continue
 		}
-		e := Emission{Op: in.Op, imm: in.Imm, index: it.copy, Slot: int(in.Imm), Part: c.Merge != nil}
+		e := Emission{Op: in.Op, imm: in.Imm, index: c.First + it.copy, Slot: int(in.Imm), Part: c.Merge != nil}
 		if in.Op == OpLoad {
-			e.Elem, e.Mem = b.In[in.Imm], c.Addr(int(in.Imm), it.copy, false)
+			e.Elem, e.Mem = b.In[in.Imm], c.Addr(int(in.Imm), e.index, false)
 		}
 		if in.Op == OpStore {
-			e.Elem, e.Mem = b.Out[in.Imm], c.Addr(int(in.Imm), it.copy, true)
+			e.Elem, e.Mem = b.Out[in.Imm], c.Addr(int(in.Imm), e.index, true)
 		}
 		var release, temps []int
 		for k, a := range in.args {
@@ -298,7 +301,7 @@ func (c *Compiler) Compile(b *Builder, n int) {
 			if in.fixed < 0 {
 				e.Dst = c.chooseDst(&e, in, b, mine, take)
 			} else if in.acc {
-				e.Dst += it.copy
+				e.Dst = c.accumulator(in.fixed, it.copy)
 			}
 			reg[id(Value(it.at), it.copy)] = e.Dst
 		}
@@ -342,6 +345,15 @@ func (c *Compiler) Compile(b *Builder, n int) {
 			*mine = append(*mine, e.Dst)
 		}
 	}
+}
+
+// accumulator returns the register of a copy's accumulator.
+func (c *Compiler) accumulator(first, copy int) int {
+	copy += c.First
+	if c.Accumulators > 0 {
+		copy %= c.Accumulators
+	}
+	return first + copy
 }
 
 // chooseDst prefers the register of an argument that dies here.

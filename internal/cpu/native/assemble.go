@@ -3,70 +3,9 @@ package native
 import (
 	"encoding/binary"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 )
-
-// form is how an instruction's operands lie in its encoding.
-type form uint8
-
-const (
-	threeOperands form = iota // second source (or memory), first source, destination
-	twoOperands               // source (or memory), destination
-	store                     // source, memory (or destination)
-	shift                     // immediate, source, destination
-	blend                     // second source, first source, mask, destination
-)
-
-// encoding is an instruction on whole ZMM registers: VEX prefix and opcode map as EVEX
-// counts them, and the bytes that its memory operand reads, by which a short
-// displacement is scaled.
-type encoding struct {
-	form          form
-	prefix, opmap byte // prefix: 0 none, 1 66, 2 F3, 3 F2; map: 1 0F, 2 0F38, 3 0F3A
-	opcode        byte
-	bytes         int
-	immediate     bool // comes first and last
-	extension     byte // of a shift's opcode
-}
-
-var encodings = map[string]encoding{
-	"VADDPS": {threeOperands, 0, 1, 0x58, 64, false, 0}, "VMULPS": {threeOperands, 0, 1, 0x59, 64, false, 0},
-	"VSUBPS": {threeOperands, 0, 1, 0x5c, 64, false, 0}, "VMINPS": {threeOperands, 0, 1, 0x5d, 64, false, 0},
-	"VDIVPS": {threeOperands, 0, 1, 0x5e, 64, false, 0}, "VMAXPS": {threeOperands, 0, 1, 0x5f, 64, false, 0},
-	"VFMADD213PS": {threeOperands, 1, 2, 0xa8, 64, false, 0}, "VFMADD231PS": {threeOperands, 1, 2, 0xb8, 64, false, 0},
-	"VFMSUB213PS": {threeOperands, 1, 2, 0xaa, 64, false, 0}, "VFMSUB231PS": {threeOperands, 1, 2, 0xba, 64, false, 0},
-	"VFNMADD213PS": {threeOperands, 1, 2, 0xac, 64, false, 0}, "VFNMADD231PS": {threeOperands, 1, 2, 0xbc, 64, false, 0},
-	"VPADDD": {threeOperands, 1, 1, 0xfe, 64, false, 0}, "VPSUBD": {threeOperands, 1, 1, 0xfa, 64, false, 0},
-	"VPMULLD": {threeOperands, 1, 2, 0x40, 64, false, 0}, "VPMINSD": {threeOperands, 1, 2, 0x39, 64, false, 0},
-	"VPMAXSD": {threeOperands, 1, 2, 0x3d, 64, false, 0}, "VPANDD": {threeOperands, 1, 1, 0xdb, 64, false, 0},
-	"VPANDND": {threeOperands, 1, 1, 0xdf, 64, false, 0}, "VPORD": {threeOperands, 1, 1, 0xeb, 64, false, 0},
-	"VPXORD": {threeOperands, 1, 1, 0xef, 64, false, 0}, "VSCALEFPS": {threeOperands, 1, 2, 0x2c, 64, false, 0},
-	"VCMPPS": {threeOperands, 0, 1, 0xc2, 64, true, 0}, "VPCMPEQD": {threeOperands, 1, 1, 0x76, 64, false, 0},
-	"VPCMPGTD": {threeOperands, 1, 1, 0x66, 64, false, 0},
-
-	"VSQRTPS": {twoOperands, 0, 1, 0x51, 64, false, 0}, "VRCP14PS": {twoOperands, 1, 2, 0x4c, 64, false, 0},
-	"VCVTPS2DQ": {twoOperands, 1, 1, 0x5b, 64, false, 0}, "VCVTTPS2DQ": {twoOperands, 2, 1, 0x5b, 64, false, 0},
-	"VCVTDQ2PS": {twoOperands, 0, 1, 0x5b, 64, false, 0}, "VRNDSCALEPS": {twoOperands, 1, 3, 0x08, 64, true, 0},
-	"VMOVAPS": {store, 0, 1, 0x29, 64, false, 0}, "VMOVUPS": {twoOperands, 0, 1, 0x10, 64, false, 0},
-	"VBROADCASTSS": {twoOperands, 1, 2, 0x18, 4, false, 0}, "VCVTPH2PS": {twoOperands, 1, 2, 0x13, 32, false, 0},
-	"VPMOVZXWD": {twoOperands, 1, 2, 0x33, 32, false, 0}, "VPMOVZXBD": {twoOperands, 1, 2, 0x31, 16, false, 0},
-	"VPMOVD2M": {twoOperands, 2, 2, 0x39, 64, false, 0}, "VPMOVM2D": {twoOperands, 2, 2, 0x38, 64, false, 0},
-
-	"VSHUFF32X4": {threeOperands, 1, 3, 0x23, 64, true, 0}, "VPERMILPS": {twoOperands, 1, 3, 0x04, 64, true, 0},
-
-	"VPMOVDW": {store, 2, 2, 0x33, 32, false, 0}, "VPMOVDB": {store, 2, 2, 0x31, 16, false, 0},
-	"VCVTPS2PH": {store, 1, 3, 0x1d, 32, true, 0},
-
-	"VPSLLD": {shift, 1, 1, 0x72, 64, true, 6}, "VPSRLD": {shift, 1, 1, 0x72, 64, true, 2}, "VPSRAD": {shift, 1, 1, 0x72, 64, true, 4},
-	"VBLENDMPS": {blend, 1, 2, 0x65, 64, false, 0},
-}
-
-// storeUnaligned is VMOVUPS to memory.
-var storeUnaligned = encoding{store, 0, 1, 0x11, 64, false, 0}
-
-// storeLane is VMOVSS to memory, which Go's assembler encodes as AVX.
-var storeLane = encoding{store, 2, 1, 0x11, 4, false, 0}
 
 // assembler collects code and the places in it that refer to constants.
 type assembler struct {
@@ -74,10 +13,21 @@ type assembler struct {
 	refs []constantRef
 }
 
-// constantRef is a 32-bit displacement from the end of its instruction.
+// constantRef is a 32-bit displacement from the end of its instruction to a constant.
 type constantRef struct {
 	at, end int
 	bits    uint32
+	copies  int // of the constant: as many as the instruction reads
+}
+
+// vectorLines assembles lines of package lane.
+func (a *assembler) vectorLines(text string) error {
+	for line := range strings.Lines(text) {
+		if err := a.vectorLine(line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // vectorLine assembles one line of package lane.
@@ -107,171 +57,177 @@ func (a *assembler) vectorLine(line string) error {
 
 // encode writes an instruction; it reports whether the operands are of its form.
 func (a *assembler) encode(e encoding, ops []operand, broadcast bool) bool {
-	var imm byte
+	width, ok := widthOf(ops)
+	if !ok || int(e.widths)&width == 0 || broadcast && width != zmm {
+		return false
+	}
+	var last []byte // what follows the memory operand
 	if e.immediate {
-		if len(ops) == 0 || ops[0].kind != immediate {
+		if ops[0].kind != immediate {
 			return false
 		}
-		imm, ops = byte(ops[0].n), ops[1:]
+		last, ops = []byte{byte(ops[0].n)}, ops[1:]
 	}
 	var rm operand
-	var reg, vvvv, mask int
+	p := prefix{encoding: e, width: width, broadcast: broadcast}
 	switch {
 	case e.form == threeOperands && len(ops) == 3:
-		rm, vvvv, reg = ops[0], ops[1].n, ops[2].n
+		rm, p.vvvv, p.reg = ops[0], ops[1].n, ops[2].n
 	case e.form == twoOperands && len(ops) == 2:
-		rm, reg = ops[0], ops[1].n
+		rm, p.reg = ops[0], ops[1].n
 	case e.form == store && len(ops) == 2:
-		rm, reg = ops[1], ops[0].n
+		rm, p.reg = ops[1], ops[0].n
 	case e.form == shift && len(ops) == 2:
-		rm, reg, vvvv = ops[0], int(e.extension), ops[1].n
+		rm, p.reg, p.vvvv = ops[0], int(e.extension), ops[1].n
 	case e.form == blend && len(ops) == 4:
-		rm, vvvv, mask, reg = ops[0], ops[1].n, ops[2].n, ops[3].n
+		rm, p.vvvv, p.mask, p.reg = ops[0], ops[1].n, ops[2].n, ops[3].n
+	case e.form == blendLanes && len(ops) == 4:
+		last, rm, p.vvvv, p.reg = []byte{byte(ops[0].n << 4)}, ops[1], ops[2].n, ops[3].n
 	default:
 		return false
 	}
-	bit := func(n, i, at int) byte { return byte(n>>i&1) << at }
-	// Extension bits are stored inverted. Those of the memory operand's registers are
-	// where the bits of a register operand are.
-	low, middle, high := rm.n, rm.n>>3, rm.n>>4 // ModRM's register, and bits 3 and 4
+	// The bits of a memory operand's registers are where those of a register are.
+	low := rm.n
+	p.middle, p.high = rm.n>>3&1, rm.n>>4&1
 	if rm.kind == memory {
-		low, middle, high = rm.base, rm.base>>3, max(0, rm.index)>>3
+		low, p.middle, p.high = rm.base, rm.base>>3, max(0, rm.index)>>3
 	}
 	if rm.kind == constant {
-		low, middle, high = 5, 0, 0
+		low, p.middle, p.high = 5, 0, 0
 	}
-	b := byte(0)
-	if broadcast {
-		b = 1
+	scale := 1
+	if width == zmm {
+		a.code = p.evex(a.code)
+		if scale = e.bytes; broadcast {
+			scale = 4
+		}
+	} else {
+		a.code = p.vex(a.code)
 	}
-	a.code = append(a.code,
-		0x62,
-		0xf0^bit(reg, 3, 7)^bit(high, 0, 6)^bit(middle, 0, 5)^bit(reg, 4, 4)|e.opmap,
-		0x7c^byte(vvvv&15)<<3|e.prefix,
-		0x48^bit(vvvv, 4, 3)|b<<4|byte(mask),
-		e.opcode)
-	r := byte(reg&7) << 3
-	size := e.bytes
-	if broadcast {
-		size = 4
-	}
-	end := 0
-	if e.immediate {
-		end = 1
-	}
+	a.bytes(e.opcode)
+	r := byte(p.reg&7) << 3
 	switch rm.kind {
 	case memory:
-		a.address(r, byte(low&7), rm, size)
+		a.address(r, byte(low&7), rm, scale)
 	case constant:
 		at := len(a.code) + 1
-		a.code = append(a.code, r|5, 0, 0, 0, 0)
-		a.refs = append(a.refs, constantRef{at, at + 4 + end, uint32(rm.n)})
+		a.bytes(r|5, 0, 0, 0, 0)
+		copies := 1
+		if width != zmm {
+			copies = width / 4
+		}
+		a.refs = append(a.refs, constantRef{at, at + 4 + len(last), uint32(rm.n), copies})
 	default:
-		a.code = append(a.code, 0xc0|r|byte(low&7))
+		a.bytes(0xc0 | r | byte(low&7))
 	}
-	if e.immediate {
-		a.code = append(a.code, imm)
-	}
+	a.bytes(last...)
 	return true
 }
 
-// address writes ModRM, SIB and displacement of a memory operand of size bytes.
-func (a *assembler) address(reg, base byte, m operand, size int) {
+// widthOf returns the width of the vector registers among operands, if it is one.
+func widthOf(ops []operand) (width int, ok bool) {
+	for _, o := range ops {
+		if o.kind == vector {
+			if width != 0 && width != o.width {
+				return 0, false
+			}
+			width = o.width
+		}
+	}
+	return width, true
+}
+
+// prefix is what comes before an opcode, in one of two ways.
+type prefix struct {
+	encoding
+	width        int
+	reg, vvvv    int
+	mask         int
+	middle, high int // bits 3 and 4 of a register, or bit 3 of base and index
+	broadcast    bool
+}
+
+// bit returns bit i of n at another place.
+func bit(n, i, at int) byte { return byte(n>>i&1) << at }
+
+// evex appends the prefix with Z registers. Bits that extend registers are inverted.
+func (p *prefix) evex(code []byte) []byte {
+	b := byte(0)
+	if p.broadcast {
+		b = 1
+	}
+	return append(code,
+		0x62,
+		0xf0^bit(p.reg, 3, 7)^bit(p.high, 0, 6)^bit(p.middle, 0, 5)^bit(p.reg, 4, 4)|p.opmap,
+		0x7c^byte(p.vvvv&15)<<3|p.prefix,
+		0x48^bit(p.vvvv, 4, 3)|b<<4|byte(p.mask))
+}
+
+// vex appends the prefix with X and Y registers, in two bytes where they are enough.
+func (p *prefix) vex(code []byte) []byte {
+	second := 0x78 ^ byte(p.vvvv)<<3 | bit(p.width, 5, 2) | p.prefix
+	if p.opmap == 1 && p.middle == 0 && p.high == 0 && p.prefix < wide64 {
+		return append(code, 0xc5, 0x80^bit(p.reg, 3, 7)|second)
+	}
+	return append(code, 0xc4, 0xe0^bit(p.reg, 3, 7)^bit(p.high, 0, 6)^bit(p.middle, 0, 5)|p.opmap, second)
+}
+
+// address writes ModRM, SIB and displacement of a memory operand; a displacement of one
+// byte counts in steps of scale.
+func (a *assembler) address(reg, base byte, m operand, scale int) {
 	mode, disp := byte(0x80), binary.LittleEndian.AppendUint32(nil, uint32(int32(m.n)))
 	switch {
 	case m.n == 0 && base != 5:
 		mode, disp = 0, nil
-	case m.n%size == 0 && m.n/size == int(int8(m.n/size)):
-		mode, disp = 0x40, []byte{byte(m.n / size)}
+	case m.n%scale == 0 && m.n/scale == int(int8(m.n/scale)):
+		mode, disp = 0x40, []byte{byte(m.n / scale)}
 	}
 	switch {
 	case m.index >= 0:
 		scale := map[int]byte{1: 0, 2: 0x40, 4: 0x80, 8: 0xc0}[m.scale]
-		a.code = append(a.code, mode|reg|4, scale|byte(m.index&7)<<3|base)
+		a.bytes(mode|reg|4, scale|byte(m.index&7)<<3|base)
 	case base == 4:
-		a.code = append(a.code, mode|reg|4, 0x24)
+		a.bytes(mode|reg|4, 0x24)
 	default:
-		a.code = append(a.code, mode|reg|base)
+		a.bytes(mode | reg | base)
 	}
-	a.code = append(a.code, disp...)
+	a.bytes(disp...)
 }
 
-// operand is a register, an immediate, or memory: n + base + index·scale, or a constant
-// that lies behind the code.
-type operand struct {
-	kind               operandKind
-	n                  int // register, immediate, displacement or a constant's bits
-	base, index, scale int // index -1: none
+func (a *assembler) bytes(b ...byte) *assembler {
+	a.code = append(a.code, b...)
+	return a
 }
 
-type operandKind uint8
-
-const (
-	vector operandKind = iota
-	maskRegister
-	immediate
-	memory
-	constant
-)
-
-// general are the general registers by number.
-var general = map[string]int{"AX": 0, "CX": 1, "DX": 2, "BX": 3, "SP": 4, "BP": 5, "SI": 6, "DI": 7,
-	"R8": 8, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
-
-func parseOperand(s string) (operand, error) {
-	bad := fmt.Errorf("operand %q", s)
-	if s == "" {
-		return operand{}, bad
-	}
-	switch s[0] {
-	case 'Z', 'K':
-		n, err := strconv.Atoi(s[1:])
-		kind := map[byte]operandKind{'Z': vector, 'K': maskRegister}[s[0]]
-		if err != nil || n < 0 || n > 31 || kind == maskRegister && n > 7 {
-			return operand{}, bad
-		}
-		return operand{kind: kind, n: n}, nil
-	case '$':
-		n, err := strconv.ParseUint(s[1:], 0, 8)
-		if err != nil {
-			return operand{}, bad
-		}
-		return operand{kind: immediate, n: int(n)}, nil
-	}
-	if name, ok := strings.CutSuffix(s, "<>(SB)"); ok {
-		bits, err := strconv.ParseUint(strings.TrimPrefix(name, "once_"), 16, 32)
-		if err != nil {
-			return operand{}, bad
-		}
-		return operand{kind: constant, n: int(bits)}, nil
-	}
-	return parseMemory(s, bad)
+// int32 writes a 32-bit number and returns where it ends.
+func (a *assembler) int32(n int) (end int) {
+	a.code = binary.LittleEndian.AppendUint32(a.code, uint32(int32(n)))
+	return len(a.code)
 }
 
-// parseMemory reads "8(SI)" and "8(SI)(CX*4)".
-func parseMemory(s string, bad error) (operand, error) {
-	m := operand{kind: memory, index: -1}
-	disp, rest, ok := strings.Cut(s, "(")
-	if !ok || !strings.HasSuffix(rest, ")") {
-		return m, bad
+// jump lets the displacement that ends at end lead to target.
+func (a *assembler) jump(end, target int) {
+	binary.LittleEndian.PutUint32(a.code[end-4:], uint32(int32(target-end)))
+}
+
+// placeConstants writes the constants behind the code and lets instructions find them.
+func (a *assembler) placeConstants() {
+	for len(a.code)%64 != 0 {
+		a.bytes(0xcc)
 	}
-	if disp != "" {
-		n, err := strconv.ParseInt(disp, 10, 32)
-		if err != nil {
-			return m, bad
+	type block struct {
+		bits   uint32
+		copies int
+	}
+	placed := map[block]int{}
+	for _, r := range a.refs {
+		b := block{r.bits, r.copies}
+		at, known := placed[b]
+		if !known {
+			at = len(a.code)
+			placed[b] = at
+			a.code = append(a.code, slices.Repeat(binary.LittleEndian.AppendUint32(nil, r.bits), r.copies)...)
 		}
-		m.n = int(n)
+		binary.LittleEndian.PutUint32(a.code[r.at:], uint32(int32(at-r.end)))
 	}
-	base, index, two := strings.Cut(rest[:len(rest)-1], ")(")
-	if m.base, ok = general[base]; !ok {
-		return m, bad
-	}
-	if two {
-		name, scale, ok := strings.Cut(index, "*")
-		n, err := strconv.Atoi(scale)
-		if m.index, m.scale = general[name], n; !ok || err != nil || m.index == 0 || m.index == 4 || n != 1 && n != 2 && n != 4 && n != 8 {
-			return m, bad
-		}
-	}
-	return m, nil
 }

@@ -49,23 +49,43 @@ func TestEncodingsAreThoseOfGoAssembler(t *testing.T) {
 	}
 }
 
+// What is not an instruction of these lines is refused instead of becoming another one.
+func TestLinesThatAreRefused(t *testing.T) {
+	for _, line := range []string{
+		"VADDPD Y1, Y2, Y3", "VADDPS", "VADDPS Y1, Y2", "VADDPS Y1, Z2, Y3", "VADDPS X1, X2, X3", "VADDPS Y1, Y2, Y16", "VADDPS Y1, Y2, Y-1",
+		"VADDPS.BCST (SI), Y2, Y3", "VPANDD Y1, Y2, Y3", "VPAND Z1, Z2, Z3", "VPSLLD Y1, Y2", "VPSLLD $256, Y1, Y2", "VMOVUPS (SI)(SP*1), Y1",
+		"VMOVUPS (SI)(CX*3), Y1", "VMOVUPS (XX), Y1", "VMOVUPS eight_xyz<>(SB), Y1", "VMOVUPS 4(SI, Y1",
+	} {
+		var a assembler
+		if err := a.vectorLine(line); err == nil {
+			t.Errorf("%s is %x", line, a.code)
+		}
+	}
+}
+
 // linesOfFunctions returns the lines of all functions but those that read constants
 // from memory, whose place only a linker knows.
 func linesOfFunctions() (lines []string) {
-	for _, f := range lane.Functions {
-		b := f.BodyOf()
-		in := make([]Operand, len(f.In))
-		for i, e := range f.In {
-			in[i] = Operand{Elem: e, Repeat: i == 1}
-		}
-		l := loop{body: b, in: in, out: []Operand{{Elem: f.Out}}}
-		for n := 1; n <= 2; n++ {
-			var text lane.Text
-			c := lane.Compiler{T: &text, ISA: lane.X86{Wide: true}, Use: map[uint32]bool{}, Addr: l.address}
-			c.Compile(b, n)
-			for line := range strings.Lines(text.String()) {
-				if !strings.Contains(line, "(SB)") {
-					lines = append(lines, strings.TrimSpace(line))
+	for _, u := range units {
+		for _, f := range lane.Functions {
+			b := f.BodyOf()
+			in := make([]Operand, len(f.In))
+			for i, e := range f.In {
+				in[i] = Operand{Elem: e, Repeat: i == 1}
+			}
+			l := loop{body: b, in: in, out: []Operand{{Elem: f.Out}}, isa: repeating{u, in}}
+			for n := 1; n <= 2; n++ {
+				if most, _ := lane.Fits(l.isa, nil, n, b); most < n {
+					continue
+				}
+				var text lane.Text
+				c := lane.Compiler{T: &text, ISA: l.isa, Use: map[uint32]bool{}, Addr: l.address}
+				c.Compile(b, n)
+				l.fold(&text, 0)
+				for line := range strings.Lines(text.String()) {
+					if !strings.Contains(line, "(SB)") {
+						lines = append(lines, strings.TrimSpace(line))
+					}
 				}
 			}
 		}
@@ -76,9 +96,7 @@ func linesOfFunctions() (lines []string) {
 // linesOf returns an instruction with many operands.
 func linesOf(name string, e encoding) (lines []string) {
 	r := rand.New(rand.NewPCG(1, 2))
-	mask := name == "VPCMPEQD" || name == "VPCMPGTD" || name == "VCMPPS" || name == "VPMOVD2M"
 	registers := slices.Sorted(maps.Keys(general))
-	z := func() string { return fmt.Sprintf("Z%d", r.IntN(32)) }
 	k := func() string { return fmt.Sprintf("K%d", 1+r.IntN(7)) }
 	memory := func() string {
 		s := "(" + registers[r.IntN(len(registers))] + ")"
@@ -90,31 +108,39 @@ func linesOf(name string, e encoding) (lines []string) {
 		}
 		return s
 	}
-	for range 40 {
-		dst := z()
-		if mask {
-			dst = k()
+	for letter, f := range files {
+		if f.width == 0 || int(e.widths)&f.width == 0 {
+			continue
 		}
-		src := z()
-		if name == "VBROADCASTSS" || name == "VMOVUPS" || e.bytes < 64 || r.IntN(3) == 0 && e.form != shift && !strings.HasPrefix(name, "VPMOV") {
-			src = memory()
-		}
-		imm := ""
-		if e.immediate {
-			imm = fmt.Sprintf("$%d, ", r.IntN(32))
-		}
-		switch e.form {
-		case threeOperands:
-			lines = append(lines, fmt.Sprintf("%s %s%s, %s, %s", name, imm, src, z(), dst))
-		case twoOperands, shift:
-			if name == "VPMOVM2D" {
-				src = k()
+		v := func() string { return fmt.Sprintf("%c%d", letter, r.IntN(f.count)) }
+		compares := f.width == zmm && (strings.HasPrefix(name, "VPCMP") || name == "VCMPPS")
+		for range 40 {
+			dst, src := v(), v()
+			if compares || name == "VPMOVD2M" {
+				dst = k()
 			}
-			lines = append(lines, fmt.Sprintf("%s %s%s, %s", name, imm, src, dst))
-		case store:
-			lines = append(lines, fmt.Sprintf("%s %s%s, %s", name, imm, z(), memory()))
-		case blend:
-			lines = append(lines, fmt.Sprintf("%s %s, %s, %s, %s", name, src, z(), k(), dst))
+			if name == "VMOVUPS" || e.bytes < 64 || r.IntN(3) == 0 && e.form != shift && !strings.HasPrefix(name, "VPMOV") {
+				src = memory()
+			}
+			imm := ""
+			if e.immediate {
+				imm = fmt.Sprintf("$%d, ", r.IntN(32))
+			}
+			switch e.form {
+			case threeOperands:
+				lines = append(lines, fmt.Sprintf("%s %s%s, %s, %s", name, imm, src, v(), dst))
+			case twoOperands, shift:
+				if name == "VPMOVM2D" {
+					src = k()
+				}
+				lines = append(lines, fmt.Sprintf("%s %s%s, %s", name, imm, src, dst))
+			case store:
+				lines = append(lines, fmt.Sprintf("%s %s%s, %s", name, imm, v(), memory()))
+			case blend:
+				lines = append(lines, fmt.Sprintf("%s %s, %s, %s, %s", name, src, v(), k(), dst))
+			case blendLanes:
+				lines = append(lines, fmt.Sprintf("%s %s, %s, %s, %s", name, v(), src, v(), dst))
+			}
 		}
 	}
 	return lines

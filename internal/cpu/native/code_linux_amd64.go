@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -17,13 +18,15 @@ import (
 // refused is set when the system does not allow executable memory.
 var refused atomic.Bool
 
-// Supported reports whether this machine runs code of this package.
-func Supported() bool { return feature.Active() == feature.AVX512 && !refused.Load() }
+// Supported reports whether this machine runs code for a level.
+func Supported(l feature.Level) bool {
+	return HasLevel(l) && slices.Contains(feature.Levels(), l) && !refused.Load()
+}
 
 // Check tells why there is no machine code here, nil if there is.
 func Check() error {
-	if feature.Active() != feature.AVX512 {
-		return errors.New("needs AVX-512")
+	if !HasLevel(feature.Active()) {
+		return errors.New("needs AVX2 or AVX-512")
 	}
 	_, err := load([]byte{0xc3}) // RET
 	return err

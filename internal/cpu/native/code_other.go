@@ -4,10 +4,12 @@ package native
 
 import (
 	"errors"
+
+	"loris/internal/cpu/feature"
 )
 
-// Supported reports whether this machine runs code of this package.
-func Supported() bool { return false }
+// Supported reports whether this machine runs code for a level.
+func Supported(feature.Level) bool { return false }
 
 // Check tells why there is no machine code here.
 func Check() error { return errSystem }

@@ -1,12 +1,10 @@
 package native
 
 import (
-	"encoding/binary"
 	"fmt"
-	"slices"
-	"strings"
 	"unsafe"
 
+	"loris/internal/cpu/feature"
 	"loris/internal/cpu/lane"
 )
 
@@ -19,7 +17,7 @@ const SumBlock = 32
 // Arguments are what code is called with.
 type Arguments struct {
 	Operands [MaxOperands]unsafe.Pointer // where inputs, outputs and sums begin
-	N        int                         // elements of a row, a multiple of 16
+	N        int                         // elements of a row, a multiple of 16, and of SumBlock if there are sums
 	Rows     int                         // at least one; the code counts it down
 	Strides  [MaxOperands]int            // bytes from row to row; of a sum, from the end of a row's numbers
 }
@@ -34,17 +32,40 @@ type Operand struct {
 // counts the elements done and DX is the last place where a turn may begin.
 var operandRegisters = [MaxOperands]string{"AX", "BX", "SI", "DI", "R8", "R9", "R10", "R11", "R12", "R13"}
 
-// lanes is the elements of a vector.
-const lanes = 16
+// unit is what code is made for.
+type unit struct {
+	lane.X86
+	// Sums are added in the order of package vec's kernels of sums, as those take a row
+	// of SumBlock elements: vectors in turn to so many accumulators, then those, then the
+	// lanes that each of the swaps brings together.
+	accumulators int
+	swaps        []string
+}
 
-// SumRegister returns the vector register that the body adds the values of sum i to.
-func SumRegister(i int) int { return i }
+var units = map[feature.Level]unit{
+	feature.AVX512: {lane.X86{Wide: true}, 1, []string{"VSHUFF32X4 $0x4e, %[1]s, %[1]s, %[2]s", "VSHUFF32X4 $0xb1, %[1]s, %[1]s, %[2]s",
+		"VPERMILPS $0x4e, %s, %s", "VPERMILPS $0xb1, %s, %s"}},
+	feature.AVX2: {lane.X86{}, 2, []string{"VPERM2F128 $0x01, %[1]s, %[1]s, %[2]s", "VPERMILPS $0x4e, %s, %s", "VPERMILPS $0xb1, %s, %s"}},
+}
+
+// HasLevel reports whether code can be made for a level, on some system.
+func HasLevel(l feature.Level) bool {
+	_, ok := units[l]
+	return ok
+}
+
+// SumRegister returns the vector register from which on the body accumulates the values
+// of sum i, see [lane.Builder.Accumulate].
+func SumRegister(l feature.Level, i int) int { return i * units[l].accumulators }
 
 // Compile makes a loop over rows of body, whose loads and stores are numbered like in
 // and out. For each of the sums it writes a number for every SumBlock elements of a
-// row, or what is left of it. It fails if there are too many operands, or too many
-// values live at once.
-func Compile(body *lane.Builder, in, out []Operand, sums int) (*Code, error) {
+// row. It fails if there are too many operands, or too many values live at once.
+func Compile(level feature.Level, body *lane.Builder, in, out []Operand, sums int) (*Code, error) {
+	u, ok := units[level]
+	if !ok {
+		return nil, fmt.Errorf("native: no code for %s", level)
+	}
 	if n := len(in) + len(out) + sums; n > MaxOperands {
 		return nil, fmt.Errorf("native: %d operands are more than %d", n, MaxOperands)
 	}
@@ -54,16 +75,19 @@ func Compile(body *lane.Builder, in, out []Operand, sums int) (*Code, error) {
 	for _, o := range out {
 		body.Out = append(body.Out, o.Elem)
 	}
-	l := loop{body: body, in: in, out: out, sums: sums, isa: repeating{lane.X86{Wide: true}, in}}
+	l := loop{body: body, in: in, out: out, sums: sums, isa: repeating{u, in}}
+	for i := range SumRegister(level, sums) {
+		l.fixed = append(l.fixed, i)
+	}
+	if sums > 0 && u.accumulators == 1 { // and one to fold with
+		l.fixed = append(l.fixed, SumRegister(level, sums))
+	}
 	copies := 4
 	if sums > 0 {
-		copies = SumBlock / lanes // a turn is a block
-		for i := range sums + 1 { // and one register to fold with
-			l.fixed = append(l.fixed, SumRegister(i))
-		}
+		copies = min(copies, SumBlock/u.Lanes())
 	}
 	n, pinned := lane.Fits(l.isa, l.fixed, copies, body)
-	if n == 0 || sums > 0 && n < copies {
+	if n == 0 {
 		return nil, fmt.Errorf("native: too many values at once")
 	}
 	l.pinned = pinned
@@ -73,9 +97,9 @@ func Compile(body *lane.Builder, in, out []Operand, sums int) (*Code, error) {
 	return load(l.a.code)
 }
 
-// repeating is AVX-512 with inputs that repeat one element.
+// repeating is a unit with inputs that repeat one element.
 type repeating struct {
-	lane.X86
+	unit
 	in []Operand
 }
 
@@ -84,7 +108,7 @@ func (r repeating) Emit(t *lane.Text, e lane.Emission) {
 		t.P("VBROADCASTSS %s, %s", e.Mem, r.Reg(e.Dst))
 		return
 	}
-	r.X86.Emit(t, e)
+	r.unit.Emit(t, e)
 }
 
 // loop writes the code of a loop over rows.
@@ -120,13 +144,16 @@ func (l *loop) write(copies int) error {
 	row := len(a.code)
 	a.bytes(0x49, 0x8b, 0x97).int32(n) // MOVQ N(R15), DX
 	a.bytes(0x31, 0xc9)                // XORL CX, CX
-	if copies > 1 {
-		if err := l.turns(copies); err != nil {
+	turns := []int{copies, 1}
+	if l.sums > 0 {
+		turns = []int{SumBlock / l.isa.Lanes()}
+	} else if copies == 1 {
+		turns = turns[1:]
+	}
+	for _, vectors := range turns {
+		if err := l.turns(vectors, min(copies, vectors)); err != nil {
 			return err
 		}
-	}
-	if err := l.turns(1); err != nil {
-		return err
 	}
 	for i := range operands {
 		r := general[operandRegisters[i]]
@@ -139,57 +166,55 @@ func (l *loop) write(copies int) error {
 	return nil
 }
 
-// turns writes a loop that takes n vectors of a row at a time while so many are left.
-func (l *loop) turns(n int) error {
+// turns writes a loop that takes so many vectors of a row at a time, of which copies are
+// interleaved, while so many are left.
+func (l *loop) turns(vectors, copies int) error {
 	a := &l.a
 	var body lane.Text
-	for i := range l.sums {
-		l.isa.Constant(&body, SumRegister(i), 0)
+	accumulators := l.isa.accumulators
+	for i := range l.sums * accumulators {
+		l.isa.Constant(&body, i, 0)
 	}
-	c := lane.Compiler{T: &body, ISA: l.isa, Pinned: l.pinned, Fixed: l.fixed, Use: map[uint32]bool{}, Addr: l.address}
-	c.Compile(l.body, n)
-	a.bytes(0x48, 0x81, 0xea).int32(n * lanes) // SUBQ $n, DX
-	a.bytes(0x48, 0x39, 0xd1)                  // CMPQ CX, DX
-	skip := a.bytes(0x0f, 0x8f).int32(0)       // JGT end
+	for first := 0; first < vectors; first += copies {
+		c := lane.Compiler{T: &body, ISA: l.isa, Pinned: l.pinned, Fixed: l.fixed, Use: map[uint32]bool{}, Addr: l.address, First: first, Accumulators: accumulators}
+		c.Compile(l.body, copies)
+	}
+	for i := range l.sums {
+		l.fold(&body, i*accumulators)
+	}
+	elements := vectors * l.isa.Lanes()
+	a.bytes(0x48, 0x81, 0xea).int32(elements) // SUBQ $elements, DX
+	a.bytes(0x48, 0x39, 0xd1)                 // CMPQ CX, DX
+	skip := a.bytes(0x0f, 0x8f).int32(0)      // JGT end
 	start := len(a.code)
 	if err := a.vectorLines(body.String()); err != nil {
 		return err
 	}
 	for i := range l.sums {
-		if err := l.storeSum(i); err != nil {
-			return err
-		}
+		r := general[operandRegisters[len(l.in)+len(l.out)+i]]
+		a.encode(encodings["VMOVSS"], []operand{{n: i * accumulators, width: xmm}, {kind: memory, base: r, index: -1}}, false)
+		a.bytes(0x48|byte(r>>3), 0x83, 0xc0|byte(r&7), 4) // ADDQ $4, r
 	}
-	a.bytes(0x48, 0x81, 0xc1).int32(n * lanes) // ADDQ $n, CX
-	a.bytes(0x48, 0x39, 0xd1)                  // CMPQ CX, DX
-	back := a.bytes(0x0f, 0x8e).int32(0)       // JLE start
+	a.bytes(0x48, 0x81, 0xc1).int32(elements) // ADDQ $elements, CX
+	a.bytes(0x48, 0x39, 0xd1)                 // CMPQ CX, DX
+	back := a.bytes(0x0f, 0x8e).int32(0)      // JLE start
 	a.jump(back, start)
 	a.jump(skip, len(a.code))
-	a.bytes(0x48, 0x81, 0xc2).int32(n * lanes) // ADDQ $n, DX
+	a.bytes(0x48, 0x81, 0xc2).int32(elements) // ADDQ $elements, DX
 	return nil
 }
 
-// storeSum adds the lanes of sum i, in the order of package vec's kernels of sums, and
-// writes the result behind the last one.
-func (l *loop) storeSum(i int) error {
-	a := &l.a
-	var fold lane.Text
-	s, t := l.isa.Reg(SumRegister(i)), l.isa.Reg(SumRegister(l.sums))
-	for _, swap := range []string{"VSHUFF32X4 $0x4e, %s, %s, %s", "VSHUFF32X4 $0xb1, %s, %s, %s"} {
-		fold.P(swap, s, s, t)
-		fold.P("VADDPS %s, %s, %s", t, s, s)
+// fold adds the accumulators from a register on, and the lanes of the first.
+func (l *loop) fold(t *lane.Text, register int) {
+	s, other := l.isa.Reg(register), l.isa.Reg(l.sums) // the register that is kept to fold with
+	if l.isa.accumulators == 2 {
+		other = l.isa.Reg(register + 1)
+		t.P("VADDPS %s, %s, %s", other, s, s)
 	}
-	for _, swap := range []string{"VPERMILPS $0x4e, %s, %s", "VPERMILPS $0xb1, %s, %s"} {
-		fold.P(swap, s, t)
-		fold.P("VADDPS %s, %s, %s", t, s, s)
+	for _, swap := range l.isa.swaps {
+		t.P(swap, s, other)
+		t.P("VADDPS %s, %s, %s", other, s, s)
 	}
-	if err := a.vectorLines(fold.String()); err != nil {
-		return err
-	}
-	r := general[operandRegisters[len(l.in)+len(l.out)+i]]
-	a.encode(storeLane, []operand{{n: SumRegister(i)}, {kind: memory, base: r, index: -1}}, false)
-	a.bytes(0x48|byte(r>>3), 0x83, 0xc0|byte(r&7), 4) // ADDQ $4, r
-	return nil
 }
 
 // address returns where vector index of a turn lies.
@@ -202,49 +227,5 @@ func (l *loop) address(slot, index int, store bool) string {
 	if o[slot].Repeat {
 		return fmt.Sprintf("(%s)", register[slot])
 	}
-	return fmt.Sprintf("%d(%s)(CX*%d)", index*size*lanes, register[slot], size)
-}
-
-func (a *assembler) bytes(b ...byte) *assembler {
-	a.code = append(a.code, b...)
-	return a
-}
-
-// int32 writes a 32-bit number and returns where it ends.
-func (a *assembler) int32(n int) (end int) {
-	a.code = binary.LittleEndian.AppendUint32(a.code, uint32(int32(n)))
-	return len(a.code)
-}
-
-// jump lets the displacement that ends at end lead to target.
-func (a *assembler) jump(end, target int) {
-	binary.LittleEndian.PutUint32(a.code[end-4:], uint32(int32(target-end)))
-}
-
-// vectorLines assembles lines of package lane.
-func (a *assembler) vectorLines(text string) error {
-	for line := range strings.Lines(text) {
-		if err := a.vectorLine(line); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// placeConstants writes the constants behind the code and lets instructions find them.
-func (a *assembler) placeConstants() {
-	for len(a.code)%64 != 0 {
-		a.bytes(0xcc)
-	}
-	var placed []uint32
-	base := len(a.code)
-	for _, r := range a.refs {
-		i := slices.Index(placed, r.bits)
-		if i < 0 {
-			i = len(placed)
-			placed = append(placed, r.bits)
-			a.int32(int(int32(r.bits)))
-		}
-		binary.LittleEndian.PutUint32(a.code[r.at:], uint32(int32(base+4*i-r.end)))
-	}
+	return fmt.Sprintf("%d(%s)(CX*%d)", index*size*l.isa.Lanes(), register[slot], size)
 }

@@ -1,5 +1,5 @@
 // Package native makes machine code while a program runs: it assembles the lines that
-// package lane writes for AVX-512, in the syntax of Go's assembler, puts them into
+// package lane writes for AVX2 and AVX-512, in the syntax of Go's assembler, puts them into
 // executable memory, and calls them.
 //
 // Code is a leaf: it leaves the stack and the registers of the Go runtime alone, so

@@ -19,8 +19,12 @@ const (
 	splatBytes = 256 // what four AVX-512 vectors read
 )
 
-// active holds the kernels in use.
-var active = kernelsFor(feature.Active())
+// level is the one of the kernels in use, which active and activeRows hold.
+var (
+	level      = feature.Active()
+	active     = kernelsFor(level)
+	activeRows = rowsFor(level)
+)
 
 // kernelsFor returns the kernels of a level; where assembly is missing, their twins.
 func kernelsFor(l feature.Level) *[kernelCount]micro {

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"unsafe"
 
-	"loris/internal/cpu/feature"
 	"loris/internal/cpu/lane"
 	"loris/internal/cpu/native"
 )
@@ -40,7 +39,7 @@ type natives struct {
 // native returns the machine code for inputs of which those in the set repeat one
 // element in a row, nil if the program has operations or operands that it cannot have.
 func (p *Program) native(repeat uint64) *native.Code {
-	if !native.Supported() || len(p.inputs) > native.MaxOperands {
+	if !native.Supported(level) || len(p.inputs) > native.MaxOperands {
 		return nil
 	}
 	p.natives.Lock()
@@ -54,7 +53,7 @@ func (p *Program) native(repeat uint64) *native.Code {
 	var code *native.Code
 	l := lowering{p: p, b: &lane.Builder{}, repeat: repeat}
 	if l.run() {
-		if c, err := native.Compile(l.b, l.in, l.out, l.sums); err == nil {
+		if c, err := native.Compile(level, l.b, l.in, l.out, l.sums); err == nil {
 			code = c
 		}
 	}
@@ -145,14 +144,11 @@ func (l *lowering) constant(i int, n *node) bool {
 func (l *lowering) output(o outputNode) bool {
 	v := l.values[o.value]
 	if o.rowSum {
-		reg := native.SumRegister(l.sums)
-		sum := l.b.Add(lane.OpFixed, uint32(reg))
+		add := l.b.Plus
 		if o.kernel == kSumSquaresRows {
-			l.b.Fma(v, v, sum)
-		} else {
-			l.b.Plus(sum, v)
+			add = func(sum, v lane.Value) lane.Value { return l.b.Fma(v, v, sum) }
 		}
-		l.b.To(reg)
+		l.b.Accumulate(add, native.SumRegister(level, l.sums), v)
 		l.sums++
 		return true
 	}
@@ -308,7 +304,7 @@ func (k *Kernel) warm(nanos float64) {
 // sumBlocks returns how many numbers are added for the sum of a row, 0 if it is summed
 // as a whole. Where there may be machine code, tiles sum alike.
 func (k *Kernel) sumBlocks() int {
-	if feature.Active() != feature.AVX512 || k.cols%native.SumBlock != 0 {
+	if !native.HasLevel(level) || k.cols%native.SumBlock != 0 {
 		return 0
 	}
 	return k.cols / native.SumBlock

@@ -22,10 +22,10 @@ func newPool(t testing.TB, threads int) *pool.Pool {
 
 // eachLevel runs a test with every set of kernels the machine has.
 func eachLevel(t *testing.T, f func(t *testing.T)) {
-	old := active
-	defer func() { active = old }()
+	use := func(l feature.Level) { level, active, activeRows = l, kernelsFor(l), rowsFor(l) }
+	defer use(level)
 	for _, l := range feature.Levels() {
-		active = kernelsFor(l)
+		use(l)
 		t.Run(l.String(), f)
 	}
 }

@@ -18,8 +18,6 @@ type rowArgs struct {
 
 type rowMicro = func(r *rowArgs)
 
-var activeRows = rowsFor(feature.Active())
-
 // rowsFor returns the row kernels of a level; where assembly is missing, their twins.
 func rowsFor(l feature.Level) *[rowKernelCount]rowMicro {
 	s := rowMicros[l]

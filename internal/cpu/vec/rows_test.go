@@ -11,16 +11,6 @@ import (
 	"loris/internal/cpu/feature"
 )
 
-// eachRowLevel runs a test with every set of row kernels.
-func eachRowLevel(t *testing.T, f func(t *testing.T)) {
-	oldRows, old := activeRows, active
-	defer func() { activeRows, active = oldRows, old }()
-	for _, l := range feature.Levels() {
-		activeRows, active = rowsFor(l), kernelsFor(l)
-		t.Run(l.String(), f)
-	}
-}
-
 var rowLengths = []int{1, 2, 3, 7, 8, 15, 16, 17, 31, 48, 63, 64, 65, 100, 128, 511, 512, 1000, 1040, 33000}
 
 // near fails if got is farther from want than a relative and an absolute bound.
@@ -35,7 +25,7 @@ func near(t *testing.T, what string, got float32, want, relative, absolute float
 }
 
 func TestReductions(t *testing.T) {
-	eachRowLevel(t, func(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for _, n := range rowLengths {
 			const rows, pad = 3, 5
@@ -96,7 +86,7 @@ func TestReductions(t *testing.T) {
 }
 
 func TestSoftmaxFamily(t *testing.T) {
-	eachRowLevel(t, func(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		inf := float32(math.Inf(1))
 		for _, n := range rowLengths {
@@ -155,7 +145,7 @@ func TestSoftmaxFamily(t *testing.T) {
 }
 
 func TestNorms(t *testing.T) {
-	eachRowLevel(t, func(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 6))
 		for _, n := range rowLengths {
 			const rows, pad, eps = 3, 7, 1e-5
@@ -204,7 +194,7 @@ func TestNorms(t *testing.T) {
 }
 
 func TestAdamW(t *testing.T) {
-	eachRowLevel(t, func(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 8))
 		for _, n := range []int{1, 5, 16, 17, 100, 40000} {
 			w, next, m, v := normal(r, n), make([]float32, n), make([]float32, n), make([]float32, n)
