@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"unsafe"
+
 	"loris/internal/cpu/gemm"
 	"loris/internal/cpu/pool"
 	"loris/internal/ir"
@@ -14,7 +16,7 @@ func (r *run) compileAnyProduct(s *plan.Step) (kernel, error) {
 	case ir.F16, ir.BF16:
 		return r.halfProduct(s)
 	case ir.F64:
-		return plainProduct[float64](r, s), nil
+		return r.doubleProduct(s), nil
 	case ir.I32:
 		return plainProduct[int32](r, s), nil
 	case ir.I64:
@@ -44,16 +46,84 @@ func plainProduct[T number](r *run, s *plan.Step) kernel {
 				rest /= x.Shape[i]
 			}
 			y := slice[T](r.at(out), rows*n)[row*n : (row+1)*n]
+			a, b := r.at(x), r.at(w)
+			if w.Strides[d-2] == 1 || n < thinProduct {
+				for j := range y {
+					y[j] = dot[T](k, a, xo, x.Strides[d-1], b, wo+j*w.Strides[d-1], w.Strides[d-2])
+				}
+				continue
+			}
 			clear(y)
 			for l := range k {
-				a := element[T](r.at(x), xo+l*x.Strides[d-1])
-				for j := range y {
-					y[j] += a * element[T](r.at(w), wo+l*w.Strides[d-2]+j*w.Strides[d-1])
-				}
+				addScaled(y, element[T](a, xo+l*x.Strides[d-1]), b, wo+l*w.Strides[d-2], w.Strides[d-1])
 			}
 		}
 	}
 	return func() error { r.split(chunks, cost, f); return nil }
+}
+
+// addScaled adds a times the elements of b from at on to y.
+func addScaled[T number](y []T, a T, b unsafe.Pointer, at, stride int) {
+	if stride == 1 && len(y) > 0 {
+		row := slice[T](b, at+len(y))[at:]
+		for j, v := range row[:len(y)] {
+			y[j] += a * v
+		}
+		return
+	}
+	for j := range y {
+		y[j] += a * element[T](b, at+j*stride)
+	}
+}
+
+// dot is the sum of n products of elements from atA and atB on, in four parts.
+func dot[T number](n int, a unsafe.Pointer, atA, strideA int, b unsafe.Pointer, atB, strideB int) (sum T) {
+	if strideA != 1 || strideB != 1 || n == 0 {
+		for i := range n {
+			sum += element[T](a, atA+i*strideA) * element[T](b, atB+i*strideB)
+		}
+		return sum
+	}
+	x, y := slice[T](a, atA+n)[atA:], slice[T](b, atB+n)[atB:]
+	var s0, s1, s2, s3 T
+	for ; len(x) >= 4 && len(y) >= 4; x, y = x[4:], y[4:] {
+		s0 += x[0] * y[0]
+		s1 += x[1] * y[1]
+		s2 += x[2] * y[2]
+		s3 += x[3] * y[3]
+	}
+	for i, v := range x {
+		sum += v * y[i]
+	}
+	return sum + ((s0 + s1) + (s2 + s3))
+}
+
+// thinProduct is how many columns, or rows, products have for which the kernels of
+// package gemm do not pay.
+const thinProduct = 4
+
+// doubleProduct is the matrix product of float64.
+func (r *run) doubleProduct(s *plan.Step) kernel {
+	x, w, out := &s.In[0], &s.In[1], &s.Out[0]
+	d := len(x.Shape)
+	c := &gemm.Double{M: x.Shape[d-2], N: w.Shape[d-1], K: x.Shape[d-1], A: matrixOf(x), B: matrixOf(w),
+		C: gemm.Matrix{RowStride: w.Shape[d-1], ColStride: 1}}
+	if c.M < thinProduct || c.N < thinProduct || c.K == 0 {
+		return plainProduct[float64](r, s)
+	}
+	if items := batchOf(x).Size(); items != 1 {
+		c.Batch = batchOffsets(items, batchOf(x), func(i int) *plan.Operand {
+			return [gemm.MaxTerms]*plan.Operand{x, w}[i]
+		})
+		for i := range c.Batch {
+			c.Batch[i].C = i * c.M * c.N
+		}
+	}
+	return func() error {
+		c.A.Data, c.B.Data, c.C.Data = r.at(x), r.at(w), r.at(out)
+		c.Run(r.pool, r.b.Stop.Flag())
+		return nil
+	}
 }
 
 // denseCall is a batch of products of row-major matrices.

@@ -209,8 +209,13 @@ func (p *product) offsets(factor func(i int) *plan.Operand) []gemm.Offsets {
 	if p.batch == 1 {
 		return nil
 	}
-	out := make([]gemm.Offsets, p.batch)
-	shape := batchOf(&p.s.In[0])
+	return batchOffsets(p.batch, batchOf(&p.s.In[0]), factor)
+}
+
+// batchOffsets returns where the items of a batch of the given shape lie in left (even)
+// and right factors.
+func batchOffsets(items int, shape ir.Shape, factor func(i int) *plan.Operand) []gemm.Offsets {
+	out := make([]gemm.Offsets, items)
 	for item := range out {
 		for i := range 4 {
 			o := factor(i)

@@ -11,22 +11,49 @@ type x86Vec struct {
 	reg   string // Z or Y
 	bytes int
 	xor   string
-	pairs bool // factors are pairs of bfloat16
+	elem  elemKind
 }
 
-var (
-	zmm      = x86Vec{"Z", 64, "VPXORQ", false}
-	ymm      = x86Vec{"Y", 32, "VXORPS", false}
-	zmmPairs = x86Vec{"Z", 64, "VPXORQ", true}
+// elemKind is the type of factors and sums.
+type elemKind int
+
+const (
+	single elemKind = iota
+	pairs           // of bfloat16, with sums in float32
+	double
 )
+
+var (
+	zmm       = x86Vec{"Z", 64, "VPXORQ", single}
+	ymm       = x86Vec{"Y", 32, "VXORPS", single}
+	zmmPairs  = x86Vec{"Z", 64, "VPXORQ", pairs}
+	zmmDouble = x86Vec{"Z", 64, "VPXORQ", double}
+	ymmDouble = x86Vec{"Y", 32, "VXORPS", double}
+)
+
+// size is the bytes of an element, or of a pair.
+func (v x86Vec) size() int {
+	if v.elem == double {
+		return 8
+	}
+	return 4
+}
+
+// name is that of an instruction for the type of the sums.
+func (v x86Vec) name(s string) string {
+	if v.elem == double {
+		return s + "D"
+	}
+	return s + "S"
+}
 
 // multiplyAdd adds the product of two registers to a third.
 func (v x86Vec) multiplyAdd(t *lane.Text, a, b, acc int) {
-	if v.pairs {
+	if v.elem == pairs {
 		evex(t, vdpbf16ps, a, b, acc)
 		return
 	}
-	t.P("VFMADD231PS %s%d, %s%d, %s%d", v.reg, a, v.reg, b, v.reg, acc)
+	t.P("%s %s%d, %s%d, %s%d", v.name("VFMADD231P"), v.reg, a, v.reg, b, v.reg, acc)
 }
 
 // tileNegate is where a tile says that the sum starts from minus its init.
@@ -39,7 +66,11 @@ func (v x86Vec) signs(t *lane.Text, reg int) {
 	} else {
 		t.P("VPCMPEQD Y%d, Y%d, Y%d", reg, reg, reg)
 	}
-	t.P("VPSLLD $31, %s%d, %s%d", v.reg, reg, v.reg, reg)
+	shift := "VPSLLD $31"
+	if v.elem == double {
+		shift = "VPSLLQ $63"
+	}
+	t.P("%s, %s%d, %s%d", shift, v.reg, reg, v.reg, reg)
 }
 
 // gemmX86 writes the AVX-512 14x32 and the AVX2 6x16 micro-kernel.
@@ -52,6 +83,14 @@ func gemmX86() string {
 	dotX86(t, "dotAVX512", zmm, 3, 8)
 	dotX86(t, "dotAVX2", ymm, 3, 4)
 	transposeX86(t)
+	return t.String()
+}
+
+// doubleX86 writes the micro-kernels of float64: 14x16 with AVX-512, 6x8 with AVX2.
+func doubleX86() string {
+	t := lane.NewText()
+	gemmKernelX86(t, "doubleAVX512", zmmDouble, 14, 2, 28)
+	gemmKernelX86(t, "doubleAVX2", ymmDouble, 6, 2, 12)
 	return t.String()
 }
 
@@ -137,7 +176,7 @@ func gemmKernelX86(t *lane.Text, name string, v x86Vec, rows, cols, free int) {
 			}
 			for r := range m {
 				a := free + 2 + r&1
-				t.P("VBROADCASTSS %s, %s%d", rowAddress(r, 4*u, base, "R11", "R12"), v.reg, a)
+				t.P("%s %s, %s%d", v.name("VBROADCASTS"), rowAddress(r, v.size()*u, base, "R11", "R12"), v.reg, a)
 				for c := range cols {
 					v.multiplyAdd(t, a, free+c, acc(u%sets, r, c))
 				}
@@ -157,7 +196,7 @@ func gemmKernelX86(t *lane.Text, name string, v x86Vec, rows, cols, free int) {
 		for u := range 4 {
 			step(u, m <= prefetchMost)
 		}
-		next(16)
+		next(4 * v.size())
 		t.P("LEAQ (SI)(DI*4), SI")
 		t.P("SUBQ $4, CX")
 		t.P("JGE  four%d", m)
@@ -166,7 +205,7 @@ func gemmKernelX86(t *lane.Text, name string, v x86Vec, rows, cols, free int) {
 		t.P("JEQ  next%d", m)
 		t.Label(fmt.Sprintf("one%d", m))
 		step(0, false)
-		next(4)
+		next(v.size())
 		t.P("ADDQ DI, SI")
 		t.P("DECQ CX")
 		t.P("JNE  one%d", m)
@@ -176,7 +215,7 @@ func gemmKernelX86(t *lane.Text, name string, v x86Vec, rows, cols, free int) {
 		t.P("JNE  segment%d", m)
 		for n := sets; n > 1; n /= 2 {
 			for i := range m * cols * n / 2 {
-				t.P("VADDPS %s%d, %s%d, %s%d", v.reg, i+m*cols*n/2, v.reg, i, v.reg, i)
+				t.P("%s %s%d, %s%d, %s%d", v.name("VADDP"), v.reg, i+m*cols*n/2, v.reg, i, v.reg, i)
 			}
 		}
 		t.PS("MOVQ (AX), R8; MOVQ 8(AX), R11")

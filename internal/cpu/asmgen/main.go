@@ -28,6 +28,7 @@ var targets = []target{
 	{"lane", "coefficients.go", coefficients},
 	{"gemm", "kernel_amd64.s", gemmX86},
 	{"gemm", "pairs_amd64.s", pairsX86},
+	{"gemm", "double_amd64.s", doubleX86},
 	{"gemm", "kernel_arm64.s", gemmNEON},
 	{"vec", "elementwise_avx512_amd64.s", func() string { return vecX86(lane.X86{Wide: true}, "AVX512") }},
 	{"vec", "elementwise_avx2_amd64.s", func() string { return vecX86(lane.X86{}, "AVX2") }},

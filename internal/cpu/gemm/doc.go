@@ -21,7 +21,8 @@
 // cache sizes; chunks of columns or rows go to the worker pool. Thin products (few
 // columns, or few rows by factors that would have to be packed) run as dot products
 // or sums of rows instead, which read the large factor as fast as memory gives it. Where the caller and the processor allow it, a second kernel
-// takes factors rounded to bfloat16 (see [Call.BFloat16]).
+// takes factors rounded to bfloat16 (see [Call.BFloat16]). Float64 has kernels and a
+// simpler way of its own ([Double]).
 package gemm
 
 //go:generate go run loris/internal/cpu/asmgen gemm

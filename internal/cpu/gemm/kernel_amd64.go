@@ -51,3 +51,14 @@ var pairKernels = map[feature.Level]*kernel{
 	feature.AVX512: {"avx512 bf16 14x32", 14, 32, []func(*tile){narrowBF16, kernelBF16}, dotAVX512, 16, 8, transposeAVX2,
 		&rounding{roundRowBF16, roundPanelBF16}},
 }
+
+//go:noescape
+func doubleAVX512(t *tile)
+
+//go:noescape
+func doubleAVX2(t *tile)
+
+var doubleKernels = map[feature.Level]*doubleKernel{
+	feature.AVX512: {14, 16, doubleAVX512},
+	feature.AVX2:   {6, 8, doubleAVX2},
+}

@@ -24,4 +24,7 @@ var kernels = map[feature.Level]*kernel{
 	feature.NEON: {"neon 7x12", 7, 12, []func(*tile){narrow4NEON, narrow8NEON, kernelNEON}, dotNEON, 4, 4, nil, nil},
 }
 
-var pairKernels = map[feature.Level]*kernel{}
+var (
+	pairKernels   = map[feature.Level]*kernel{}
+	doubleKernels = map[feature.Level]*doubleKernel{} // plain Go
+)

@@ -4,4 +4,7 @@ package gemm
 
 import "loris/internal/cpu/feature"
 
-var kernels, pairKernels = map[feature.Level]*kernel{}, map[feature.Level]*kernel{}
+var (
+	kernels, pairKernels = map[feature.Level]*kernel{}, map[feature.Level]*kernel{}
+	doubleKernels        = map[feature.Level]*doubleKernel{}
+)
