@@ -13,6 +13,8 @@ type arg struct {
 	o     *plan.Operand
 	n     int
 	dense *mover // nil where it is read in place
+
+	writer *mover // for copyTo
 }
 
 func newArg(o *plan.Operand) *arg {
@@ -32,6 +34,16 @@ func (a *arg) get(r *run) unsafe.Pointer {
 	p := r.mustTemp(a.n * computed(a.o.DType).Bytes())
 	a.dense.run(r, p, r.at(a.o))
 	return p
+}
+
+// copyTo writes the elements to memory of the step's own.
+func (a *arg) copyTo(r *run, dst unsafe.Pointer) {
+	if a.writer == nil {
+		if a.writer = a.dense; a.writer == nil {
+			a.writer = newMover(a.o, (*loader).load, a.o.DType.Bytes())
+		}
+	}
+	a.writer.run(r, dst, r.at(a.o))
 }
 
 // mustTemp is temp that panics with the error.

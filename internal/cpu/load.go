@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"math/bits"
 	"unsafe"
 
 	"loris/internal/cpu/vec"
@@ -31,6 +32,9 @@ func newLoader(o *plan.Operand, operand int) loader {
 	return loader{operand: operand, dtype: o.DType, shape: v.Shape, strides: v.Strides}
 }
 
+// offset returns where element i lies.
+func (l *loader) offset(i int) int { return place(i, l.shape, l.strides) }
+
 // load writes elements start to start+n-1, in row-major order, to dst.
 func (l *loader) load(dst, src unsafe.Pointer, start, n int) {
 	if l.fixed > 0 {
@@ -52,7 +56,7 @@ func (l *loader) load(dst, src unsafe.Pointer, start, n int) {
 }
 
 // gather copies the elements of a strided operand from element start on.
-func gather[T any](l *loader, dst []T, src unsafe.Pointer, start int) {
+func gather[T uint8 | uint16 | uint32 | uint64](l *loader, dst []T, src unsafe.Pointer, start int) {
 	last := len(l.shape) - 1
 	inner, st := l.shape[last], l.strides[last]
 	size := int(unsafe.Sizeof(dst[0]))
@@ -72,14 +76,11 @@ func gather[T any](l *loader, dst []T, src unsafe.Pointer, start int) {
 		case 1:
 			copy(out, slice[T](p, n))
 		case 0:
-			v := *(*T)(p)
-			for k := range out {
-				out[k] = v
-			}
+			fill(unsafe.Pointer(&out[0]), *(*T)(p), n)
+		case -1:
+			reverse(out, p)
 		default:
-			for k := range out {
-				out[k] = *(*T)(unsafe.Add(p, k*st*size))
-			}
+			gatherLine(out, p, st)
 		}
 		done += n
 	}
@@ -113,15 +114,67 @@ func storeRange(dst, src unsafe.Pointer, d ir.DType, n int) {
 	}
 }
 
-// fill repeats v: a few times one by one, then by copies of what is there.
-func fill[T any](dst unsafe.Pointer, v T, n int) {
+// gatherLine copies elements that lie stride apart.
+func gatherLine[T any](dst []T, src unsafe.Pointer, stride int) {
+	step := stride * int(unsafe.Sizeof(dst[0]))
+	at := func(i int) T { return *(*T)(unsafe.Add(src, i)) }
+	i := 0
+	for ; len(dst) >= 4; dst = dst[4:] {
+		dst[0], dst[1], dst[2], dst[3] = at(i), at(i+step), at(i+2*step), at(i+3*step)
+		i += 4 * step
+	}
+	for k := range dst {
+		dst[k] = at(i + k*step)
+	}
+}
+
+// reverse copies the elements that end at src's, the last first: words of 64 bits, in
+// which the elements change places, from the end on.
+func reverse[T any](dst []T, src unsafe.Pointer) {
+	size := int(unsafe.Sizeof(dst[0]))
+	each := 8 / size
+	words := slice[uint64](unsafe.Pointer(&dst[0]), len(dst)/each)
+	p := unsafe.Add(src, size-8)
+	switch size {
+	case 4:
+		for i := range words {
+			words[i] = bits.RotateLeft64(*(*uint64)(unsafe.Add(p, -8*i)), 32)
+		}
+	case 2:
+		for i := range words {
+			w := bits.RotateLeft64(*(*uint64)(unsafe.Add(p, -8*i)), 32)
+			words[i] = w>>16&0x0000ffff0000ffff | w&0x0000ffff0000ffff<<16
+		}
+	case 1:
+		for i := range words {
+			words[i] = bits.ReverseBytes64(*(*uint64)(unsafe.Add(p, -8*i)))
+		}
+	default:
+		for i := range words {
+			words[i] = *(*uint64)(unsafe.Add(p, -8*i))
+		}
+	}
+	for i := len(words) * each; i < len(dst); i++ {
+		dst[i] = *(*T)(unsafe.Add(src, -i*size))
+	}
+}
+
+// fillBlock is what fill copies at once: it stays in the first-level cache.
+const fillBlock = 4 << 10
+
+// fill repeats the bits of a number: a few times one by one, then by copies of what is there.
+func fill[T int32 | int64 | uint8 | uint16 | uint32 | uint64](dst unsafe.Pointer, v T, n int) {
 	s := slice[T](dst, n)
+	if n > 32 && v == 0 {
+		clear(s)
+		return
+	}
 	done := min(n, 32)
 	for i := range done {
 		s[i] = v
 	}
-	for ; done < n; done *= 2 {
-		copy(s[done:], s[:done])
+	for most := fillBlock / int(unsafe.Sizeof(v)); done < n; {
+		done += copy(s[done:], s[:min(done, most)])
 	}
 }
 
@@ -129,9 +182,9 @@ func fill[T any](dst unsafe.Pointer, v T, n int) {
 func loadScalar(dst, src unsafe.Pointer, d ir.DType, n int) {
 	switch d {
 	case ir.F16:
-		fill(dst, ir.F16ToF32(*(*uint16)(src)), n)
+		fill(dst, math.Float32bits(ir.F16ToF32(*(*uint16)(src))), n)
 	case ir.BF16:
-		fill(dst, ir.BF16ToF32(*(*uint16)(src)), n)
+		fill(dst, math.Float32bits(ir.BF16ToF32(*(*uint16)(src))), n)
 	default:
 		switch d.Bytes() {
 		case 8:
@@ -148,9 +201,9 @@ func loadScalar(dst, src unsafe.Pointer, d ir.DType, n int) {
 func fillConst(dst unsafe.Pointer, d ir.DType, v float64, n int) {
 	switch d {
 	case ir.F32:
-		fill(dst, float32(v), n)
+		fill(dst, math.Float32bits(float32(v)), n)
 	case ir.F64:
-		fill(dst, v, n)
+		fill(dst, math.Float64bits(v), n)
 	case ir.I32:
 		fill(dst, toInt[int32](v), n)
 	case ir.I64:

@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"fmt"
 	"unsafe"
 
 	"loris/internal/cpu/pool"
@@ -20,8 +19,6 @@ func init() {
 	register(compileDynamicSlice, op.DynamicSlice)
 	register(compileDynamicUpdate, op.DynamicUpdateSlice)
 	register(compileTake, op.Take)
-	register(compileTakeAlong, op.TakeAlong)
-	register(compileScatter, op.Scatter)
 }
 
 // scatterBox writes the elements of a strided operand into a box of a
@@ -196,162 +193,4 @@ func compileDynamicUpdate(r *run, s *plan.Step) (kernel, error) {
 		scatterBox(r, &lu, r.at(u), r.at(out), off, u.Shape, st, out.DType.Bytes())
 		return nil
 	}, nil
-}
-
-// indexError is what an index out of range gives.
-func indexError(i int64, size int) error {
-	return &ir.Error{Code: ir.CodeIndex, Msg: fmt.Sprintf("index %d is out of range for an axis of %d", i, size)}
-}
-
-// indices reads all indices, wrapped to 0..size-1.
-func (r *run) indices(o *plan.Operand, l *loader, size int, dst []int32) error {
-	p := r.at(o)
-	for i := range dst {
-		k := readIndex(p, o.DType, l.offset(i))
-		if k < -int64(size) || k >= int64(size) {
-			return indexError(k, size)
-		}
-		if k < 0 {
-			k += int64(size)
-		}
-		dst[i] = int32(k)
-	}
-	return nil
-}
-
-// offset returns where element i lies.
-func (l *loader) offset(i int) int {
-	off := 0
-	for d := len(l.shape) - 1; d >= 0; d-- {
-		off += i % l.shape[d] * l.strides[d]
-		i /= l.shape[d]
-	}
-	return off
-}
-
-func compileTake(r *run, s *plan.Step) (kernel, error) {
-	axis := s.Attrs.(op.Axis).Axis
-	x, idx, out := &s.In[0], &s.In[1], &s.Out[0]
-	n := idx.Shape.Size()
-	outer, size, inner := x.Shape[:axis].Size(), x.Shape[axis], x.Shape[axis+1:].Size()
-	bytes := x.DType.Bytes()
-	direct := x.IsDense()
-	all, places := newLoader(x, 0), newLoader(idx, 1)
-	total := out.Shape.Size()
-	cost := float64(total) * 0.3
-	rows := outer * n
-	chunks := r.chunksFor(cost, max(1, rows))
-	var src, dst unsafe.Pointer
-	var at []int32
-	f := func(c int, _ *pool.Worker) {
-		for row := rows * c / chunks; row < rows*(c+1)/chunks; row++ {
-			from := (row/n*size + int(at[row%n])) * inner * bytes
-			copy(slice[byte](unsafe.Add(dst, row*inner*bytes), inner*bytes), slice[byte](unsafe.Add(src, from), inner*bytes))
-		}
-	}
-	return func() error {
-		if total == 0 {
-			return nil
-		}
-		at = slice[int32](r.mustTemp(4*n), n)
-		if err := r.indices(idx, &places, size, at); err != nil {
-			return err
-		}
-		src, dst = r.at(x), r.at(out)
-		if !direct {
-			src = r.mustTemp(x.Shape.Size() * bytes)
-			copyAll(r, &all, src, r.at(x), x.Shape.Size())
-		}
-		r.split(chunks, cost, f)
-		return nil
-	}, nil
-}
-
-func compileTakeAlong(r *run, s *plan.Step) (kernel, error) {
-	axis := s.Attrs.(op.Axis).Axis
-	x, idx, out := &s.In[0], &s.In[1], &s.Out[0]
-	n, bytes := out.Shape.Size(), x.DType.Bytes()
-	places := newLoader(idx, 1)
-	return func() error {
-		at := slice[int32](r.mustTemp(4*n), n)
-		if err := r.indices(idx, &places, x.Shape[axis], at); err != nil {
-			return err
-		}
-		src, dst := r.at(x), r.at(out)
-		for i := range n {
-			off, rest := 0, i
-			for d := len(out.Shape) - 1; d >= 0; d-- {
-				k := rest % out.Shape[d]
-				rest /= out.Shape[d]
-				if d == axis {
-					k = int(at[i])
-				}
-				off += k * x.Strides[d]
-			}
-			moveElement(unsafe.Add(dst, i*bytes), unsafe.Add(src, off*bytes), bytes)
-		}
-		return nil
-	}, nil
-}
-
-// compileScatter copies x and writes or adds the updates, in order, so that the
-// last of several wins.
-func compileScatter(r *run, s *plan.Step) (kernel, error) {
-	a := s.Attrs.(op.Scattering)
-	x, idx, out := &s.In[0], &s.In[1], &s.Out[0]
-	u := newArg(&s.In[2])
-	xs, o := newArg(x), newResult(out)
-	n, places := idx.Shape.Size(), newLoader(idx, 1)
-	st := out.Shape.Strides()
-	add := typed(out.DType, addTo[float32], addTo[float64], addTo[int32], addTo[int64], addTo[uint8])
-	bytes := computed(out.DType).Bytes()
-	return func() error {
-		at := slice[int32](r.mustTemp(4*n), n)
-		if err := r.indices(idx, &places, out.Shape[a.Axis], at); err != nil {
-			return err
-		}
-		p := o.get(r)
-		copy(slice[byte](p, o.n*bytes), slice[byte](xs.get(r), o.n*bytes))
-		up := u.get(r)
-		put := func(to, from, count int) {
-			d, q := unsafe.Add(p, to*bytes), unsafe.Add(up, from*bytes)
-			if a.Mode == op.ScatterAdd {
-				add(d, q, count)
-				return
-			}
-			copy(slice[byte](d, count*bytes), slice[byte](q, count*bytes))
-		}
-		if a.Along {
-			shape := idx.Shape
-			for i := range n {
-				off, rest := 0, i
-				for d := len(shape) - 1; d >= 0; d-- {
-					k := rest % shape[d]
-					rest /= shape[d]
-					if d == a.Axis {
-						k = int(at[i])
-					}
-					off += k * st[d]
-				}
-				put(off, i, 1)
-			}
-		} else if n > 0 {
-			inner := st[a.Axis]
-			outer := out.Shape[:a.Axis].Size()
-			for b := range outer {
-				for i := range n {
-					put((b*out.Shape[a.Axis]+int(at[i]))*inner, (b*n+i)*inner, inner)
-				}
-			}
-		}
-		o.put(r, p)
-		return nil
-	}, nil
-}
-
-func addTo[T number](dst, src unsafe.Pointer, n int) {
-	d, s := slice[T](dst, n), slice[T](src, n)
-	for i := range d {
-		d[i] += s[i]
-	}
 }

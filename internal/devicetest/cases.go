@@ -67,6 +67,7 @@ func Cases() []Case {
 	all = append(all, contractCases()...)
 	all = append(all, rowCases()...)
 	all = append(all, linalgCases()...)
+	all = append(all, wideIndexCases()...)
 	return all
 }
 
@@ -305,6 +306,21 @@ func indexCases() []Case {
 		c(op.DynamicSlice, op.Fill{Shape: ir.Shape{2, 3}}, x(5, 4), idx(6, 2)),
 		c(op.DynamicUpdateSlice, nil, x(5, 4), x(2, 3), idx(6, 2)),
 		c(op.DynamicUpdateSlice, nil, x(7), x(7), idx(6, 1)),
+	}
+}
+
+// wideIndexCases have enough elements for several threads.
+func wideIndexCases() []Case {
+	x := func(shape ...int) Input { return Input{Shape: shape} }
+	idx := func(d ir.DType, limit int, shape ...int) Input {
+		return Input{Shape: shape, Values: Indices, Limit: limit, DType: d}
+	}
+	rows, along := op.Scattering{Axis: 0, Mode: op.ScatterAdd}, op.Scattering{Axis: 1, Along: true, Mode: op.ScatterAdd}
+	return []Case{
+		{Op: op.TakeAlong, Inputs: []Input{x(9, 300), idx(ir.I64, 9, 20, 300)}, DTypes: anything, Build: apply(op.TakeAlong, op.Axis{Axis: 0})},
+		{Op: op.TakeAlong, Inputs: []Input{x(5, 7, 130), idx(ir.I32, 7, 5, 20, 130)}, DTypes: anything, Build: apply(op.TakeAlong, op.Axis{Axis: 1})},
+		{Op: op.Scatter, Inputs: []Input{x(5, 200), idx(ir.I64, 5, 90), x(90, 200)}, DTypes: numbers, Build: apply(op.Scatter, rows)},
+		{Op: op.Scatter, Inputs: []Input{x(3, 5, 200), idx(ir.I64, 5, 3, 30, 200), x(3, 30, 200)}, DTypes: numbers, Build: apply(op.Scatter, along)},
 	}
 }
 
