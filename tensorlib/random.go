@@ -7,6 +7,7 @@ import (
 
 	"loris/internal/ir"
 	"loris/internal/op"
+	"loris/internal/threefry"
 )
 
 // Rand is a stream of random numbers: Threefry-2x32 with 20 rounds (Salmon et
@@ -142,7 +143,7 @@ func (r *Rand) Fold(name any) *Rand {
 // derived makes a key from a block of another stream: kind tells apart what
 // draws, Split and Fold use.
 func (r *Rand) derived(counter uint64, kind uint32) *Rand {
-	k0, k1 := op.Threefry([2]uint32{r.key[0] ^ kind*0x9E3779B9, r.key[1] ^ kind*0x85EBCA6B}, uint32(counter), uint32(counter>>32))
+	k0, k1 := threefry.Block([2]uint32{r.key[0] ^ kind*0x9E3779B9, r.key[1] ^ kind*0x85EBCA6B}, uint32(counter), uint32(counter>>32))
 	return &Rand{key: [2]uint32{k0, k1}}
 }
 

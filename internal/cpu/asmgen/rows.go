@@ -344,6 +344,31 @@ var rowKernels = []rowKernel{
 			b.Add(lane.OpStore, dst, b.Fma(y, b.Add(lane.OpLoad, aIn), b.Add(lane.OpLoad, cIn)))
 		})
 	}},
+	{"ThreefryRows", 0, func(r *rowBuilder) {
+		// dst and b: the words of block s[3] + x of the stream with the key s[0], s[1];
+		// s[2] is the third word of the key's schedule, s[4] the high word of the block.
+		k := func(b *lane.Builder, i int) lane.Value { return b.Add(lane.OpFixed, uint32(i)) }
+		for i := range 5 {
+			r.m.scalar(r.t, i, rowsScalars+4*i)
+		}
+		saved := r.fixed
+		r.fixed = []int{0, 1, 2, 3, 4}
+		r.pass(func(b *lane.Builder) {
+			plus := func(x, y lane.Value) lane.Value { return b.Add(lane.OpIAdd, 0, x, y) }
+			x0, x1 := plus(plus(b.Add(lane.OpLoad, xIn), k(b, 3)), k(b, 0)), plus(k(b, 4), k(b, 1))
+			for group, shifts := range [5][4]uint32{{13, 15, 26, 6}, {17, 29, 16, 24}, {13, 15, 26, 6}, {17, 29, 16, 24}, {13, 15, 26, 6}} {
+				for _, n := range shifts {
+					x0 = plus(x0, x1)
+					x1 = b.Add(lane.OpXor, 0, b.Add(lane.OpOr, 0, b.Add(lane.OpShl, n, x1), b.Add(lane.OpShr, 32-n, x1)), x0)
+				}
+				x0 = plus(x0, k(b, (group+1)%3))
+				x1 = plus(plus(x1, k(b, (group+2)%3)), b.Bits(uint32(group+1)))
+			}
+			b.Add(lane.OpStore, dst, x0)
+			b.Add(lane.OpStore, bIn, x1)
+		})
+		r.fixed = saved
+	}},
 	{"AdamWRows", 0, func(r *rowBuilder) {
 		// dst: new and a: old weights, x: gradients, b: first and c: second moments.
 		// s = β1, 1-β1, β2, 1-β2, 1-lr·decay, lr/bias1, 1/√bias2, ε.

@@ -183,6 +183,7 @@ var rowTwins = [rowKernelCount]rowMicro{
 			dst[i] = float32((float64(v)-mean)*k)*a[i] + c[i]
 		}
 	}),
+	kThreefryRows: threefryTwin,
 	kAdamWRows: eachRow(0, func(r *rowArgs, w, g, m, v, _ []float32) {
 		k, old := &r.s, row(r.a, 0, 0, r.n)
 		for i, x := range g {

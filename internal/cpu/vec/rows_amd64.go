@@ -58,6 +58,9 @@ func addRMSNormRowsAVX512(r *rowArgs)
 func layerNormRowsAVX512(r *rowArgs)
 
 //go:noescape
+func threefryRowsAVX512(r *rowArgs)
+
+//go:noescape
 func adamWRowsAVX512(r *rowArgs)
 
 //go:noescape
@@ -112,6 +115,9 @@ func addRMSNormRowsAVX2(r *rowArgs)
 func layerNormRowsAVX2(r *rowArgs)
 
 //go:noescape
+func threefryRowsAVX2(r *rowArgs)
+
+//go:noescape
 func adamWRowsAVX2(r *rowArgs)
 
 var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
@@ -133,6 +139,7 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kRMSNormResidualRows: rMSNormResidualRowsAVX512,
 		kAddRMSNormRows:      addRMSNormRowsAVX512,
 		kLayerNormRows:       layerNormRowsAVX512,
+		kThreefryRows:        threefryRowsAVX512,
 		kAdamWRows:           adamWRowsAVX512,
 	},
 	feature.AVX2: {
@@ -153,6 +160,7 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kRMSNormResidualRows: rMSNormResidualRowsAVX2,
 		kAddRMSNormRows:      addRMSNormRowsAVX2,
 		kLayerNormRows:       layerNormRowsAVX2,
+		kThreefryRows:        threefryRowsAVX2,
 		kAdamWRows:           adamWRowsAVX2,
 	},
 }

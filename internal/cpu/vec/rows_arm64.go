@@ -58,6 +58,9 @@ func addRMSNormRowsNEON(r *rowArgs)
 func layerNormRowsNEON(r *rowArgs)
 
 //go:noescape
+func threefryRowsNEON(r *rowArgs)
+
+//go:noescape
 func adamWRowsNEON(r *rowArgs)
 
 var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
@@ -79,6 +82,7 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kRMSNormResidualRows: rMSNormResidualRowsNEON,
 		kAddRMSNormRows:      addRMSNormRowsNEON,
 		kLayerNormRows:       layerNormRowsNEON,
+		kThreefryRows:        threefryRowsNEON,
 		kAdamWRows:           adamWRowsNEON,
 	},
 }

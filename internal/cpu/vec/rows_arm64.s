@@ -2881,6 +2881,565 @@ done191:
 	BNE  nextRow173
 	RET
 
+// func threefryRowsNEON(r *rowArgs)
+TEXT ·threefryRowsNEON(SB), NOSPLIT, $0-8
+	MOVD r+0(FP), R0
+	MOVD 0(R0), R1
+	MOVD 8(R0), R2
+	MOVD 16(R0), R3
+	MOVD 24(R0), R4
+	MOVD 32(R0), R5
+	MOVD 40(R0), R6
+	MOVD 80(R0), R7
+nextRow192:
+	MOVWU 96(R0), R8
+	VDUP R8, V0.S4
+	MOVWU 100(R0), R8
+	VDUP R8, V1.S4
+	MOVWU 104(R0), R8
+	VDUP R8, V2.S4
+	MOVWU 108(R0), R8
+	VDUP R8, V3.S4
+	MOVWU 112(R0), R8
+	VDUP R8, V4.S4
+	MOVW $0x00000001, R8
+	VDUP R8, V31.S4
+	MOVW $0x00000002, R8
+	VDUP R8, V30.S4
+	MOVW $0x00000003, R8
+	VDUP R8, V29.S4
+	MOVW $0x00000004, R8
+	VDUP R8, V28.S4
+	MOVW $0x00000005, R8
+	VDUP R8, V27.S4
+	MOVD 88(R0), R9
+	MOVD R2, R12
+	MOVD R1, R11
+	MOVD R4, R14
+	SUBS $8, R9, R9
+	BLT  done194
+loop193:
+	FMOVQ 0(R12), F5
+	FMOVQ 16(R12), F6
+	WORD $0x4ea384a5 // add v5.4s, v5.4s, v3.4s
+	WORD $0x4ea384c6 // add v6.4s, v6.4s, v3.4s
+	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
+	WORD $0x4ea084c6 // add v6.4s, v6.4s, v0.4s
+	WORD $0x4ea18487 // add v7.4s, v4.4s, v1.4s
+	WORD $0x4ea18488 // add v8.4s, v4.4s, v1.4s
+	WORD $0x4ea784a5 // add v5.4s, v5.4s, v7.4s
+	WORD $0x4ea884c6 // add v6.4s, v6.4s, v8.4s
+	WORD $0x4f2d54e9 // shl v9.4s, v7.4s, #13
+	WORD $0x4f2d550a // shl v10.4s, v8.4s, #13
+	WORD $0x6f2d04e7 // ushr v7.4s, v7.4s, #19
+	WORD $0x6f2d0508 // ushr v8.4s, v8.4s, #19
+	WORD $0x4ea71d29 // orr v9.16b, v9.16b, v7.16b
+	WORD $0x4ea81d4a // orr v10.16b, v10.16b, v8.16b
+	WORD $0x6e251d29 // eor v9.16b, v9.16b, v5.16b
+	WORD $0x6e261d4a // eor v10.16b, v10.16b, v6.16b
+	WORD $0x4ea984a5 // add v5.4s, v5.4s, v9.4s
+	WORD $0x4eaa84c6 // add v6.4s, v6.4s, v10.4s
+	WORD $0x4f2f552b // shl v11.4s, v9.4s, #15
+	WORD $0x4f2f554c // shl v12.4s, v10.4s, #15
+	WORD $0x6f2f0529 // ushr v9.4s, v9.4s, #17
+	WORD $0x6f2f054a // ushr v10.4s, v10.4s, #17
+	WORD $0x4ea91d6b // orr v11.16b, v11.16b, v9.16b
+	WORD $0x4eaa1d8c // orr v12.16b, v12.16b, v10.16b
+	WORD $0x6e251d6b // eor v11.16b, v11.16b, v5.16b
+	WORD $0x6e261d8c // eor v12.16b, v12.16b, v6.16b
+	WORD $0x4eab84a5 // add v5.4s, v5.4s, v11.4s
+	WORD $0x4eac84c6 // add v6.4s, v6.4s, v12.4s
+	WORD $0x4f3a556d // shl v13.4s, v11.4s, #26
+	WORD $0x4f3a558e // shl v14.4s, v12.4s, #26
+	WORD $0x6f3a056b // ushr v11.4s, v11.4s, #6
+	WORD $0x6f3a058c // ushr v12.4s, v12.4s, #6
+	WORD $0x4eab1dad // orr v13.16b, v13.16b, v11.16b
+	WORD $0x4eac1dce // orr v14.16b, v14.16b, v12.16b
+	WORD $0x6e251dad // eor v13.16b, v13.16b, v5.16b
+	WORD $0x6e261dce // eor v14.16b, v14.16b, v6.16b
+	WORD $0x4ead84a5 // add v5.4s, v5.4s, v13.4s
+	WORD $0x4eae84c6 // add v6.4s, v6.4s, v14.4s
+	WORD $0x4f2655af // shl v15.4s, v13.4s, #6
+	WORD $0x4f2655d0 // shl v16.4s, v14.4s, #6
+	WORD $0x6f2605ad // ushr v13.4s, v13.4s, #26
+	WORD $0x6f2605ce // ushr v14.4s, v14.4s, #26
+	WORD $0x4ead1def // orr v15.16b, v15.16b, v13.16b
+	WORD $0x4eae1e10 // orr v16.16b, v16.16b, v14.16b
+	WORD $0x6e251def // eor v15.16b, v15.16b, v5.16b
+	WORD $0x6e261e10 // eor v16.16b, v16.16b, v6.16b
+	WORD $0x4ea184a5 // add v5.4s, v5.4s, v1.4s
+	WORD $0x4ea184c6 // add v6.4s, v6.4s, v1.4s
+	WORD $0x4ea285ef // add v15.4s, v15.4s, v2.4s
+	WORD $0x4ea28610 // add v16.4s, v16.4s, v2.4s
+	WORD $0x4ebf85ef // add v15.4s, v15.4s, v31.4s
+	WORD $0x4ebf8610 // add v16.4s, v16.4s, v31.4s
+	WORD $0x4eaf84a5 // add v5.4s, v5.4s, v15.4s
+	WORD $0x4eb084c6 // add v6.4s, v6.4s, v16.4s
+	WORD $0x4f3155f1 // shl v17.4s, v15.4s, #17
+	WORD $0x4f315612 // shl v18.4s, v16.4s, #17
+	WORD $0x6f3105ef // ushr v15.4s, v15.4s, #15
+	WORD $0x6f310610 // ushr v16.4s, v16.4s, #15
+	WORD $0x4eaf1e31 // orr v17.16b, v17.16b, v15.16b
+	WORD $0x4eb01e52 // orr v18.16b, v18.16b, v16.16b
+	WORD $0x6e251e31 // eor v17.16b, v17.16b, v5.16b
+	WORD $0x6e261e52 // eor v18.16b, v18.16b, v6.16b
+	WORD $0x4eb184a5 // add v5.4s, v5.4s, v17.4s
+	WORD $0x4eb284c6 // add v6.4s, v6.4s, v18.4s
+	WORD $0x4f3d5633 // shl v19.4s, v17.4s, #29
+	WORD $0x4f3d5654 // shl v20.4s, v18.4s, #29
+	WORD $0x6f3d0631 // ushr v17.4s, v17.4s, #3
+	WORD $0x6f3d0652 // ushr v18.4s, v18.4s, #3
+	WORD $0x4eb11e73 // orr v19.16b, v19.16b, v17.16b
+	WORD $0x4eb21e94 // orr v20.16b, v20.16b, v18.16b
+	WORD $0x6e251e73 // eor v19.16b, v19.16b, v5.16b
+	WORD $0x6e261e94 // eor v20.16b, v20.16b, v6.16b
+	WORD $0x4eb384a5 // add v5.4s, v5.4s, v19.4s
+	WORD $0x4eb484c6 // add v6.4s, v6.4s, v20.4s
+	WORD $0x4f305675 // shl v21.4s, v19.4s, #16
+	WORD $0x4f305696 // shl v22.4s, v20.4s, #16
+	WORD $0x6f300673 // ushr v19.4s, v19.4s, #16
+	WORD $0x6f300694 // ushr v20.4s, v20.4s, #16
+	WORD $0x4eb31eb5 // orr v21.16b, v21.16b, v19.16b
+	WORD $0x4eb41ed6 // orr v22.16b, v22.16b, v20.16b
+	WORD $0x6e251eb5 // eor v21.16b, v21.16b, v5.16b
+	WORD $0x6e261ed6 // eor v22.16b, v22.16b, v6.16b
+	WORD $0x4eb584a5 // add v5.4s, v5.4s, v21.4s
+	WORD $0x4eb684c6 // add v6.4s, v6.4s, v22.4s
+	WORD $0x4f3856b7 // shl v23.4s, v21.4s, #24
+	WORD $0x4f3856d8 // shl v24.4s, v22.4s, #24
+	WORD $0x6f3806b5 // ushr v21.4s, v21.4s, #8
+	WORD $0x6f3806d6 // ushr v22.4s, v22.4s, #8
+	WORD $0x4eb51ef7 // orr v23.16b, v23.16b, v21.16b
+	WORD $0x4eb61f18 // orr v24.16b, v24.16b, v22.16b
+	WORD $0x6e251ef7 // eor v23.16b, v23.16b, v5.16b
+	WORD $0x6e261f18 // eor v24.16b, v24.16b, v6.16b
+	WORD $0x4ea284a5 // add v5.4s, v5.4s, v2.4s
+	WORD $0x4ea284c6 // add v6.4s, v6.4s, v2.4s
+	WORD $0x4ea086f7 // add v23.4s, v23.4s, v0.4s
+	WORD $0x4ea08718 // add v24.4s, v24.4s, v0.4s
+	WORD $0x4ebe86f7 // add v23.4s, v23.4s, v30.4s
+	WORD $0x4ebe8718 // add v24.4s, v24.4s, v30.4s
+	WORD $0x4eb784a5 // add v5.4s, v5.4s, v23.4s
+	WORD $0x4eb884c6 // add v6.4s, v6.4s, v24.4s
+	WORD $0x4f2d56f9 // shl v25.4s, v23.4s, #13
+	WORD $0x4f2d571a // shl v26.4s, v24.4s, #13
+	WORD $0x6f2d06f7 // ushr v23.4s, v23.4s, #19
+	WORD $0x6f2d0718 // ushr v24.4s, v24.4s, #19
+	WORD $0x4eb71f39 // orr v25.16b, v25.16b, v23.16b
+	WORD $0x4eb81f5a // orr v26.16b, v26.16b, v24.16b
+	WORD $0x6e251f39 // eor v25.16b, v25.16b, v5.16b
+	WORD $0x6e261f5a // eor v26.16b, v26.16b, v6.16b
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4f2f5727 // shl v7.4s, v25.4s, #15
+	WORD $0x4f2f5748 // shl v8.4s, v26.4s, #15
+	WORD $0x6f2f0739 // ushr v25.4s, v25.4s, #17
+	WORD $0x6f2f075a // ushr v26.4s, v26.4s, #17
+	WORD $0x4eb91ce7 // orr v7.16b, v7.16b, v25.16b
+	WORD $0x4eba1d08 // orr v8.16b, v8.16b, v26.16b
+	WORD $0x6e251ce7 // eor v7.16b, v7.16b, v5.16b
+	WORD $0x6e261d08 // eor v8.16b, v8.16b, v6.16b
+	WORD $0x4ea784a5 // add v5.4s, v5.4s, v7.4s
+	WORD $0x4ea884c6 // add v6.4s, v6.4s, v8.4s
+	WORD $0x4f3a54e9 // shl v9.4s, v7.4s, #26
+	WORD $0x4f3a550a // shl v10.4s, v8.4s, #26
+	WORD $0x6f3a04e7 // ushr v7.4s, v7.4s, #6
+	WORD $0x6f3a0508 // ushr v8.4s, v8.4s, #6
+	WORD $0x4ea71d29 // orr v9.16b, v9.16b, v7.16b
+	WORD $0x4ea81d4a // orr v10.16b, v10.16b, v8.16b
+	WORD $0x6e251d29 // eor v9.16b, v9.16b, v5.16b
+	WORD $0x6e261d4a // eor v10.16b, v10.16b, v6.16b
+	WORD $0x4ea984a5 // add v5.4s, v5.4s, v9.4s
+	WORD $0x4eaa84c6 // add v6.4s, v6.4s, v10.4s
+	WORD $0x4f26552b // shl v11.4s, v9.4s, #6
+	WORD $0x4f26554c // shl v12.4s, v10.4s, #6
+	WORD $0x6f260529 // ushr v9.4s, v9.4s, #26
+	WORD $0x6f26054a // ushr v10.4s, v10.4s, #26
+	WORD $0x4ea91d6b // orr v11.16b, v11.16b, v9.16b
+	WORD $0x4eaa1d8c // orr v12.16b, v12.16b, v10.16b
+	WORD $0x6e251d6b // eor v11.16b, v11.16b, v5.16b
+	WORD $0x6e261d8c // eor v12.16b, v12.16b, v6.16b
+	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
+	WORD $0x4ea084c6 // add v6.4s, v6.4s, v0.4s
+	WORD $0x4ea1856b // add v11.4s, v11.4s, v1.4s
+	WORD $0x4ea1858c // add v12.4s, v12.4s, v1.4s
+	WORD $0x4ebd856b // add v11.4s, v11.4s, v29.4s
+	WORD $0x4ebd858c // add v12.4s, v12.4s, v29.4s
+	WORD $0x4eab84a5 // add v5.4s, v5.4s, v11.4s
+	WORD $0x4eac84c6 // add v6.4s, v6.4s, v12.4s
+	WORD $0x4f31556d // shl v13.4s, v11.4s, #17
+	WORD $0x4f31558e // shl v14.4s, v12.4s, #17
+	WORD $0x6f31056b // ushr v11.4s, v11.4s, #15
+	WORD $0x6f31058c // ushr v12.4s, v12.4s, #15
+	WORD $0x4eab1dad // orr v13.16b, v13.16b, v11.16b
+	WORD $0x4eac1dce // orr v14.16b, v14.16b, v12.16b
+	WORD $0x6e251dad // eor v13.16b, v13.16b, v5.16b
+	WORD $0x6e261dce // eor v14.16b, v14.16b, v6.16b
+	WORD $0x4ead84a5 // add v5.4s, v5.4s, v13.4s
+	WORD $0x4eae84c6 // add v6.4s, v6.4s, v14.4s
+	WORD $0x4f3d55af // shl v15.4s, v13.4s, #29
+	WORD $0x4f3d55d0 // shl v16.4s, v14.4s, #29
+	WORD $0x6f3d05ad // ushr v13.4s, v13.4s, #3
+	WORD $0x6f3d05ce // ushr v14.4s, v14.4s, #3
+	WORD $0x4ead1def // orr v15.16b, v15.16b, v13.16b
+	WORD $0x4eae1e10 // orr v16.16b, v16.16b, v14.16b
+	WORD $0x6e251def // eor v15.16b, v15.16b, v5.16b
+	WORD $0x6e261e10 // eor v16.16b, v16.16b, v6.16b
+	WORD $0x4eaf84a5 // add v5.4s, v5.4s, v15.4s
+	WORD $0x4eb084c6 // add v6.4s, v6.4s, v16.4s
+	WORD $0x4f3055f1 // shl v17.4s, v15.4s, #16
+	WORD $0x4f305612 // shl v18.4s, v16.4s, #16
+	WORD $0x6f3005ef // ushr v15.4s, v15.4s, #16
+	WORD $0x6f300610 // ushr v16.4s, v16.4s, #16
+	WORD $0x4eaf1e31 // orr v17.16b, v17.16b, v15.16b
+	WORD $0x4eb01e52 // orr v18.16b, v18.16b, v16.16b
+	WORD $0x6e251e31 // eor v17.16b, v17.16b, v5.16b
+	WORD $0x6e261e52 // eor v18.16b, v18.16b, v6.16b
+	WORD $0x4eb184a5 // add v5.4s, v5.4s, v17.4s
+	WORD $0x4eb284c6 // add v6.4s, v6.4s, v18.4s
+	WORD $0x4f385633 // shl v19.4s, v17.4s, #24
+	WORD $0x4f385654 // shl v20.4s, v18.4s, #24
+	WORD $0x6f380631 // ushr v17.4s, v17.4s, #8
+	WORD $0x6f380652 // ushr v18.4s, v18.4s, #8
+	WORD $0x4eb11e73 // orr v19.16b, v19.16b, v17.16b
+	WORD $0x4eb21e94 // orr v20.16b, v20.16b, v18.16b
+	WORD $0x6e251e73 // eor v19.16b, v19.16b, v5.16b
+	WORD $0x6e261e94 // eor v20.16b, v20.16b, v6.16b
+	WORD $0x4ea184a5 // add v5.4s, v5.4s, v1.4s
+	WORD $0x4ea184c6 // add v6.4s, v6.4s, v1.4s
+	WORD $0x4ea28673 // add v19.4s, v19.4s, v2.4s
+	WORD $0x4ea28694 // add v20.4s, v20.4s, v2.4s
+	WORD $0x4ebc8673 // add v19.4s, v19.4s, v28.4s
+	WORD $0x4ebc8694 // add v20.4s, v20.4s, v28.4s
+	WORD $0x4eb384a5 // add v5.4s, v5.4s, v19.4s
+	WORD $0x4eb484c6 // add v6.4s, v6.4s, v20.4s
+	WORD $0x4f2d5675 // shl v21.4s, v19.4s, #13
+	WORD $0x4f2d5696 // shl v22.4s, v20.4s, #13
+	WORD $0x6f2d0673 // ushr v19.4s, v19.4s, #19
+	WORD $0x6f2d0694 // ushr v20.4s, v20.4s, #19
+	WORD $0x4eb31eb5 // orr v21.16b, v21.16b, v19.16b
+	WORD $0x4eb41ed6 // orr v22.16b, v22.16b, v20.16b
+	WORD $0x6e251eb5 // eor v21.16b, v21.16b, v5.16b
+	WORD $0x6e261ed6 // eor v22.16b, v22.16b, v6.16b
+	WORD $0x4eb584a5 // add v5.4s, v5.4s, v21.4s
+	WORD $0x4eb684c6 // add v6.4s, v6.4s, v22.4s
+	WORD $0x4f2f56b7 // shl v23.4s, v21.4s, #15
+	WORD $0x4f2f56d8 // shl v24.4s, v22.4s, #15
+	WORD $0x6f2f06b5 // ushr v21.4s, v21.4s, #17
+	WORD $0x6f2f06d6 // ushr v22.4s, v22.4s, #17
+	WORD $0x4eb51ef7 // orr v23.16b, v23.16b, v21.16b
+	WORD $0x4eb61f18 // orr v24.16b, v24.16b, v22.16b
+	WORD $0x6e251ef7 // eor v23.16b, v23.16b, v5.16b
+	WORD $0x6e261f18 // eor v24.16b, v24.16b, v6.16b
+	WORD $0x4eb784a5 // add v5.4s, v5.4s, v23.4s
+	WORD $0x4eb884c6 // add v6.4s, v6.4s, v24.4s
+	WORD $0x4f3a56f9 // shl v25.4s, v23.4s, #26
+	WORD $0x4f3a571a // shl v26.4s, v24.4s, #26
+	WORD $0x6f3a06f7 // ushr v23.4s, v23.4s, #6
+	WORD $0x6f3a0718 // ushr v24.4s, v24.4s, #6
+	WORD $0x4eb71f39 // orr v25.16b, v25.16b, v23.16b
+	WORD $0x4eb81f5a // orr v26.16b, v26.16b, v24.16b
+	WORD $0x6e251f39 // eor v25.16b, v25.16b, v5.16b
+	WORD $0x6e261f5a // eor v26.16b, v26.16b, v6.16b
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4eba84c6 // add v6.4s, v6.4s, v26.4s
+	WORD $0x4f265727 // shl v7.4s, v25.4s, #6
+	WORD $0x4f265748 // shl v8.4s, v26.4s, #6
+	WORD $0x6f260739 // ushr v25.4s, v25.4s, #26
+	WORD $0x6f26075a // ushr v26.4s, v26.4s, #26
+	WORD $0x4eb91ce7 // orr v7.16b, v7.16b, v25.16b
+	WORD $0x4eba1d08 // orr v8.16b, v8.16b, v26.16b
+	WORD $0x6e251ce7 // eor v7.16b, v7.16b, v5.16b
+	WORD $0x6e261d08 // eor v8.16b, v8.16b, v6.16b
+	WORD $0x4ea284a5 // add v5.4s, v5.4s, v2.4s
+	WORD $0x4ea284c6 // add v6.4s, v6.4s, v2.4s
+	WORD $0x4ea084e7 // add v7.4s, v7.4s, v0.4s
+	WORD $0x4ea08508 // add v8.4s, v8.4s, v0.4s
+	WORD $0x4ebb84e7 // add v7.4s, v7.4s, v27.4s
+	WORD $0x4ebb8508 // add v8.4s, v8.4s, v27.4s
+	FMOVQ F5, 0(R11)
+	FMOVQ F6, 16(R11)
+	FMOVQ F7, 0(R14)
+	FMOVQ F8, 16(R14)
+	ADD  $32, R12, R12
+	ADD  $32, R11, R11
+	ADD  $32, R14, R14
+	SUBS $8, R9, R9
+	BGE  loop193
+done194:
+	ADD  $8, R9, R9
+	SUBS $4, R9, R9
+	BLT  done196
+loop195:
+	FMOVQ 0(R12), F5
+	WORD $0x4ea384a5 // add v5.4s, v5.4s, v3.4s
+	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
+	WORD $0x4ea18486 // add v6.4s, v4.4s, v1.4s
+	WORD $0x4ea684a5 // add v5.4s, v5.4s, v6.4s
+	WORD $0x4f2d54c7 // shl v7.4s, v6.4s, #13
+	WORD $0x6f2d04c6 // ushr v6.4s, v6.4s, #19
+	WORD $0x4ea61ce7 // orr v7.16b, v7.16b, v6.16b
+	WORD $0x6e251ce7 // eor v7.16b, v7.16b, v5.16b
+	WORD $0x4ea784a5 // add v5.4s, v5.4s, v7.4s
+	WORD $0x4f2f54e8 // shl v8.4s, v7.4s, #15
+	WORD $0x6f2f04e7 // ushr v7.4s, v7.4s, #17
+	WORD $0x4ea71d08 // orr v8.16b, v8.16b, v7.16b
+	WORD $0x6e251d08 // eor v8.16b, v8.16b, v5.16b
+	WORD $0x4ea884a5 // add v5.4s, v5.4s, v8.4s
+	WORD $0x4f3a5509 // shl v9.4s, v8.4s, #26
+	WORD $0x6f3a0508 // ushr v8.4s, v8.4s, #6
+	WORD $0x4ea81d29 // orr v9.16b, v9.16b, v8.16b
+	WORD $0x6e251d29 // eor v9.16b, v9.16b, v5.16b
+	WORD $0x4ea984a5 // add v5.4s, v5.4s, v9.4s
+	WORD $0x4f26552a // shl v10.4s, v9.4s, #6
+	WORD $0x6f260529 // ushr v9.4s, v9.4s, #26
+	WORD $0x4ea91d4a // orr v10.16b, v10.16b, v9.16b
+	WORD $0x6e251d4a // eor v10.16b, v10.16b, v5.16b
+	WORD $0x4ea184a5 // add v5.4s, v5.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ebf854a // add v10.4s, v10.4s, v31.4s
+	WORD $0x4eaa84a5 // add v5.4s, v5.4s, v10.4s
+	WORD $0x4f31554b // shl v11.4s, v10.4s, #17
+	WORD $0x6f31054a // ushr v10.4s, v10.4s, #15
+	WORD $0x4eaa1d6b // orr v11.16b, v11.16b, v10.16b
+	WORD $0x6e251d6b // eor v11.16b, v11.16b, v5.16b
+	WORD $0x4eab84a5 // add v5.4s, v5.4s, v11.4s
+	WORD $0x4f3d556c // shl v12.4s, v11.4s, #29
+	WORD $0x6f3d056b // ushr v11.4s, v11.4s, #3
+	WORD $0x4eab1d8c // orr v12.16b, v12.16b, v11.16b
+	WORD $0x6e251d8c // eor v12.16b, v12.16b, v5.16b
+	WORD $0x4eac84a5 // add v5.4s, v5.4s, v12.4s
+	WORD $0x4f30558d // shl v13.4s, v12.4s, #16
+	WORD $0x6f30058c // ushr v12.4s, v12.4s, #16
+	WORD $0x4eac1dad // orr v13.16b, v13.16b, v12.16b
+	WORD $0x6e251dad // eor v13.16b, v13.16b, v5.16b
+	WORD $0x4ead84a5 // add v5.4s, v5.4s, v13.4s
+	WORD $0x4f3855ae // shl v14.4s, v13.4s, #24
+	WORD $0x6f3805ad // ushr v13.4s, v13.4s, #8
+	WORD $0x4ead1dce // orr v14.16b, v14.16b, v13.16b
+	WORD $0x6e251dce // eor v14.16b, v14.16b, v5.16b
+	WORD $0x4ea284a5 // add v5.4s, v5.4s, v2.4s
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ebe85ce // add v14.4s, v14.4s, v30.4s
+	WORD $0x4eae84a5 // add v5.4s, v5.4s, v14.4s
+	WORD $0x4f2d55cf // shl v15.4s, v14.4s, #13
+	WORD $0x6f2d05ce // ushr v14.4s, v14.4s, #19
+	WORD $0x4eae1def // orr v15.16b, v15.16b, v14.16b
+	WORD $0x6e251def // eor v15.16b, v15.16b, v5.16b
+	WORD $0x4eaf84a5 // add v5.4s, v5.4s, v15.4s
+	WORD $0x4f2f55f0 // shl v16.4s, v15.4s, #15
+	WORD $0x6f2f05ef // ushr v15.4s, v15.4s, #17
+	WORD $0x4eaf1e10 // orr v16.16b, v16.16b, v15.16b
+	WORD $0x6e251e10 // eor v16.16b, v16.16b, v5.16b
+	WORD $0x4eb084a5 // add v5.4s, v5.4s, v16.4s
+	WORD $0x4f3a5611 // shl v17.4s, v16.4s, #26
+	WORD $0x6f3a0610 // ushr v16.4s, v16.4s, #6
+	WORD $0x4eb01e31 // orr v17.16b, v17.16b, v16.16b
+	WORD $0x6e251e31 // eor v17.16b, v17.16b, v5.16b
+	WORD $0x4eb184a5 // add v5.4s, v5.4s, v17.4s
+	WORD $0x4f265632 // shl v18.4s, v17.4s, #6
+	WORD $0x6f260631 // ushr v17.4s, v17.4s, #26
+	WORD $0x4eb11e52 // orr v18.16b, v18.16b, v17.16b
+	WORD $0x6e251e52 // eor v18.16b, v18.16b, v5.16b
+	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
+	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
+	WORD $0x4ebd8652 // add v18.4s, v18.4s, v29.4s
+	WORD $0x4eb284a5 // add v5.4s, v5.4s, v18.4s
+	WORD $0x4f315653 // shl v19.4s, v18.4s, #17
+	WORD $0x6f310652 // ushr v18.4s, v18.4s, #15
+	WORD $0x4eb21e73 // orr v19.16b, v19.16b, v18.16b
+	WORD $0x6e251e73 // eor v19.16b, v19.16b, v5.16b
+	WORD $0x4eb384a5 // add v5.4s, v5.4s, v19.4s
+	WORD $0x4f3d5674 // shl v20.4s, v19.4s, #29
+	WORD $0x6f3d0673 // ushr v19.4s, v19.4s, #3
+	WORD $0x4eb31e94 // orr v20.16b, v20.16b, v19.16b
+	WORD $0x6e251e94 // eor v20.16b, v20.16b, v5.16b
+	WORD $0x4eb484a5 // add v5.4s, v5.4s, v20.4s
+	WORD $0x4f305695 // shl v21.4s, v20.4s, #16
+	WORD $0x6f300694 // ushr v20.4s, v20.4s, #16
+	WORD $0x4eb41eb5 // orr v21.16b, v21.16b, v20.16b
+	WORD $0x6e251eb5 // eor v21.16b, v21.16b, v5.16b
+	WORD $0x4eb584a5 // add v5.4s, v5.4s, v21.4s
+	WORD $0x4f3856b6 // shl v22.4s, v21.4s, #24
+	WORD $0x6f3806b5 // ushr v21.4s, v21.4s, #8
+	WORD $0x4eb51ed6 // orr v22.16b, v22.16b, v21.16b
+	WORD $0x6e251ed6 // eor v22.16b, v22.16b, v5.16b
+	WORD $0x4ea184a5 // add v5.4s, v5.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ebc86d6 // add v22.4s, v22.4s, v28.4s
+	WORD $0x4eb684a5 // add v5.4s, v5.4s, v22.4s
+	WORD $0x4f2d56d7 // shl v23.4s, v22.4s, #13
+	WORD $0x6f2d06d6 // ushr v22.4s, v22.4s, #19
+	WORD $0x4eb61ef7 // orr v23.16b, v23.16b, v22.16b
+	WORD $0x6e251ef7 // eor v23.16b, v23.16b, v5.16b
+	WORD $0x4eb784a5 // add v5.4s, v5.4s, v23.4s
+	WORD $0x4f2f56f8 // shl v24.4s, v23.4s, #15
+	WORD $0x6f2f06f7 // ushr v23.4s, v23.4s, #17
+	WORD $0x4eb71f18 // orr v24.16b, v24.16b, v23.16b
+	WORD $0x6e251f18 // eor v24.16b, v24.16b, v5.16b
+	WORD $0x4eb884a5 // add v5.4s, v5.4s, v24.4s
+	WORD $0x4f3a5719 // shl v25.4s, v24.4s, #26
+	WORD $0x6f3a0718 // ushr v24.4s, v24.4s, #6
+	WORD $0x4eb81f39 // orr v25.16b, v25.16b, v24.16b
+	WORD $0x6e251f39 // eor v25.16b, v25.16b, v5.16b
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4f26573a // shl v26.4s, v25.4s, #6
+	WORD $0x6f260739 // ushr v25.4s, v25.4s, #26
+	WORD $0x4eb91f5a // orr v26.16b, v26.16b, v25.16b
+	WORD $0x6e251f5a // eor v26.16b, v26.16b, v5.16b
+	WORD $0x4ea284a5 // add v5.4s, v5.4s, v2.4s
+	WORD $0x4ea0875a // add v26.4s, v26.4s, v0.4s
+	WORD $0x4ebb875a // add v26.4s, v26.4s, v27.4s
+	FMOVQ F5, 0(R11)
+	FMOVQ F26, 0(R14)
+	ADD  $16, R12, R12
+	ADD  $16, R11, R11
+	ADD  $16, R14, R14
+	SUBS $4, R9, R9
+	BGE  loop195
+done196:
+	ADD  $4, R9, R9
+	CBZ  R9, done198
+loop197:
+	FMOVS (R12), F5
+	WORD $0x4ea384a5 // add v5.4s, v5.4s, v3.4s
+	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
+	WORD $0x4ea18486 // add v6.4s, v4.4s, v1.4s
+	WORD $0x4ea684a5 // add v5.4s, v5.4s, v6.4s
+	WORD $0x4f2d54c7 // shl v7.4s, v6.4s, #13
+	WORD $0x6f2d04c6 // ushr v6.4s, v6.4s, #19
+	WORD $0x4ea61ce7 // orr v7.16b, v7.16b, v6.16b
+	WORD $0x6e251ce7 // eor v7.16b, v7.16b, v5.16b
+	WORD $0x4ea784a5 // add v5.4s, v5.4s, v7.4s
+	WORD $0x4f2f54e8 // shl v8.4s, v7.4s, #15
+	WORD $0x6f2f04e7 // ushr v7.4s, v7.4s, #17
+	WORD $0x4ea71d08 // orr v8.16b, v8.16b, v7.16b
+	WORD $0x6e251d08 // eor v8.16b, v8.16b, v5.16b
+	WORD $0x4ea884a5 // add v5.4s, v5.4s, v8.4s
+	WORD $0x4f3a5509 // shl v9.4s, v8.4s, #26
+	WORD $0x6f3a0508 // ushr v8.4s, v8.4s, #6
+	WORD $0x4ea81d29 // orr v9.16b, v9.16b, v8.16b
+	WORD $0x6e251d29 // eor v9.16b, v9.16b, v5.16b
+	WORD $0x4ea984a5 // add v5.4s, v5.4s, v9.4s
+	WORD $0x4f26552a // shl v10.4s, v9.4s, #6
+	WORD $0x6f260529 // ushr v9.4s, v9.4s, #26
+	WORD $0x4ea91d4a // orr v10.16b, v10.16b, v9.16b
+	WORD $0x6e251d4a // eor v10.16b, v10.16b, v5.16b
+	WORD $0x4ea184a5 // add v5.4s, v5.4s, v1.4s
+	WORD $0x4ea2854a // add v10.4s, v10.4s, v2.4s
+	WORD $0x4ebf854a // add v10.4s, v10.4s, v31.4s
+	WORD $0x4eaa84a5 // add v5.4s, v5.4s, v10.4s
+	WORD $0x4f31554b // shl v11.4s, v10.4s, #17
+	WORD $0x6f31054a // ushr v10.4s, v10.4s, #15
+	WORD $0x4eaa1d6b // orr v11.16b, v11.16b, v10.16b
+	WORD $0x6e251d6b // eor v11.16b, v11.16b, v5.16b
+	WORD $0x4eab84a5 // add v5.4s, v5.4s, v11.4s
+	WORD $0x4f3d556c // shl v12.4s, v11.4s, #29
+	WORD $0x6f3d056b // ushr v11.4s, v11.4s, #3
+	WORD $0x4eab1d8c // orr v12.16b, v12.16b, v11.16b
+	WORD $0x6e251d8c // eor v12.16b, v12.16b, v5.16b
+	WORD $0x4eac84a5 // add v5.4s, v5.4s, v12.4s
+	WORD $0x4f30558d // shl v13.4s, v12.4s, #16
+	WORD $0x6f30058c // ushr v12.4s, v12.4s, #16
+	WORD $0x4eac1dad // orr v13.16b, v13.16b, v12.16b
+	WORD $0x6e251dad // eor v13.16b, v13.16b, v5.16b
+	WORD $0x4ead84a5 // add v5.4s, v5.4s, v13.4s
+	WORD $0x4f3855ae // shl v14.4s, v13.4s, #24
+	WORD $0x6f3805ad // ushr v13.4s, v13.4s, #8
+	WORD $0x4ead1dce // orr v14.16b, v14.16b, v13.16b
+	WORD $0x6e251dce // eor v14.16b, v14.16b, v5.16b
+	WORD $0x4ea284a5 // add v5.4s, v5.4s, v2.4s
+	WORD $0x4ea085ce // add v14.4s, v14.4s, v0.4s
+	WORD $0x4ebe85ce // add v14.4s, v14.4s, v30.4s
+	WORD $0x4eae84a5 // add v5.4s, v5.4s, v14.4s
+	WORD $0x4f2d55cf // shl v15.4s, v14.4s, #13
+	WORD $0x6f2d05ce // ushr v14.4s, v14.4s, #19
+	WORD $0x4eae1def // orr v15.16b, v15.16b, v14.16b
+	WORD $0x6e251def // eor v15.16b, v15.16b, v5.16b
+	WORD $0x4eaf84a5 // add v5.4s, v5.4s, v15.4s
+	WORD $0x4f2f55f0 // shl v16.4s, v15.4s, #15
+	WORD $0x6f2f05ef // ushr v15.4s, v15.4s, #17
+	WORD $0x4eaf1e10 // orr v16.16b, v16.16b, v15.16b
+	WORD $0x6e251e10 // eor v16.16b, v16.16b, v5.16b
+	WORD $0x4eb084a5 // add v5.4s, v5.4s, v16.4s
+	WORD $0x4f3a5611 // shl v17.4s, v16.4s, #26
+	WORD $0x6f3a0610 // ushr v16.4s, v16.4s, #6
+	WORD $0x4eb01e31 // orr v17.16b, v17.16b, v16.16b
+	WORD $0x6e251e31 // eor v17.16b, v17.16b, v5.16b
+	WORD $0x4eb184a5 // add v5.4s, v5.4s, v17.4s
+	WORD $0x4f265632 // shl v18.4s, v17.4s, #6
+	WORD $0x6f260631 // ushr v17.4s, v17.4s, #26
+	WORD $0x4eb11e52 // orr v18.16b, v18.16b, v17.16b
+	WORD $0x6e251e52 // eor v18.16b, v18.16b, v5.16b
+	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
+	WORD $0x4ea18652 // add v18.4s, v18.4s, v1.4s
+	WORD $0x4ebd8652 // add v18.4s, v18.4s, v29.4s
+	WORD $0x4eb284a5 // add v5.4s, v5.4s, v18.4s
+	WORD $0x4f315653 // shl v19.4s, v18.4s, #17
+	WORD $0x6f310652 // ushr v18.4s, v18.4s, #15
+	WORD $0x4eb21e73 // orr v19.16b, v19.16b, v18.16b
+	WORD $0x6e251e73 // eor v19.16b, v19.16b, v5.16b
+	WORD $0x4eb384a5 // add v5.4s, v5.4s, v19.4s
+	WORD $0x4f3d5674 // shl v20.4s, v19.4s, #29
+	WORD $0x6f3d0673 // ushr v19.4s, v19.4s, #3
+	WORD $0x4eb31e94 // orr v20.16b, v20.16b, v19.16b
+	WORD $0x6e251e94 // eor v20.16b, v20.16b, v5.16b
+	WORD $0x4eb484a5 // add v5.4s, v5.4s, v20.4s
+	WORD $0x4f305695 // shl v21.4s, v20.4s, #16
+	WORD $0x6f300694 // ushr v20.4s, v20.4s, #16
+	WORD $0x4eb41eb5 // orr v21.16b, v21.16b, v20.16b
+	WORD $0x6e251eb5 // eor v21.16b, v21.16b, v5.16b
+	WORD $0x4eb584a5 // add v5.4s, v5.4s, v21.4s
+	WORD $0x4f3856b6 // shl v22.4s, v21.4s, #24
+	WORD $0x6f3806b5 // ushr v21.4s, v21.4s, #8
+	WORD $0x4eb51ed6 // orr v22.16b, v22.16b, v21.16b
+	WORD $0x6e251ed6 // eor v22.16b, v22.16b, v5.16b
+	WORD $0x4ea184a5 // add v5.4s, v5.4s, v1.4s
+	WORD $0x4ea286d6 // add v22.4s, v22.4s, v2.4s
+	WORD $0x4ebc86d6 // add v22.4s, v22.4s, v28.4s
+	WORD $0x4eb684a5 // add v5.4s, v5.4s, v22.4s
+	WORD $0x4f2d56d7 // shl v23.4s, v22.4s, #13
+	WORD $0x6f2d06d6 // ushr v22.4s, v22.4s, #19
+	WORD $0x4eb61ef7 // orr v23.16b, v23.16b, v22.16b
+	WORD $0x6e251ef7 // eor v23.16b, v23.16b, v5.16b
+	WORD $0x4eb784a5 // add v5.4s, v5.4s, v23.4s
+	WORD $0x4f2f56f8 // shl v24.4s, v23.4s, #15
+	WORD $0x6f2f06f7 // ushr v23.4s, v23.4s, #17
+	WORD $0x4eb71f18 // orr v24.16b, v24.16b, v23.16b
+	WORD $0x6e251f18 // eor v24.16b, v24.16b, v5.16b
+	WORD $0x4eb884a5 // add v5.4s, v5.4s, v24.4s
+	WORD $0x4f3a5719 // shl v25.4s, v24.4s, #26
+	WORD $0x6f3a0718 // ushr v24.4s, v24.4s, #6
+	WORD $0x4eb81f39 // orr v25.16b, v25.16b, v24.16b
+	WORD $0x6e251f39 // eor v25.16b, v25.16b, v5.16b
+	WORD $0x4eb984a5 // add v5.4s, v5.4s, v25.4s
+	WORD $0x4f26573a // shl v26.4s, v25.4s, #6
+	WORD $0x6f260739 // ushr v25.4s, v25.4s, #26
+	WORD $0x4eb91f5a // orr v26.16b, v26.16b, v25.16b
+	WORD $0x6e251f5a // eor v26.16b, v26.16b, v5.16b
+	WORD $0x4ea284a5 // add v5.4s, v5.4s, v2.4s
+	WORD $0x4ea0875a // add v26.4s, v26.4s, v0.4s
+	WORD $0x4ebb875a // add v26.4s, v26.4s, v27.4s
+	FMOVS F5, (R11)
+	FMOVS F26, (R14)
+	ADD  $4, R12, R12
+	ADD  $4, R11, R11
+	ADD  $4, R14, R14
+	SUBS $1, R9, R9
+	BNE  loop197
+done198:
+	MOVD 48(R0), R8
+	ADD  R8, R1, R1
+	MOVD 56(R0), R8
+	ADD  R8, R2, R2
+	MOVD 64(R0), R8
+	ADD  R8, R4, R4
+	MOVD 72(R0), R8
+	ADD  R8, R5, R5
+	SUBS $1, R7, R7
+	BNE  nextRow192
+	RET
+
 // func adamWRowsNEON(r *rowArgs)
 TEXT ·adamWRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
@@ -2891,7 +3450,7 @@ TEXT ·adamWRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow192:
+nextRow199:
 	MOVWU 96(R0), R8
 	VDUP R8, V0.S4
 	MOVWU 100(R0), R8
@@ -2915,8 +3474,8 @@ nextRow192:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done194
-loop193:
+	BLT  done201
+loop200:
 	FMOVQ 0(R12), F8
 	FMOVQ 16(R12), F9
 	FMOVQ 0(R14), F10
@@ -2963,12 +3522,12 @@ loop193:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop193
-done194:
+	BGE  loop200
+done201:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done196
-loop195:
+	BLT  done203
+loop202:
 	FMOVQ 0(R12), F8
 	FMOVQ 0(R14), F9
 	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
@@ -2995,11 +3554,11 @@ loop195:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop195
-done196:
+	BGE  loop202
+done203:
 	ADD  $4, R9, R9
-	CBZ  R9, done198
-loop197:
+	CBZ  R9, done205
+loop204:
 	FMOVS (R12), F8
 	FMOVS (R14), F9
 	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
@@ -3026,8 +3585,8 @@ loop197:
 	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop197
-done198:
+	BNE  loop204
+done205:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -3037,5 +3596,5 @@ done198:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow192
+	BNE  nextRow199
 	RET

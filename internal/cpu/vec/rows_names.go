@@ -23,6 +23,7 @@ const (
 	kRMSNormResidualRows
 	kAddRMSNormRows
 	kLayerNormRows
+	kThreefryRows
 	kAdamWRows
 
 	rowKernelCount
@@ -46,5 +47,6 @@ var rowKernelNames = [rowKernelCount]string{
 	"RMSNormResidualRows",
 	"AddRMSNormRows",
 	"LayerNormRows",
+	"ThreefryRows",
 	"AdamWRows",
 }

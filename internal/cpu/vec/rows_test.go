@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"loris/internal/cpu/feature"
+	"loris/internal/threefry"
 )
 
 var rowLengths = []int{1, 2, 3, 7, 8, 15, 16, 17, 31, 48, 63, 64, 65, 100, 128, 511, 512, 1000, 1040, 33000}
@@ -272,6 +273,9 @@ func TestRowTwins(t *testing.T) {
 							ld := uintptr(4 * n)
 							a := rowArgs{dst: ptrOf(b[0]), x: ptrOf(b[1]), a: ptrOf(b[2]), b: ptrOf(b[3]), c: ptrOf(b[4]), out: ptrOf(b[5]), ldd: ld, ldx: ld, ldb: ld, ldc: ld, rows: rows, n: n}
 							a.s = [8]float32{.9, .1, .99, .01, .999, .001, 1, 1e-8}
+							if k == kThreefryRows {
+								a.s[2] = math.Float32frombits(math.Float32bits(.9) ^ math.Float32bits(.1) ^ threefry.Parity)
+							}
 							run(&a)
 						}
 						what := fmt.Sprintf("%s n=%d special %v: operand, element ", rowKernelNames[k], n, special)
@@ -394,6 +398,24 @@ func TestRowFunctionsAllocateNothing(t *testing.T) {
 		all()
 		if a := testing.AllocsPerRun(20, all); a > 0 {
 			t.Errorf("n=%d: %v allocations", n, a)
+		}
+	}
+}
+
+// The stream's blocks are the generator's, also where the low word of their number wraps.
+func TestThreefry(t *testing.T) {
+	key := [2]uint32{0x13198a2e, 0xffffffff}
+	for _, first := range []uint64{0, 1<<32 - 100, 1<<64 - 700} {
+		for _, n := range []int{0, 1, 7, 16, 300, 700} {
+			w0, w1 := make([]uint32, n), make([]uint32, n)
+			Threefry(w0, w1, key, first)
+			for i := range w0 {
+				at := first + uint64(i)
+				a, b := threefry.Block(key, uint32(at), uint32(at>>32))
+				if w0[i] != a || w1[i] != b {
+					t.Fatalf("block %d of %d from %d: %x %x, want %x %x", i, n, first, w0[i], w1[i], a, b)
+				}
+			}
 		}
 	}
 }

@@ -1,13 +1,18 @@
-package op
+// Package threefry is the generator of random numbers: block i of a stream follows from
+// the key and i alone, so that draws do not depend on order, threads or device.
+package threefry
 
 import "math/bits"
 
-// Threefry returns one block of Threefry-2x32 with 20 rounds (Salmon, Moraes,
+// Parity makes the third word of a key's schedule: it is the exclusive or of all.
+const Parity = 0x1BD11BDA
+
+// Block returns one block of Threefry-2x32 with 20 rounds (Salmon, Moraes,
 // Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011).
 // Its rounds are written out so that the processor overlaps successive blocks.
-func Threefry(key [2]uint32, c0, c1 uint32) (x0, x1 uint32) {
+func Block(key [2]uint32, c0, c1 uint32) (x0, x1 uint32) {
 	k0, k1 := key[0], key[1]
-	k2 := k0 ^ k1 ^ 0x1BD11BDA
+	k2 := k0 ^ k1 ^ Parity
 	x0, x1 = even(c0+k0, c1+k1)
 	x0, x1 = odd(x0+k1, x1+k2+1)
 	x0, x1 = even(x0+k2, x1+k0+2)
