@@ -58,7 +58,7 @@ func (p *Program) Bind(shape []int, strides [][]int) (*Kernel, error) {
 	if len(strides) != len(p.inputs) {
 		return nil, fmt.Errorf("vec: strides for %d inputs; the program has %d", len(strides), len(p.inputs))
 	}
-	k := &Kernel{p: p, n: 1, shape: slices.Clone(shape), cold: nativeAfter, in: make([]unsafe.Pointer, len(p.inputs)), out: make([]unsafe.Pointer, len(p.outputs))}
+	k := &Kernel{p: p, n: 1, shape: slices.Clone(shape), cold: p.coldNanos(), in: make([]unsafe.Pointer, len(p.inputs)), out: make([]unsafe.Pointer, len(p.outputs))}
 	for _, d := range shape {
 		if d < 0 {
 			return nil, fmt.Errorf("vec: negative dimension in %v", shape)

@@ -17,8 +17,8 @@ import (
 // nativeElements bounds the elements of one call of machine code.
 const nativeElements = 8 << 10
 
-// nativeAfter is how many nanoseconds a kernel works before it is compiled: about as
-// long as that takes, unless LORIS_NATIVE is "always" or "never".
+// nativeAfter is how many nanoseconds the kernel of a short program works before it is
+// compiled, unless LORIS_NATIVE is "always" or "never".
 var nativeAfter = func() float64 {
 	switch os.Getenv("LORIS_NATIVE") {
 	case "always":
@@ -28,6 +28,10 @@ var nativeAfter = func() float64 {
 	}
 	return 1e6
 }()
+
+// coldNanos returns how many nanoseconds a kernel works before it is compiled: at least
+// as long as that takes, which is more the more an element costs.
+func (p *Program) coldNanos() float64 { return nativeAfter * max(1, 2*p.cost) }
 
 // natives are a program's machine codes, by which inputs repeat one element; nil where
 // there can be none.

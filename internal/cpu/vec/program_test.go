@@ -533,7 +533,7 @@ func TestRunAllocatesNothingAndStops(t *testing.T) {
 	k, _ := p.Bind([]int{n}, make([][]int, 3))
 	x, y := make([]float32, n), make([]float32, n)
 	in, out := []unsafe.Pointer{ptrOf(x), ptrOf(x), ptrOf(x)}, []unsafe.Pointer{ptrOf(y)}
-	k.warm(nativeAfter)
+	k.warm(k.cold)
 	k.Run(workers, nil, in, out)
 	if a := testing.AllocsPerRun(100, func() { k.Run(workers, nil, in, out) }); a != 0 {
 		t.Errorf("%v allocations", a)
