@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"loris/internal/cpu/native"
 	"loris/internal/cpu/pool"
 )
 
@@ -27,7 +26,7 @@ type Kernel struct {
 
 	shape    []int
 	strides  [][]int
-	code     *native.Code // instead of the instructions
+	code     *machineCode // instead of the instructions
 	grid     grid         // of its operands, unless it gathers them
 	gathers  bool
 	cold     float64 // nanoseconds of work until it is compiled

@@ -56,6 +56,9 @@ type outputNode struct {
 	kernel rowKernel
 }
 
+// mostTile is the most elements of a tile, but for sums of long rows.
+const mostTile = 1024
+
 // place tells where an operand lies.
 type place struct {
 	in    where
@@ -402,7 +405,7 @@ func (p *Program) schedule() {
 	}
 	p.store(at)
 	per := max(1, p.regs+len(p.inputs))
-	p.tile = max(64, min(1024, feature.Cache().L1*3/4/(p.width*per)/64*64))
+	p.tile = max(64, min(mostTile, feature.Cache().L1*3/4/(p.width*per)/64*64))
 }
 
 // sumsInput reports whether an output sums the rows of an input: that is done first,

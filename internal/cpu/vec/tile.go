@@ -27,7 +27,7 @@ type bound struct {
 func (k *Kernel) runChunk(chunk int, w *pool.Worker) {
 	p := k.p
 	tileBytes := k.tile * p.width
-	scratch := w.Scratch(k.scratchBytes() + k.sumBytes()).Pointer()
+	scratch := w.Scratch(k.scratchBytes() + k.nativeBytes()).Pointer()
 	for i := range k.inputs {
 		if a := &k.inputs[i]; a.kind == splat {
 			a.splat(unsafe.Add(scratch, a.slot*tileBytes), k.in[i])
