@@ -2,6 +2,7 @@ package tensorlib_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -18,23 +19,88 @@ func apart(got, want *lt.Tensor) float64 {
 // the plain loops (f64): values and both gradients.
 func TestConvolutionsOfManyShapes(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 60 {
-		groups := 1 + r.IntN(2)
-		channels, outputs := groups*(1+r.IntN(5)), groups*(4+r.IntN(5))
+	for range 200 {
+		groups := 1 + r.IntN(3)
+		channels, outputs := groups*(1+r.IntN(9)), groups*(1+r.IntN(20))
 		kh, kw := 1+r.IntN(3), 1+r.IntN(4)
-		o := lt.ConvOptions{Groups: groups, Stride: [2]int{1 + r.IntN(3), 1 + r.IntN(3)}, Pad: [2]int{r.IntN(4), r.IntN(3)}, Dilation: [2]int{1 + r.IntN(2), 1 + r.IntN(3)}}
-		h, w := o.Dilation[0]*(kh-1)+1+r.IntN(9), o.Dilation[1]*(kw-1)+1+r.IntN(40)
-		draw := lt.NewRand(r.IntN(1000))
-		x, k := draw.Normal(1+r.IntN(2), channels, h, w).Eval(), draw.Normal(outputs, channels/groups, kh, kw).Eval()
-		var results [2][]*lt.Tensor
-		for i, d := range []lt.DType{lt.F32, lt.F64} {
-			x, k := x.Cast(d).Track(), k.Cast(d).Track()
-			y := x.Conv2d(k, o)
-			results[i] = append([]*lt.Tensor{y}, lt.Grads(y.Sin().Sum(), x, k)...)
+		o := lt.ConvOptions{Groups: groups, Stride: [2]int{1 + r.IntN(4), 1 + r.IntN(5)}, Pad: [2]int{r.IntN(4), r.IntN(6)}, Dilation: [2]int{1 + r.IntN(2), 1 + r.IntN(3)}}
+		h, w := o.Dilation[0]*(kh-1)+1+r.IntN(9), o.Dilation[1]*(kw-1)+1+r.IntN(70)
+		holdConvolution(t, []int{r.IntN(4), channels, h, w}, []int{outputs, channels / groups, kh, kw}, o)
+	}
+}
+
+// TestConvolutionsOfKinds does so for the layers that networks are made of: several
+// tiles of an image, blocks of channels, panels of outputs, parts of places.
+func TestConvolutionsOfKinds(t *testing.T) {
+	two := func(a, b int) [2]int { return [2]int{a, b} }
+	for _, c := range []struct {
+		x, w []int
+		o    lt.ConvOptions
+	}{
+		{[]int{2, 130, 19, 33}, []int{45, 130, 3, 3}, lt.ConvOptions{Pad: two(1, 1)}},
+		{[]int{1, 70, 7, 7}, []int{67, 70, 3, 3}, lt.ConvOptions{Pad: two(1, 1)}},
+		{[]int{1, 3, 65, 64}, []int{17, 3, 7, 7}, lt.ConvOptions{Pad: two(3, 3), Stride: two(2, 2)}},
+		{[]int{2, 3, 64, 64}, []int{24, 3, 16, 16}, lt.ConvOptions{Stride: two(16, 16)}},
+		{[]int{2, 150, 14, 14}, []int{33, 150, 1, 1}, lt.ConvOptions{}},
+		{[]int{3, 24, 15, 15}, []int{40, 24, 1, 1}, lt.ConvOptions{Stride: two(2, 2)}},
+		{[]int{2, 36, 30, 29}, []int{36, 1, 3, 3}, lt.ConvOptions{Pad: two(1, 1), Groups: 36}},
+		{[]int{2, 12, 30, 29}, []int{24, 1, 5, 5}, lt.ConvOptions{Pad: two(2, 2), Stride: two(2, 1), Groups: 12}},
+		{[]int{1, 8, 1, 5000}, []int{8, 8, 1, 9}, lt.ConvOptions{Pad: two(0, 16), Dilation: two(1, 4)}},
+		{[]int{1, 2, 3, 100000}, []int{2, 2, 2, 3}, lt.ConvOptions{Pad: two(0, 1)}},
+		{[]int{1, 600, 1, 1}, []int{100, 600, 1, 1}, lt.ConvOptions{}},
+		{[]int{2, 40, 5, 5}, []int{90, 40, 5, 5}, lt.ConvOptions{}},
+		{[]int{2, 3, 4, 4}, []int{5, 3, 2, 2}, lt.ConvOptions{Pad: two(9, 9), Stride: two(7, 5), Dilation: two(3, 4)}},
+		{[]int{1, 1, 3, 3}, []int{1, 1, 2, 2}, lt.ConvOptions{Pad: two(5000, 5000), Stride: two(10000, 10000), Dilation: two(9000, 9000)}},
+		{[]int{1, 2, 1, 6}, []int{300, 2, 1, 3}, lt.ConvOptions{Pad: two(0, 1)}},
+	} {
+		holdConvolution(t, c.x, c.w, c.o)
+	}
+}
+
+// holdConvolution compares f32 with f64.
+func holdConvolution(t *testing.T, xs, ws []int, o lt.ConvOptions) {
+	t.Helper()
+	draw := lt.NewRand(xs[2]*100 + xs[3])
+	x, k := draw.Normal(xs...).Eval(), draw.Normal(ws...).Eval()
+	var results [2][]*lt.Tensor
+	for i, d := range []lt.DType{lt.F32, lt.F64} {
+		x, k := x.Cast(d).Track(), k.Cast(d).Track()
+		y := x.Conv2d(k, o)
+		results[i] = append([]*lt.Tensor{y}, lt.Grads(y.Square().Sum(), x, k)...)
+	}
+	for i, what := range []string{"value", "gradient of x", "gradient of the kernels"} {
+		got, want := results[0][i], results[1][i]
+		if want.Size() == 0 {
+			if got.Eval().Size() != 0 {
+				t.Errorf("%s of %v * %v, %+v is not empty", what, xs, ws, o)
+			}
+			continue
 		}
-		for i, what := range []string{"value", "gradient of x", "gradient of the kernels"} {
-			if d := apart(results[0][i], results[1][i]); !(d < 1e-5) {
-				t.Errorf("%s of %v * %v, %+v: off by %v", what, x.Shape(), k.Shape(), o, d)
+		if d := apart(got, want); !(d < 1e-5) {
+			t.Errorf("%s of %v * %v, %+v: off by %v", what, xs, ws, o, d)
+		}
+	}
+}
+
+// TestConvolutionsSpreadNaNs lets corners be NaN: just what sees them is NaN, however
+// tiles and rows are padded.
+func TestConvolutionsSpreadNaNs(t *testing.T) {
+	draw := lt.NewRand(9)
+	for _, size := range [][2]int{{5, 7}, {9, 64}, {30, 31}} {
+		x, k := draw.Normal(2, 3, size[0], size[1]), draw.Normal(20, 3, 3, 3).Eval()
+		x = x.SetAt(math.NaN(), 1, 2, 0, 0).SetAt(math.NaN(), 0, 0, size[0]-1, size[1]-1).Eval()
+		for _, o := range []lt.ConvOptions{{}, {Pad: [2]int{1, 1}}, {Stride: [2]int{2, 2}}, {Pad: [2]int{2, 0}, Dilation: [2]int{1, 2}}} {
+			var results [2][]*lt.Tensor
+			for i, d := range []lt.DType{lt.F32, lt.F64} {
+				x, k := x.Cast(d), k.Cast(d).Track()
+				y := x.Conv2d(k, o)
+				results[i] = []*lt.Tensor{y, lt.Grads(y.Sum(), k)[0], lt.Grads(x.Square().Conv2d(k, o).Sum(), k)[0]}
+			}
+			for i, got := range results[0] {
+				want := results[1][i]
+				if got.Ne(got).Ne(want.Ne(want)).Any().Item() != 0 {
+					t.Errorf("%v, %+v: result %d has NaNs elsewhere", size, o, i)
+				}
 			}
 		}
 	}

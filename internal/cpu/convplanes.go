@@ -1,0 +1,273 @@
+package cpu
+
+import (
+	"unsafe"
+
+	"loris/internal/cpu/feature"
+	"loris/internal/cpu/gemm"
+)
+
+// Convolutions of float32 run on copies of a few rows of the input that have their
+// padding and, for strides, one plane for each remainder of rows and columns. There a
+// tap of the kernel sees, from places side by side, elements side by side, so that a
+// convolution is a matrix product whose right factor is the copy itself, from where
+// the tap begins: no windows are written out ("im2col").
+
+// sight tells which elements of a plane the taps see from a grid of places: from place
+// (v, u) row v·step + rows[i] and column u·step + cols[j].
+type sight struct {
+	h, w       int    // the plane
+	gridH      int    // the grid
+	gridW      int    //
+	step       [2]int // from place to place
+	rows, cols []tap
+}
+
+// tap is a row or a column of a kernel, and what it sees from place 0.
+type tap struct{ index, off int }
+
+// forwardSight is that of an output's places on the input.
+func forwardSight(t *taps) sight {
+	s := sight{h: t.h, w: t.w, gridH: t.oh, gridW: t.ow, step: t.a.Stride}
+	for i := range t.kh {
+		s.rows = append(s.rows, tap{i, i*t.a.Dilation[0] - t.a.Pad[0]})
+	}
+	for j := range t.kw {
+		s.cols = append(s.cols, tap{j, j*t.a.Dilation[1] - t.a.Pad[1]})
+	}
+	return s
+}
+
+// backSight is that of the input's places on the output, for places whose remainders
+// by the strides are given: all of them see through the same taps.
+func backSight(t *taps, row, col int) sight {
+	s := sight{h: t.oh, w: t.ow, step: [2]int{1, 1}}
+	s.gridH, s.rows = backTaps(t.h, t.kh, row, t.a.Stride[0], t.a.Pad[0], t.a.Dilation[0])
+	s.gridW, s.cols = backTaps(t.w, t.kw, col, t.a.Stride[1], t.a.Pad[1], t.a.Dilation[1])
+	return s
+}
+
+func backTaps(size, kernel, remainder, stride, pad, dilation int) (places int, seen []tap) {
+	for i := range kernel {
+		if at := remainder + pad - i*dilation; at%stride == 0 {
+			seen = append(seen, tap{i, at / stride})
+		}
+	}
+	return (size - remainder + stride - 1) / stride, seen
+}
+
+// blind reports whether there is nothing to see, or nothing to see it from.
+func (s *sight) blind() bool {
+	return len(s.rows) == 0 || len(s.cols) == 0 || s.gridH == 0 || s.gridW == 0
+}
+
+// axis is one axis of the copy.
+type axis struct {
+	base   int   // what place 0 sees by the first tap
+	phases []int // remainders that taps see
+	longer int   // how many more than the places are seen, in one plane
+	plane  []int // of each tap: its remainder's position in phases
+	shift  []int // and where in that plane
+}
+
+func newAxis(seen []tap, step int) axis {
+	a := axis{base: seen[0].off}
+	for _, t := range seen {
+		a.base = min(a.base, t.off)
+	}
+	at := map[int]int{}
+	for _, t := range seen {
+		q, r := (t.off-a.base)/step, (t.off-a.base)%step
+		if _, ok := at[r]; !ok {
+			at[r] = len(a.phases)
+			a.phases = append(a.phases, r)
+		}
+		a.plane, a.shift = append(a.plane, at[r]), append(a.shift, q)
+		a.longer = max(a.longer, q)
+	}
+	return a
+}
+
+// planes is the layout of the copies for tiles of a grid.
+type planes struct {
+	sight
+	channels int
+	tileH    int // places of a tile
+	tileW    int
+	axes     [2]axis
+	pitch    int // from row to row of a plane, in elements
+	plane    int // from plane to plane
+	channel  int // from channel to channel
+	downs    int // tiles of the grid
+	acrosses int
+	weights  int // from channel to channel of the kernels
+	kernelW  int
+}
+
+// nearBytes is how large a copy should be.
+func nearBytes() int { return feature.Cache().L2 / 3 }
+
+// newPlanes cuts the grid into tiles whose copies stay in the second-level cache, and into
+// enough of them that there are chunks for all threads; least is the least number of places of a tile.
+func newPlanes(s sight, channels, weights, kernelW, wanted, least int) *planes {
+	p := &planes{sight: s, channels: channels, tileH: s.gridH, tileW: s.gridW, weights: weights, kernelW: kernelW}
+	p.axes = [2]axis{newAxis(s.rows, s.step[0]), newAxis(s.cols, s.step[1])}
+	for {
+		p.pitch = p.tileW + p.axes[1].longer
+		p.plane = (p.tileH + p.axes[0].longer) * p.pitch
+		p.channel = len(p.axes[0].phases) * len(p.axes[1].phases) * p.plane
+		p.channel = ((p.channel+15)/16 | 1) * 16 // an odd number of lines, so that channels do not share sets of a cache
+		p.downs, p.acrosses = (s.gridH+p.tileH-1)/p.tileH, (s.gridW+p.tileW-1)/p.tileW
+		large := p.bytes() > nearBytes()
+		if places := p.tileH * p.tileW; !large && (p.downs*p.acrosses >= wanted || places <= 2*least) || places <= least {
+			return p
+		}
+		switch {
+		case p.tileH > 1:
+			n := p.downs + 1
+			for (s.gridH+n-1)/n == p.tileH {
+				n++
+			}
+			p.tileH = (s.gridH + n - 1) / n
+		default:
+			n := p.acrosses + 1
+			for (s.gridW+n-1)/n >= p.tileW {
+				n++
+			}
+			p.tileW = (s.gridW + n - 1) / n
+		}
+	}
+}
+
+// bytes returns the size of a copy, and what is read beyond its end.
+func (p *planes) bytes() int {
+	_, nr, _ := gemm.TileSize()
+	return 4 * (p.channels*p.channel + p.pitch + nr)
+}
+
+func (p *planes) tiles() int { return p.downs * p.acrosses }
+
+// place returns the first place of a tile and how many it has.
+func (p *planes) place(tile int) (v, u, h, w int) {
+	v, u = tile/p.acrosses*p.tileH, tile%p.acrosses*p.tileW
+	return v, u, min(p.tileH, p.gridH-v), min(p.tileW, p.gridW-u)
+}
+
+// fill copies what the h rows of places from (v, u) on see of the channels at src.
+func (p *planes) fill(dst, src unsafe.Pointer, v, u, h int) {
+	for c := range p.channels {
+		from := slice[float32](unsafe.Add(src, 4*c*p.h*p.w), p.h*p.w)
+		to := slice[float32](unsafe.Add(dst, 4*c*p.channel), p.channel)
+		for _, r := range p.axes[0].phases {
+			for i := range h + p.axes[0].longer {
+				row := (v+i)*p.step[0] + r + p.axes[0].base
+				if row < 0 || row >= p.h {
+					for k := range p.axes[1].phases {
+						clear(to[k*p.plane+i*p.pitch:][:p.pitch])
+					}
+					continue
+				}
+				p.fillRow(to[i*p.pitch:], from[row*p.w:][:p.w], u)
+			}
+			to = to[len(p.axes[1].phases)*p.plane:]
+		}
+	}
+}
+
+// fillRow copies one row to the planes of its columns' remainders.
+func (p *planes) fillRow(dst, row []float32, u int) {
+	step := p.step[1]
+	for k, r := range p.axes[1].phases {
+		d := dst[k*p.plane:][:p.pitch]
+		first := u*step + r + p.axes[1].base
+		lo := min(len(d), max(0, (-first+step-1)/step))
+		hi := lo
+		if first < len(row) {
+			hi = max(lo, min(len(d), (len(row)-1-first)/step+1))
+		}
+		clear(d[:lo])
+		clear(d[hi:])
+		if lo == hi {
+			continue
+		}
+		from, inner := row[first+lo*step:], d[lo:hi]
+		switch step {
+		case 1:
+			copy(inner, from)
+		case 2:
+			everySecond(inner, from)
+		default:
+			for i := range inner {
+				inner[i] = from[i*step]
+			}
+		}
+	}
+}
+
+// everySecond copies src[0], src[2], …
+func everySecond(dst, src []float32) {
+	for len(dst) >= 4 && len(src) >= 8 {
+		d, s := (*[4]float32)(dst), (*[8]float32)(src)
+		d[0], d[1], d[2], d[3] = s[0], s[2], s[4], s[6]
+		dst, src = dst[4:], src[8:]
+	}
+	for i := range dst {
+		dst[i] = src[2*i]
+	}
+}
+
+// order is a sequence of the taps of all channels: the order of k.
+type order struct {
+	weight []int // where each lies in the kernels of one output
+	at     []int // where each sees place 0 in the copy
+}
+
+const channelBlock = 64 // channels whose rows stay in the first-level cache while all taps pass
+
+// orders returns the taps as they lie in a kernel and with channels innermost.
+func (p *planes) orders() (natural, inner order) {
+	add := func(o *order, c, i, j int) {
+		y, x := &p.axes[0], &p.axes[1]
+		o.weight = append(o.weight, c*p.weights+p.rows[i].index*p.kernelW+p.cols[j].index)
+		o.at = append(o.at, c*p.channel+(y.plane[i]*len(x.phases)+x.plane[j])*p.plane+y.shift[i]*p.pitch+x.shift[j])
+	}
+	for c := range p.channels {
+		for i := range p.rows {
+			for j := range p.cols {
+				add(&natural, c, i, j)
+			}
+		}
+	}
+	blocks := (p.channels + channelBlock - 1) / channelBlock
+	for b := range blocks {
+		for i := range p.rows {
+			for j := range p.cols {
+				for c := p.channels * b / blocks; c < p.channels*(b+1)/blocks; c++ {
+					add(&inner, c, i, j)
+				}
+			}
+		}
+	}
+	return natural, inner
+}
+
+// runs cuts a sequence into runs of equal steps: where each begins, and the end.
+func (o *order) runs() (starts []int) {
+	for i := 0; i < len(o.at); {
+		starts = append(starts, i)
+		n := i + 1
+		for n < len(o.at) && (n == i+1 || o.at[n]-o.at[n-1] == o.at[i+1]-o.at[i]) {
+			n++
+		}
+		i = n
+	}
+	return append(starts, len(o.at))
+}
+
+// step returns the step of a run.
+func (o *order) step(from, to int) int {
+	if to-from < 2 {
+		return 0
+	}
+	return o.at[from+1] - o.at[from]
+}

@@ -1,0 +1,51 @@
+package gemm
+
+import "unsafe"
+
+// Span is a part of the k of a product whose factors the caller has laid out himself:
+// it begins A elements into the rows of the left factor and B elements into the right
+// one, whose rows lie Step elements apart.
+type Span struct{ A, B, Step, K int }
+
+// Tile runs the micro-kernel over such factors, for products that are no [Call], such
+// as convolutions. One may be used by one goroutine at a time.
+type Tile struct{ t tile }
+
+// TileSize returns how large the products of a [Tile] are that take full registers,
+// and of how many columns narrower ones are made.
+func TileSize() (rows, cols, part int) {
+	return active.mr, active.nr, active.nr / len(active.width)
+}
+
+// Run computes rows × cols of C = Σ A·B over the spans, or adds that to C. Rows of A
+// and of C lie lda and ldc elements apart. There are at most as many columns as TileSize
+// tells; those of the last part are computed, read in B and written to C, as a whole.
+func (x *Tile) Run(c unsafe.Pointer, ldc int, a unsafe.Pointer, lda int, b unsafe.Pointer, spans []Span, rows, cols int, add bool) {
+	t := &x.t
+	t.ldc, t.ldinit = uintptr(4*ldc), uintptr(4*ldc)
+	blocks := (rows + active.mr - 1) / active.mr
+	for len(spans) > 0 {
+		group := spans[:min(len(spans), len(t.segment))]
+		t.segments = len(group)
+		for i, s := range group {
+			t.segment[i] = segment{lda: uintptr(4 * lda), k: s.K, b: unsafe.Add(b, 4*s.B), ldb: uintptr(4 * s.Step)}
+		}
+		for n := range blocks {
+			from := cut(rows, blocks, n)
+			t.rows = cut(rows, blocks, n+1) - from
+			for i, s := range group {
+				t.segment[i].a = unsafe.Add(a, 4*(from*lda+s.A))
+			}
+			t.c = unsafe.Add(c, 4*from*ldc)
+			if t.init = nil; add {
+				t.init = t.c
+			}
+			active.runFirst(t, cols)
+		}
+		spans, add = spans[len(group):], true
+	}
+}
+
+// Forget drops the addresses of the last run: memory outside the heap may go away before
+// the collector looks.
+func (x *Tile) Forget() { x.t = tile{} }
