@@ -16,7 +16,7 @@ ALL     := $(shell $(GO) list ./... 2>/dev/null)
 RACEFREE = $(filter-out $(RACY),$(ALL))
 
 .PHONY: build demo test test-go vet staticcheck test-kernel jupyter-test test-notebooks test-browser \
-	lab venv bench-kernel bench-peers conformance devicetest parity parity-refresh arm64 blas \
+	lab venv bench-kernel bench-peers bench-ops conformance devicetest parity parity-refresh arm64 blas \
 	test-metal metal-ptx softmetal cross generate clean help
 
 help: ## list the targets
@@ -75,6 +75,10 @@ bench-kernel: build venv ## the kernel beside ipykernel, interleaved
 bench-peers: build ## the library beside NumPy, PyTorch, MLX, candle and gonum, interleaved
 	@scripts/peers/setup.sh
 	$(LORIS) bench --suite peers --json build/peers.json
+
+bench-ops: build ## single operations beside PyTorch, the slowest beside it first
+	@scripts/peers/setup.sh
+	$(LORIS) bench --suite ops --json build/ops.json
 
 conformance: build ## Go programs as cells: our set and Go's own tests
 	$(GO) run ./interp/conformance -o build/conformance.json

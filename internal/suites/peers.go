@@ -2,6 +2,7 @@ package suites
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 
 	lt "loris/tensorlib"
+	"loris/tensorlib/bench"
 )
 
 // PeerRow compares a work with the fastest form of it that any peer has. Times are
@@ -46,22 +48,39 @@ func (r PeerRow) Cells() []string {
 }
 
 func runPeers(ctx context.Context, o Options) (*Result, error) {
-	peers, err := startPeers(ctx, o)
+	rows, provenance, err := besidePeers(ctx, o, works, o.samples(11))
 	if err != nil {
 		return nil, err
+	}
+	return &Result{Provenance: provenance, Rows: anyRows(rows)}, nil
+}
+
+// runOps compares single operations; the worst come first.
+func runOps(ctx context.Context, o Options) (*Result, error) {
+	rows, provenance, err := besidePeers(ctx, o, opWorks(), o.samples(5))
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(rows, func(a, b PeerRow) int { return cmp.Compare(a.Ratio, b.Ratio) })
+	return &Result{Provenance: provenance, Rows: anyRows(rows)}, nil
+}
+
+// besidePeers times works and what the peers have of them.
+func besidePeers(ctx context.Context, o Options, works []work, rounds int) (rows []PeerRow, provenance bench.Provenance, err error) {
+	peers, err := startPeers(ctx, o)
+	if err != nil {
+		return nil, provenance, err
 	}
 	defer func() {
 		for _, p := range peers {
 			p.close()
 		}
 	}()
-	provenance, err := observe(func() error { return nil })
-	if err != nil {
-		return nil, err
+	if provenance, err = observe(func() error { return nil }); err != nil {
+		return nil, provenance, err
 	}
 	p := limitPool()
 	defer p.Close()
-	result := &Result{Provenance: provenance}
 	for _, w := range works {
 		if !o.wants(w.name) {
 			continue
@@ -71,18 +90,25 @@ func runPeers(ctx context.Context, o Options) (*Result, error) {
 			list = append(list, peer.contestants(w.peerName())...)
 		}
 		list = append(list, gonumForms(w.peerName())...)
-		samples, err := contest(ctx, o.samples(11), list, func(name string, err error) { o.logf("%s: %s left out: %v", w.name, name, err) })
+		samples, err := contest(ctx, rounds, list, func(name string, err error) { o.logf("%s: %s left out: %v", w.name, name, err) })
 		if err != nil {
-			return nil, err
+			return nil, provenance, err
 		}
 		if samples[0] == nil {
-			return nil, fmt.Errorf("%s: our own run failed", w.name)
+			return nil, provenance, fmt.Errorf("%s: our own run failed", w.name)
 		}
 		row := peerRow(w, list, samples)
-		result.Rows = append(result.Rows, row)
+		rows = append(rows, row)
 		o.logf("%s: %s µs, best peer %s %s µs, ratio %.2f", row.Work, number(row.OursUS), row.BestPeer, number(row.PeerUS), row.Ratio)
 	}
-	return result, nil
+	return rows, provenance, nil
+}
+
+func anyRows(rows []PeerRow) (list []Row) {
+	for _, r := range rows {
+		list = append(list, r)
+	}
+	return list
 }
 
 func peerRow(w work, list []contestant, samples [][]float64) PeerRow {

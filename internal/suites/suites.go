@@ -70,6 +70,7 @@ var Suites = []Suite{
 	{"seed", "lazy against eager: LoRA forward and training, products, chains", runSeed},
 	{"async", "Eval against EvalAsync and Wait", runAsync},
 	{"cpu", "the CPU kernels as shares of the machine's limits", runCPU},
+	{"ops", "single operations in PyTorch, the slowest beside it first (make bench-ops)", runOps},
 	{"peers", "the same work in NumPy, PyTorch, MLX, candle and gonum (make bench-peers)", runPeers},
 	{"interp", "the interpreter: cells per second, loops and calls beside yaegi alone", runInterp},
 }

@@ -4,6 +4,8 @@ import os
 import torch
 import torch.nn.functional as F
 
+import ops_pytorch
+
 torch.set_num_threads(os.cpu_count())
 
 
@@ -68,6 +70,7 @@ def works():
             return torch.mm(big[0], big[1], out=big[2])
 
     return {
+        **ops_pytorch.works(rand),
         "lora_fwd_4x16x512_r8": forms(lora, x3, w, a, b),
         "lora_fwd_64x512_r8": {**forms(lora, x, w, a, b), "addmm": addmm},
         "lora_train_512x64_r8": train_steps(rand),
