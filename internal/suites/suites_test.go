@@ -163,7 +163,7 @@ func TestRelativeError(t *testing.T) {
 }
 
 func TestWhatCannotBeRunIsExplained(t *testing.T) {
-	if _, err := Find("speed"); err == nil || !strings.Contains(err.Error(), "seed, async, cpu, peers, interp") {
+	if _, err := Find("speed"); err == nil || !strings.Contains(err.Error(), "seed, async, cpu, ops, peers, interp") {
 		t.Error(err)
 	}
 	if _, err := runSeed(t.Context(), Options{Device: "abacus"}); err == nil || !strings.Contains(err.Error(), "abacus") {
@@ -204,6 +204,28 @@ func TestOwnFailureEndsTheSuite(t *testing.T) {
 	}}}
 	if _, err := runCPU(t.Context(), Options{Samples: 1}); err == nil || !strings.Contains(err.Error(), "broken: ") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Each operation runs, once by name, and PyTorch's form of it is in the peers' script.
+func TestOperationsHaveAPeer(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join("..", "..", "scripts", "peers", "ops_pytorch.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, w := range opWorks() {
+		name, ok := strings.CutPrefix(w.name, "op_")
+		if !ok || seen[name] {
+			t.Errorf("%s is there twice, or not called op_", w.name)
+		}
+		seen[name] = true
+		if !strings.Contains(string(script), fmt.Sprintf("        %q: ", strings.TrimPrefix(name, "grad_"))) {
+			t.Errorf("the script has no %s", name)
+		}
+		if err := lt.Try(func() { w.make()().Eval().Release() }); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
