@@ -27,3 +27,25 @@ func BenchmarkReduce(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkReduceOf reports the bytes read by reductions of each dtype.
+func BenchmarkReduceOf(b *testing.B) {
+	numbers := lt.NewRand(1).Randint(0, 100, 1024, 1024)
+	for _, d := range []lt.DType{lt.F32, lt.F64, lt.BF16, lt.I32, lt.I64, lt.U8, lt.Bool} {
+		x := numbers.Cast(d).Eval()
+		ops := map[string]func(...int) *lt.Tensor{"sum": x.Sum, "prod": x.Prod, "max": x.Max}
+		if d == lt.Bool {
+			ops = map[string]func(...int) *lt.Tensor{"sum": x.Sum, "any": x.Any, "all": x.All}
+		}
+		for name, f := range ops {
+			for _, axis := range []int{0, 1} {
+				b.Run(fmt.Sprintf("%s/%s/%d", d, name, axis), func(b *testing.B) {
+					b.SetBytes(int64(d.Bytes() * x.Size()))
+					for b.Loop() {
+						f(axis).Eval().Release()
+					}
+				})
+			}
+		}
+	}
+}

@@ -73,6 +73,9 @@ func columnFold[T number](o ir.Op, d ir.DType) func(dst, src unsafe.Pointer, row
 		c.fold = fold
 	} else {
 		one := rowFold[T](o)
+		if bools, ok := any(boolFold(o)).(func(d, x []T)); ok && one == nil {
+			one = bools
+		}
 		if multiply, ok := any(multiplyRow).(func(d, x []T)); ok && o == op.Prod {
 			one = multiply
 		}
@@ -122,6 +125,61 @@ func (c *columns[T]) narrow(dst []T, src unsafe.Pointer, rows int, scratch unsaf
 	if left := rows % together; left > 0 {
 		c.reduce(wide[:n], unsafe.Add(src, (rows-left)*n*size), n, left, rest)
 		c.fold(dst, scratch, n, 1)
+	}
+}
+
+// rowFold returns the function that folds a row into a row of results; Any and All are of bools.
+func rowFold[T number](o ir.Op) func(d, x []T) {
+	switch o {
+	case op.Sum:
+		return func(d, x []T) {
+			x = x[:len(d)]
+			for i := range d {
+				d[i] += x[i]
+			}
+		}
+	case op.Prod:
+		return func(d, x []T) {
+			x = x[:len(d)]
+			for i := range d {
+				d[i] *= x[i]
+			}
+		}
+	case op.Max:
+		return func(d, x []T) {
+			x = x[:len(d)]
+			for i := range d {
+				d[i] = max(d[i], x[i])
+			}
+		}
+	case op.Min:
+		return func(d, x []T) {
+			x = x[:len(d)]
+			for i := range d {
+				d[i] = min(d[i], x[i])
+			}
+		}
+	}
+	return nil
+}
+
+// boolFold is rowFold of Any and All.
+func boolFold(o ir.Op) func(d, x []uint8) {
+	if o == op.Any {
+		return func(d, x []uint8) { foldWords(d, x, func(a, b uint64) uint64 { return a | b }) }
+	}
+	return func(d, x []uint8) { foldWords(d, x, func(a, b uint64) uint64 { return a & b }) }
+}
+
+// foldWords folds eight bytes at a time.
+func foldWords(d, x []uint8, f func(a, b uint64) uint64) {
+	x = x[:len(d)]
+	i := 0
+	for ; i+8 <= len(d); i += 8 {
+		*(*uint64)(unsafe.Pointer(&d[i])) = f(word(d, i), word(x, i))
+	}
+	for ; i < len(d); i++ {
+		d[i] = uint8(f(uint64(d[i]), uint64(x[i])))
 	}
 }
 

@@ -99,15 +99,38 @@ func (c *compiler) shape() {
 		pr.tile = min(pr.tile, p.Rows*p.Cols)
 		return
 	}
+	inPlace := c.reducesInPlace()
 	if p.Cols > 4*tileElements && !c.rowsFeedElements() {
 		pr.cut, pr.rowsTile = true, 1
-		if len(p.Instrs) <= 3 { // few registers: longer tiles stay in the first-level cache, too
+		switch {
+		case inPlace:
+			pr.tile *= 8
+		case len(p.Instrs) <= 3: // few registers: longer tiles stay in the first-level cache, too
 			pr.tile *= 4
 		}
 		return
 	}
 	pr.rowsTile = max(1, min(p.Rows, tileElements/p.Cols))
+	if inPlace { // nothing but the reducer's own calls bounds a tile
+		pr.rowsTile = max(pr.rowsTile, min(p.Rows/16, 16*tileElements/p.Cols))
+	}
 	pr.tile = pr.rowsTile * p.Cols
+}
+
+// reducesInPlace reports whether a program only reduces operands, which it reads where
+// they lie.
+func (c *compiler) reducesInPlace() bool {
+	for i := range c.p.Instrs {
+		if in := &c.p.Instrs[i]; !in.Row || isReduction(in.Op) && in.Args[0].Kind != plan.InputRef {
+			return false
+		}
+	}
+	for i := range c.p.Inputs {
+		if d := c.p.Inputs[i].DType; !c.s.In[c.s.Own+i].IsDense() || computed(d) != d {
+			return false
+		}
+	}
+	return c.s.Own == 0
 }
 
 func (c *compiler) hasRowInputs() bool {
@@ -404,9 +427,9 @@ func (c *compiler) instr(i int) error {
 			a.reduce = c.sumOf(vec.Sum)
 		}
 		a.combine = a.reduce
-		if in.Op == op.Sum && c.takesSquare(i) {
+		if before := c.takes(i); before != nil {
 			n := len(c.pr.actions) - 1
-			args[0], a.reduce = c.pr.actions[n].a, c.sumOf(vec.SumSquares)
+			args[0], a.reduce = c.pr.actions[n].a, before
 			c.pr.actions = c.pr.actions[:n]
 		}
 		a.elem, a.dstE = from.Bytes(), computed(in.DType).Bytes()
@@ -447,15 +470,21 @@ func (c *compiler) count(in *plan.Instr, vectors bool) {
 	}
 }
 
-// takesSquare reports whether the last action squares what sum i, of float32, alone
-// reads: one kernel does both.
-func (c *compiler) takesSquare(i int) bool {
-	x := c.p.Instrs[i].Args[0]
-	if c.dtypeOf(x) != ir.F32 || x.Kind != plan.InstrRef || int(x.Index) != i-1 || c.last[x.Index] != i || c.stored(x.Index) {
-		return false
+// takes returns the reducer that does the last action too, if that squares or widens what
+// sum i alone reads; else nil.
+func (c *compiler) takes(i int) reducer {
+	x, n := c.p.Instrs[i].Args[0], len(c.pr.actions)
+	if c.p.Instrs[i].Op != op.Sum || x.Kind != plan.InstrRef || int(x.Index) != i-1 || c.last[x.Index] != i || c.stored(x.Index) ||
+		n == 0 || c.pr.actions[n-1].kind != doMicro || c.pr.actions[n-1].dst != c.value[x.Index] {
+		return nil
 	}
-	n := len(c.pr.actions)
-	return c.p.Instrs[x.Index].Op == op.Square && n > 0 && c.pr.actions[n-1].kind == doMicro && c.pr.actions[n-1].dst == c.value[x.Index]
+	switch y := &c.p.Instrs[x.Index]; {
+	case y.Op == op.Square && y.DType == ir.F32:
+		return c.sumOf(vec.SumSquares)
+	case y.Op == op.Cast && y.DType == ir.I64:
+		return castSums(c.dtypeOf(y.Args[0]))
+	}
+	return nil
 }
 
 // sumOf returns the reducer of float32 by a kernel that sums rows.

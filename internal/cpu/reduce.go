@@ -106,54 +106,6 @@ func place(i int, dims, strides []int) int {
 	return off
 }
 
-// rowFold returns the function that folds a row into a row of results.
-func rowFold[T number](o ir.Op) func(d, x []T) {
-	each := func(f func(a, b T) T) func(d, x []T) {
-		return func(d, x []T) {
-			for i := range d {
-				d[i] = f(d[i], x[i])
-			}
-		}
-	}
-	switch o {
-	case op.Sum:
-		return func(d, x []T) {
-			for i := range d {
-				d[i] += x[i]
-			}
-		}
-	case op.Prod:
-		return each(func(a, b T) T { return a * b })
-	case op.Max:
-		return each(func(a, b T) T {
-			if a != a || a > b {
-				return a
-			}
-			return b
-		})
-	case op.Min:
-		return each(func(a, b T) T {
-			if a != a || a < b {
-				return a
-			}
-			return b
-		})
-	case op.Any:
-		return each(func(a, b T) T {
-			if a != 0 || b != 0 {
-				return 1
-			}
-			return 0
-		})
-	}
-	return each(func(a, b T) T {
-		if a != 0 && b != 0 {
-			return 1
-		}
-		return 0
-	})
-}
-
 // lines are the rows of elements along one axis of a row-major array.
 type lines struct{ count, length, stride int }
 

@@ -34,8 +34,10 @@ func reducers(o ir.Op, d ir.DType) reducer {
 				}
 				return b
 			})
+		case op.Prod:
+			return vecReducer(vec.Prod, func(a, b float32) float32 { return a * b })
 		}
-		return reducerOf[float32](o)
+		return nil
 	case ir.F64:
 		return reducerOf[float64](o)
 	case ir.I32:
@@ -84,112 +86,6 @@ func vecReducer(all rowSum, both func(a, b float32) float32) reducer {
 		all(d[1:], x, 1, cols)
 		d[0] = both(d[0], d[1])
 	}
-}
-
-func reduceWith[T any](all func([]T) T, both func(a, b T) T) reducer {
-	return func(dst, a unsafe.Pointer, rows, cols int, more bool) {
-		d, x := slice[T](dst, rows), slice[T](a, rows*cols)
-		for i := range d {
-			v := all(x[i*cols : (i+1)*cols])
-			if more {
-				v = both(d[i], v)
-			}
-			d[i] = v
-		}
-	}
-}
-
-func fold[T any](first T, both func(a, b T) T) reducer {
-	return reduceWith(func(x []T) T {
-		v := first
-		for _, y := range x {
-			v = both(v, y)
-		}
-		return v
-	}, both)
-}
-
-func reducerOf[T number](o ir.Op) reducer {
-	switch o {
-	case op.Sum:
-		return reduceWith(sum[T], func(a, b T) T { return a + b })
-	case op.Prod:
-		return fold(1, func(a, b T) T { return a * b })
-	case op.Max:
-		return fold(lowest[T](), func(a, b T) T {
-			if a != a || a > b {
-				return a
-			}
-			return b
-		})
-	case op.Min:
-		return fold(highest[T](), func(a, b T) T {
-			if a != a || a < b {
-				return a
-			}
-			return b
-		})
-	case op.Any:
-		return fold(0, func(a, b T) T {
-			if a != 0 || b != 0 {
-				return 1
-			}
-			return 0
-		})
-	case op.All:
-		return fold(1, func(a, b T) T {
-			if a != 0 && b != 0 {
-				return 1
-			}
-			return 0
-		})
-	}
-	return nil
-}
-
-// sum adds pairwise, so that the error grows with the logarithm of the length.
-func sum[T number](x []T) T {
-	if len(x) <= 64 {
-		var s T
-		for _, v := range x {
-			s += v
-		}
-		return s
-	}
-	h := len(x) / 2
-	return sum(x[:h]) + sum(x[h:])
-}
-
-func lowest[T number]() T {
-	var v T
-	switch p := any(&v).(type) {
-	case *float32:
-		*p = float32(math.Inf(-1))
-	case *float64:
-		*p = math.Inf(-1)
-	case *int32:
-		*p = math.MinInt32
-	case *int64:
-		*p = math.MinInt64
-	}
-	return v
-}
-
-func highest[T number]() T {
-	var v T
-	switch p := any(&v).(type) {
-	case *float32:
-		*p = float32(math.Inf(1))
-	case *float64:
-		*p = math.Inf(1)
-	case *int32:
-		*p = math.MaxInt32
-	case *int64:
-		*p = math.MaxInt64
-	case *uint8:
-		*p = math.MaxUint8
-	}
-	return v
 }
 
 // rowOp maps rows of float32 to rows: x and dst may be the same; w and b are

@@ -153,7 +153,10 @@ type rowKernel struct {
 	row  func(r *rowBuilder)
 }
 
-const negInf = 0xff800000
+const (
+	infinity = 0x7f800000
+	negInf   = 0xff800000
+)
 
 func sum(b *lane.Builder, x, y lane.Value) lane.Value { return b.Plus(x, y) }
 
@@ -220,6 +223,29 @@ func reduction(name string, init uint32, f func(b *lane.Builder, acc, x lane.Val
 	}}
 }
 
+// extreme is a reduction whose result is NaN if the row has one: the largest magnitude as
+// an integer tells, which adds nothing to the chain of maxima.
+func extreme(name string, init uint32, o lane.Op) rowKernel {
+	best := func(b *lane.Builder, x, y lane.Value) lane.Value { return b.Add(o, 0, x, y) }
+	larger := func(b *lane.Builder, x, y lane.Value) lane.Value { return b.Add(lane.OpIMax, 0, x, y) }
+	return rowKernel{name, 4, func(r *rowBuilder) {
+		r.setAcc(0, init)
+		r.setAcc(1, 0)
+		r.pass(func(b *lane.Builder) {
+			x := b.Add(lane.OpLoad, xIn)
+			b.Accumulate(func(acc, x lane.Value) lane.Value { return best(b, acc, x) }, r.acc(0), x)
+			magnitude := b.Add(lane.OpAnd, 0, x, b.Bits(0x7fffffff))
+			b.Accumulate(func(acc, x lane.Value) lane.Value { return larger(b, acc, x) }, r.acc(1), magnitude)
+		})
+		r.fold(0, 0, best)
+		r.fold(1, 1, larger)
+		r.set(0, func(b *lane.Builder) {
+			b.Add(lane.OpSelect, 0, b.Add(lane.OpIGt, 0, r.s(b, 1), b.Bits(infinity)), r.s(b, 1), r.s(b, 0))
+		})
+		r.store(0, 0)
+	}}
+}
+
 // columns is a kernel that folds three rows into dst; with a stride of 0 for dst it
 // folds all rows, three at a time, which reads and writes dst a third as often.
 func columns(name string, f func(b *lane.Builder, x, y lane.Value) lane.Value) rowKernel {
@@ -237,8 +263,9 @@ var rowKernels = []rowKernel{
 	columns("MinColumns", (*lane.Builder).Smaller),
 	reduction("SumRows", 0, sum, sum),
 	reduction("SumSquaresRows", 0, func(b *lane.Builder, acc, x lane.Value) lane.Value { return b.Fma(x, x, acc) }, sum),
-	reduction("MaxRows", negInf, (*lane.Builder).Larger, (*lane.Builder).Larger),
-	reduction("MinRows", 0x7f800000, (*lane.Builder).Smaller, (*lane.Builder).Smaller),
+	reduction("ProdRows", 0x3f800000, (*lane.Builder).Times, (*lane.Builder).Times),
+	extreme("MaxRows", negInf, lane.OpMax),
+	extreme("MinRows", infinity, lane.OpMin),
 	{"DotRows", 4, func(r *rowBuilder) { // Σ x·b
 		r.setAcc(0, 0)
 		r.pass(func(b *lane.Builder) {

@@ -111,6 +111,7 @@ var rowTwins = [rowKernelCount]rowMicro{
 	kMinColumns:     foldColumns(func(x, y float32) float32 { return float32(smaller(float64(x), float64(y))) }),
 	kSumRows:        foldRow(0, func(acc float64, x float32) float64 { return acc + float64(x) }),
 	kSumSquaresRows: foldRow(0, func(acc float64, x float32) float64 { return acc + float64(x)*float64(x) }),
+	kProdRows:       foldRow(1, func(acc float64, x float32) float64 { return float64(float32(acc) * x) }),
 	kMaxRows:        foldRow(math.Inf(-1), func(acc float64, x float32) float64 { return larger(acc, float64(x)) }),
 	kMinRows:        foldRow(math.Inf(1), func(acc float64, x float32) float64 { return smaller(acc, float64(x)) }),
 	kDotRows: eachRow(1, func(_ *rowArgs, _, x, b, _, out []float32) {

@@ -25,7 +25,7 @@ const (
 
 // rowOuts tells how many numbers a kernel gives for a row beside its rows of results.
 var rowOuts = [rowKernelCount]int{
-	kSumRows: 1, kSumSquaresRows: 1, kDotRows: 1, kCenteredSquaresRows: 1, kMaxRows: 1, kMinRows: 1,
+	kSumRows: 1, kProdRows: 1, kSumSquaresRows: 1, kDotRows: 1, kCenteredSquaresRows: 1, kMaxRows: 1, kMinRows: 1,
 	kLogSumExpRows: 1, kCrossEntropyRows: 1, kRMSNormRows: 1, kRMSNormResidualRows: 1, kAddRMSNormRows: 1, kLayerNormRows: 2,
 }
 
@@ -130,6 +130,16 @@ func Max(out []float32, x Rows, rows, n int) {
 // Min sets out[i] to the smallest element of row i, NaN if there is one; n must not be 0.
 func Min(out []float32, x Rows, rows, n int) {
 	reduce(kMinRows, out, x, Rows{}, rows, n, func(acc float64, v float32) float64 { return smaller(acc, float64(v)) })
+}
+
+// Prod sets out[i] to the product of row i; 1 for rows without elements.
+func Prod(out []float32, x Rows, rows, n int) {
+	for i := range out[:rows] {
+		out[i] = 1
+	}
+	if n > 0 {
+		reduce(kProdRows, out, x, Rows{}, rows, n, func(acc float64, v float32) float64 { return float64(float32(acc) * v) })
+	}
 }
 
 // MeanVar sets mean[i] and variance[i] of row i; the squares are divided by

@@ -22,6 +22,9 @@ func sumRowsAVX512(r *rowArgs)
 func sumSquaresRowsAVX512(r *rowArgs)
 
 //go:noescape
+func prodRowsAVX512(r *rowArgs)
+
+//go:noescape
 func maxRowsAVX512(r *rowArgs)
 
 //go:noescape
@@ -79,6 +82,9 @@ func sumRowsAVX2(r *rowArgs)
 func sumSquaresRowsAVX2(r *rowArgs)
 
 //go:noescape
+func prodRowsAVX2(r *rowArgs)
+
+//go:noescape
 func maxRowsAVX2(r *rowArgs)
 
 //go:noescape
@@ -127,6 +133,7 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kMinColumns:          minColumnsAVX512,
 		kSumRows:             sumRowsAVX512,
 		kSumSquaresRows:      sumSquaresRowsAVX512,
+		kProdRows:            prodRowsAVX512,
 		kMaxRows:             maxRowsAVX512,
 		kMinRows:             minRowsAVX512,
 		kDotRows:             dotRowsAVX512,
@@ -148,6 +155,7 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kMinColumns:          minColumnsAVX2,
 		kSumRows:             sumRowsAVX2,
 		kSumSquaresRows:      sumSquaresRowsAVX2,
+		kProdRows:            prodRowsAVX2,
 		kMaxRows:             maxRowsAVX2,
 		kMinRows:             minRowsAVX2,
 		kDotRows:             dotRowsAVX2,

@@ -22,6 +22,9 @@ func sumRowsNEON(r *rowArgs)
 func sumSquaresRowsNEON(r *rowArgs)
 
 //go:noescape
+func prodRowsNEON(r *rowArgs)
+
+//go:noescape
 func maxRowsNEON(r *rowArgs)
 
 //go:noescape
@@ -70,6 +73,7 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kMinColumns:          minColumnsNEON,
 		kSumRows:             sumRowsNEON,
 		kSumSquaresRows:      sumSquaresRowsNEON,
+		kProdRows:            prodRowsNEON,
 		kMaxRows:             maxRowsNEON,
 		kMinRows:             minRowsNEON,
 		kDotRows:             dotRowsNEON,

@@ -482,8 +482,8 @@ done35:
 	BNE  nextRow29
 	RET
 
-// func maxRowsNEON(r *rowArgs)
-TEXT ·maxRowsNEON(SB), NOSPLIT, $0-8
+// func prodRowsNEON(r *rowArgs)
+TEXT ·prodRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
 	MOVD 0(R0), R1
 	MOVD 8(R0), R2
@@ -493,9 +493,9 @@ TEXT ·maxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
 nextRow36:
-	MOVW $0xff800000, R8
+	MOVW $0x3f800000, R8
 	VDUP R8, V0.S4
-	MOVW $0xff800000, R8
+	MOVW $0x3f800000, R8
 	VDUP R8, V1.S4
 	MOVD 88(R0), R9
 	MOVD R2, R12
@@ -504,18 +504,8 @@ nextRow36:
 loop37:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
-	WORD $0x4e20e40b // fcmeq v11.4s, v0.4s, v0.4s
-	WORD $0x6e20596b // mvn v11.16b, v11.16b
-	WORD $0x4e21e42c // fcmeq v12.4s, v1.4s, v1.4s
-	WORD $0x6e20598c // mvn v12.16b, v12.16b
-	WORD $0x4e29f409 // fmax v9.4s, v0.4s, v9.4s
-	WORD $0x4e2af42a // fmax v10.4s, v1.4s, v10.4s
-	VMOV V11.B16, V13.B16
-	WORD $0x6e691c0d // bsl v13.16b, v0.16b, v9.16b
-	VMOV V13.B16, V0.B16
-	VMOV V12.B16, V14.B16
-	WORD $0x6e6a1c2e // bsl v14.16b, v1.16b, v10.16b
-	VMOV V14.B16, V1.B16
+	WORD $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
+	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
 	BGE  loop37
@@ -525,12 +515,7 @@ done38:
 	BLT  done40
 loop39:
 	FMOVQ 0(R12), F9
-	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
-	WORD $0x6e20594a // mvn v10.16b, v10.16b
-	WORD $0x4e29f409 // fmax v9.4s, v0.4s, v9.4s
-	VMOV V10.B16, V11.B16
-	WORD $0x6e691c0b // bsl v11.16b, v0.16b, v9.16b
-	VMOV V11.B16, V0.B16
+	WORD $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
 	BGE  loop39
@@ -539,36 +524,17 @@ done40:
 	CBZ  R9, done42
 loop41:
 	FMOVS (R12), F9
-	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
-	WORD $0x6e20594a // mvn v10.16b, v10.16b
-	WORD $0x4e29f409 // fmax v9.4s, v0.4s, v9.4s
-	VMOV V10.B16, V11.B16
-	WORD $0x6e691c0b // bsl v11.16b, v0.16b, v9.16b
-	VMOV V11.S[0], V0.S[0]
+	WORD $0x6e29dc0a // fmul v10.4s, v0.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
 	BNE  loop41
 done42:
-	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
-	WORD $0x6e205929 // mvn v9.16b, v9.16b
-	WORD $0x4e21f40a // fmax v10.4s, v0.4s, v1.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6e6a1c0b // bsl v11.16b, v0.16b, v10.16b
-	VMOV V11.B16, V0.B16
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
-	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
-	WORD $0x6e205929 // mvn v9.16b, v9.16b
-	WORD $0x4e24f40a // fmax v10.4s, v0.4s, v4.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6e6a1c0b // bsl v11.16b, v0.16b, v10.16b
-	VMOV V11.B16, V0.B16
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	VREV64 V0.S4, V4.S4
-	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
-	WORD $0x6e205929 // mvn v9.16b, v9.16b
-	WORD $0x4e24f40a // fmax v10.4s, v0.4s, v4.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6e6a1c0b // bsl v11.16b, v0.16b, v10.16b
-	VMOV V11.B16, V0.B16
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
 	FMOVS F5, 0(R6)
 	MOVD 48(R0), R8
@@ -584,8 +550,8 @@ done42:
 	BNE  nextRow36
 	RET
 
-// func minRowsNEON(r *rowArgs)
-TEXT ·minRowsNEON(SB), NOSPLIT, $0-8
+// func maxRowsNEON(r *rowArgs)
+TEXT ·maxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
 	MOVD 0(R0), R1
 	MOVD 8(R0), R2
@@ -595,10 +561,14 @@ TEXT ·minRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
 nextRow43:
-	MOVW $0x7f800000, R8
+	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
-	MOVW $0x7f800000, R8
+	MOVW $0xff800000, R8
 	VDUP R8, V1.S4
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVW $0x7fffffff, R8
+	VDUP R8, V31.S4
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
@@ -606,18 +576,12 @@ nextRow43:
 loop44:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
-	WORD $0x4e20e40b // fcmeq v11.4s, v0.4s, v0.4s
-	WORD $0x6e20596b // mvn v11.16b, v11.16b
-	WORD $0x4e21e42c // fcmeq v12.4s, v1.4s, v1.4s
-	WORD $0x6e20598c // mvn v12.16b, v12.16b
-	WORD $0x4ea9f409 // fmin v9.4s, v0.4s, v9.4s
-	WORD $0x4eaaf42a // fmin v10.4s, v1.4s, v10.4s
-	VMOV V11.B16, V13.B16
-	WORD $0x6e691c0d // bsl v13.16b, v0.16b, v9.16b
-	VMOV V13.B16, V0.B16
-	VMOV V12.B16, V14.B16
-	WORD $0x6e6a1c2e // bsl v14.16b, v1.16b, v10.16b
-	VMOV V14.B16, V1.B16
+	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
+	WORD $0x4e3f1d29 // and v9.16b, v9.16b, v31.16b
+	WORD $0x4e3f1d4a // and v10.16b, v10.16b, v31.16b
+	WORD $0x4ea96442 // smax v2.4s, v2.4s, v9.4s
+	WORD $0x4eaa6463 // smax v3.4s, v3.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
 	BGE  loop44
@@ -627,12 +591,9 @@ done45:
 	BLT  done47
 loop46:
 	FMOVQ 0(R12), F9
-	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
-	WORD $0x6e20594a // mvn v10.16b, v10.16b
-	WORD $0x4ea9f409 // fmin v9.4s, v0.4s, v9.4s
-	VMOV V10.B16, V11.B16
-	WORD $0x6e691c0b // bsl v11.16b, v0.16b, v9.16b
-	VMOV V11.B16, V0.B16
+	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD $0x4e3f1d29 // and v9.16b, v9.16b, v31.16b
+	WORD $0x4ea96442 // smax v2.4s, v2.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
 	BGE  loop46
@@ -641,37 +602,33 @@ done47:
 	CBZ  R9, done49
 loop48:
 	FMOVS (R12), F9
-	WORD $0x4e20e40a // fcmeq v10.4s, v0.4s, v0.4s
-	WORD $0x6e20594a // mvn v10.16b, v10.16b
-	WORD $0x4ea9f409 // fmin v9.4s, v0.4s, v9.4s
-	VMOV V10.B16, V11.B16
-	WORD $0x6e691c0b // bsl v11.16b, v0.16b, v9.16b
-	VMOV V11.S[0], V0.S[0]
+	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	WORD $0x4e3f1d29 // and v9.16b, v9.16b, v31.16b
+	WORD $0x4ea9644b // smax v11.4s, v2.4s, v9.4s
+	VMOV V11.S[0], V2.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
 	BNE  loop48
 done49:
-	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
-	WORD $0x6e205929 // mvn v9.16b, v9.16b
-	WORD $0x4ea1f40a // fmin v10.4s, v0.4s, v1.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6e6a1c0b // bsl v11.16b, v0.16b, v10.16b
-	VMOV V11.B16, V0.B16
+	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
-	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
-	WORD $0x6e205929 // mvn v9.16b, v9.16b
-	WORD $0x4ea4f40a // fmin v10.4s, v0.4s, v4.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6e6a1c0b // bsl v11.16b, v0.16b, v10.16b
-	VMOV V11.B16, V0.B16
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	VREV64 V0.S4, V4.S4
-	WORD $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
-	WORD $0x6e205929 // mvn v9.16b, v9.16b
-	WORD $0x4ea4f40a // fmin v10.4s, v0.4s, v4.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6e6a1c0b // bsl v11.16b, v0.16b, v10.16b
-	VMOV V11.B16, V0.B16
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea36442 // smax v2.4s, v2.4s, v3.4s
+	VEXT $8, V2.B16, V2.B16, V4.B16
+	WORD $0x4ea46442 // smax v2.4s, v2.4s, v4.4s
+	VREV64 V2.S4, V4.S4
+	WORD $0x4ea46442 // smax v2.4s, v2.4s, v4.4s
+	WORD $0x4ea21c46 // orr v6.16b, v2.16b, v2.16b
+	MOVW $0x7f800000, R8
+	VDUP R8, V9.S4
+	WORD $0x4ea934c9 // cmgt v9.4s, v6.4s, v9.4s
+	VMOV V9.B16, V10.B16
+	WORD $0x6e651cca // bsl v10.16b, v6.16b, v5.16b
+	VMOV V10.B16, V5.B16
 	FMOVS F5, 0(R6)
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
@@ -686,8 +643,8 @@ done49:
 	BNE  nextRow43
 	RET
 
-// func dotRowsNEON(r *rowArgs)
-TEXT ·dotRowsNEON(SB), NOSPLIT, $0-8
+// func minRowsNEON(r *rowArgs)
+TEXT ·minRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
 	MOVD 0(R0), R1
 	MOVD 8(R0), R2
@@ -697,21 +654,27 @@ TEXT ·dotRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
 nextRow50:
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
+	MOVW $0x7f800000, R8
+	VDUP R8, V0.S4
+	MOVW $0x7f800000, R8
+	VDUP R8, V1.S4
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVW $0x7fffffff, R8
+	VDUP R8, V31.S4
 	MOVD 88(R0), R9
-	MOVD R4, R14
 	MOVD R2, R12
 	SUBS $8, R9, R9
 	BLT  done52
 loop51:
-	FMOVQ 0(R14), F9
-	FMOVQ 16(R14), F10
-	FMOVQ 0(R12), F11
-	FMOVQ 16(R12), F12
-	WORD $0x4e29cd60 // fmla v0.4s, v11.4s, v9.4s
-	WORD $0x4e2acd81 // fmla v1.4s, v12.4s, v10.4s
-	ADD  $32, R14, R14
+	FMOVQ 0(R12), F9
+	FMOVQ 16(R12), F10
+	WORD $0x4ea9f400 // fmin v0.4s, v0.4s, v9.4s
+	WORD $0x4eaaf421 // fmin v1.4s, v1.4s, v10.4s
+	WORD $0x4e3f1d29 // and v9.16b, v9.16b, v31.16b
+	WORD $0x4e3f1d4a // and v10.16b, v10.16b, v31.16b
+	WORD $0x4ea96442 // smax v2.4s, v2.4s, v9.4s
+	WORD $0x4eaa6463 // smax v3.4s, v3.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
 	BGE  loop51
@@ -720,10 +683,10 @@ done52:
 	SUBS $4, R9, R9
 	BLT  done54
 loop53:
-	FMOVQ 0(R14), F9
-	FMOVQ 0(R12), F10
-	WORD $0x4e29cd40 // fmla v0.4s, v10.4s, v9.4s
-	ADD  $16, R14, R14
+	FMOVQ 0(R12), F9
+	WORD $0x4ea9f400 // fmin v0.4s, v0.4s, v9.4s
+	WORD $0x4e3f1d29 // and v9.16b, v9.16b, v31.16b
+	WORD $0x4ea96442 // smax v2.4s, v2.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
 	BGE  loop53
@@ -731,22 +694,34 @@ done54:
 	ADD  $4, R9, R9
 	CBZ  R9, done56
 loop55:
-	FMOVS (R14), F9
-	FMOVS (R12), F10
-	VMOV V0.B16, V11.B16
-	WORD $0x4e29cd4b // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.S[0], V0.S[0]
-	ADD  $4, R14, R14
+	FMOVS (R12), F9
+	WORD $0x4ea9f40a // fmin v10.4s, v0.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	WORD $0x4e3f1d29 // and v9.16b, v9.16b, v31.16b
+	WORD $0x4ea9644b // smax v11.4s, v2.4s, v9.4s
+	VMOV V11.S[0], V2.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
 	BNE  loop55
 done56:
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	VREV64 V0.S4, V4.S4
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea36442 // smax v2.4s, v2.4s, v3.4s
+	VEXT $8, V2.B16, V2.B16, V4.B16
+	WORD $0x4ea46442 // smax v2.4s, v2.4s, v4.4s
+	VREV64 V2.S4, V4.S4
+	WORD $0x4ea46442 // smax v2.4s, v2.4s, v4.4s
+	WORD $0x4ea21c46 // orr v6.16b, v2.16b, v2.16b
+	MOVW $0x7f800000, R8
+	VDUP R8, V9.S4
+	WORD $0x4ea934c9 // cmgt v9.4s, v6.4s, v9.4s
+	VMOV V9.B16, V10.B16
+	WORD $0x6e651cca // bsl v10.16b, v6.16b, v5.16b
+	VMOV V10.B16, V5.B16
 	FMOVS F5, 0(R6)
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
@@ -761,8 +736,8 @@ done56:
 	BNE  nextRow50
 	RET
 
-// func centeredSquaresRowsNEON(r *rowArgs)
-TEXT ·centeredSquaresRowsNEON(SB), NOSPLIT, $0-8
+// func dotRowsNEON(r *rowArgs)
+TEXT ·dotRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
 	MOVD 0(R0), R1
 	MOVD 8(R0), R2
@@ -772,21 +747,21 @@ TEXT ·centeredSquaresRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
 nextRow57:
-	MOVWU 96(R0), R8
-	VDUP R8, V5.S4
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
+	MOVD R4, R14
 	MOVD R2, R12
 	SUBS $8, R9, R9
 	BLT  done59
 loop58:
-	FMOVQ 0(R12), F9
-	FMOVQ 16(R12), F10
-	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
-	WORD $0x4ea5d54a // fsub v10.4s, v10.4s, v5.4s
-	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
-	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
+	FMOVQ 0(R14), F9
+	FMOVQ 16(R14), F10
+	FMOVQ 0(R12), F11
+	FMOVQ 16(R12), F12
+	WORD $0x4e29cd60 // fmla v0.4s, v11.4s, v9.4s
+	WORD $0x4e2acd81 // fmla v1.4s, v12.4s, v10.4s
+	ADD  $32, R14, R14
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
 	BGE  loop58
@@ -795,9 +770,10 @@ done59:
 	SUBS $4, R9, R9
 	BLT  done61
 loop60:
-	FMOVQ 0(R12), F9
-	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
-	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
+	FMOVQ 0(R14), F9
+	FMOVQ 0(R12), F10
+	WORD $0x4e29cd40 // fmla v0.4s, v10.4s, v9.4s
+	ADD  $16, R14, R14
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
 	BGE  loop60
@@ -805,11 +781,12 @@ done61:
 	ADD  $4, R9, R9
 	CBZ  R9, done63
 loop62:
-	FMOVS (R12), F9
-	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
-	VMOV V0.B16, V10.B16
-	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
-	VMOV V10.S[0], V0.S[0]
+	FMOVS (R14), F9
+	FMOVS (R12), F10
+	VMOV V0.B16, V11.B16
+	WORD $0x4e29cd4b // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.S[0], V0.S[0]
+	ADD  $4, R14, R14
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
 	BNE  loop62
@@ -834,6 +811,79 @@ done63:
 	BNE  nextRow57
 	RET
 
+// func centeredSquaresRowsNEON(r *rowArgs)
+TEXT ·centeredSquaresRowsNEON(SB), NOSPLIT, $0-8
+	MOVD r+0(FP), R0
+	MOVD 0(R0), R1
+	MOVD 8(R0), R2
+	MOVD 16(R0), R3
+	MOVD 24(R0), R4
+	MOVD 32(R0), R5
+	MOVD 40(R0), R6
+	MOVD 80(R0), R7
+nextRow64:
+	MOVWU 96(R0), R8
+	VDUP R8, V5.S4
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	MOVD 88(R0), R9
+	MOVD R2, R12
+	SUBS $8, R9, R9
+	BLT  done66
+loop65:
+	FMOVQ 0(R12), F9
+	FMOVQ 16(R12), F10
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	WORD $0x4ea5d54a // fsub v10.4s, v10.4s, v5.4s
+	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
+	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
+	ADD  $32, R12, R12
+	SUBS $8, R9, R9
+	BGE  loop65
+done66:
+	ADD  $8, R9, R9
+	SUBS $4, R9, R9
+	BLT  done68
+loop67:
+	FMOVQ 0(R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
+	ADD  $16, R12, R12
+	SUBS $4, R9, R9
+	BGE  loop67
+done68:
+	ADD  $4, R9, R9
+	CBZ  R9, done70
+loop69:
+	FMOVS (R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	VMOV V0.B16, V10.B16
+	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop69
+done70:
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VEXT $8, V0.B16, V0.B16, V4.B16
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	VREV64 V0.S4, V4.S4
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	FMOVS F5, 0(R6)
+	MOVD 48(R0), R8
+	ADD  R8, R1, R1
+	MOVD 56(R0), R8
+	ADD  R8, R2, R2
+	MOVD 64(R0), R8
+	ADD  R8, R4, R4
+	MOVD 72(R0), R8
+	ADD  R8, R5, R5
+	ADD  $4, R6, R6
+	SUBS $1, R7, R7
+	BNE  nextRow64
+	RET
+
 // func softmaxRowsNEON(r *rowArgs)
 TEXT ·softmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
@@ -844,7 +894,7 @@ TEXT ·softmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow64:
+nextRow71:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -852,36 +902,36 @@ nextRow64:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done66
-loop65:
+	BLT  done73
+loop72:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop65
-done66:
+	BGE  loop72
+done73:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done68
-loop67:
+	BLT  done75
+loop74:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop67
-done68:
+	BGE  loop74
+done75:
 	ADD  $4, R9, R9
-	CBZ  R9, done70
-loop69:
+	CBZ  R9, done77
+loop76:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop69
-done70:
+	BNE  loop76
+done77:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -916,8 +966,8 @@ done70:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done72
-loop71:
+	BLT  done79
+loop78:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -997,12 +1047,12 @@ loop71:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop71
-done72:
+	BGE  loop78
+done79:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done74
-loop73:
+	BLT  done81
+loop80:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1044,11 +1094,11 @@ loop73:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop73
-done74:
+	BGE  loop80
+done81:
 	ADD  $4, R9, R9
-	CBZ  R9, done76
-loop75:
+	CBZ  R9, done83
+loop82:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1091,8 +1141,8 @@ loop75:
 	ADD  $4, R12, R12
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop75
-done76:
+	BNE  loop82
+done83:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1105,8 +1155,8 @@ done76:
 	MOVD 88(R0), R9
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done78
-loop77:
+	BLT  done85
+loop84:
 	FMOVQ 0(R11), F9
 	FMOVQ 16(R11), F10
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -1115,29 +1165,29 @@ loop77:
 	FMOVQ F10, 16(R11)
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop77
-done78:
+	BGE  loop84
+done85:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done80
-loop79:
+	BLT  done87
+loop86:
 	FMOVQ 0(R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVQ F9, 0(R11)
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop79
-done80:
+	BGE  loop86
+done87:
 	ADD  $4, R9, R9
-	CBZ  R9, done82
-loop81:
+	CBZ  R9, done89
+loop88:
 	FMOVS (R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVS F9, (R11)
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop81
-done82:
+	BNE  loop88
+done89:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1147,7 +1197,7 @@ done82:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow64
+	BNE  nextRow71
 	RET
 
 // func logSoftmaxRowsNEON(r *rowArgs)
@@ -1160,7 +1210,7 @@ TEXT ·logSoftmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow83:
+nextRow90:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1168,36 +1218,36 @@ nextRow83:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done85
-loop84:
+	BLT  done92
+loop91:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop84
-done85:
+	BGE  loop91
+done92:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done87
-loop86:
+	BLT  done94
+loop93:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop86
-done87:
+	BGE  loop93
+done94:
 	ADD  $4, R9, R9
-	CBZ  R9, done89
-loop88:
+	CBZ  R9, done96
+loop95:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop88
-done89:
+	BNE  loop95
+done96:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -1231,8 +1281,8 @@ done89:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done91
-loop90:
+	BLT  done98
+loop97:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1309,12 +1359,12 @@ loop90:
 	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop90
-done91:
+	BGE  loop97
+done98:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done93
-loop92:
+	BLT  done100
+loop99:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1354,11 +1404,11 @@ loop92:
 	WORD $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop92
-done93:
+	BGE  loop99
+done100:
 	ADD  $4, R9, R9
-	CBZ  R9, done95
-loop94:
+	CBZ  R9, done102
+loop101:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1399,8 +1449,8 @@ loop94:
 	VMOV V12.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop94
-done95:
+	BNE  loop101
+done102:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1486,8 +1536,8 @@ done95:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done97
-loop96:
+	BLT  done104
+loop103:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1499,12 +1549,12 @@ loop96:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop96
-done97:
+	BGE  loop103
+done104:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done99
-loop98:
+	BLT  done106
+loop105:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
@@ -1512,11 +1562,11 @@ loop98:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop98
-done99:
+	BGE  loop105
+done106:
 	ADD  $4, R9, R9
-	CBZ  R9, done101
-loop100:
+	CBZ  R9, done108
+loop107:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
@@ -1524,8 +1574,8 @@ loop100:
 	ADD  $4, R12, R12
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop100
-done101:
+	BNE  loop107
+done108:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1535,7 +1585,7 @@ done101:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow83
+	BNE  nextRow90
 	RET
 
 // func logSumExpRowsNEON(r *rowArgs)
@@ -1548,7 +1598,7 @@ TEXT ·logSumExpRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow102:
+nextRow109:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1556,36 +1606,36 @@ nextRow102:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done104
-loop103:
+	BLT  done111
+loop110:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop103
-done104:
+	BGE  loop110
+done111:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done106
-loop105:
+	BLT  done113
+loop112:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop105
-done106:
+	BGE  loop112
+done113:
 	ADD  $4, R9, R9
-	CBZ  R9, done108
-loop107:
+	CBZ  R9, done115
+loop114:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop107
-done108:
+	BNE  loop114
+done115:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -1619,8 +1669,8 @@ done108:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done110
-loop109:
+	BLT  done117
+loop116:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1697,12 +1747,12 @@ loop109:
 	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop109
-done110:
+	BGE  loop116
+done117:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done112
-loop111:
+	BLT  done119
+loop118:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1742,11 +1792,11 @@ loop111:
 	WORD $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop111
-done112:
+	BGE  loop118
+done119:
 	ADD  $4, R9, R9
-	CBZ  R9, done114
-loop113:
+	CBZ  R9, done121
+loop120:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1787,8 +1837,8 @@ loop113:
 	VMOV V12.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop113
-done114:
+	BNE  loop120
+done121:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1881,7 +1931,7 @@ done114:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow102
+	BNE  nextRow109
 	RET
 
 // func crossEntropyRowsNEON(r *rowArgs)
@@ -1894,7 +1944,7 @@ TEXT ·crossEntropyRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow115:
+nextRow122:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1902,36 +1952,36 @@ nextRow115:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done117
-loop116:
+	BLT  done124
+loop123:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop116
-done117:
+	BGE  loop123
+done124:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done119
-loop118:
+	BLT  done126
+loop125:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop118
-done119:
+	BGE  loop125
+done126:
 	ADD  $4, R9, R9
-	CBZ  R9, done121
-loop120:
+	CBZ  R9, done128
+loop127:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop120
-done121:
+	BNE  loop127
+done128:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -1966,8 +2016,8 @@ done121:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done123
-loop122:
+	BLT  done130
+loop129:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -2047,12 +2097,12 @@ loop122:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop122
-done123:
+	BGE  loop129
+done130:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done125
-loop124:
+	BLT  done132
+loop131:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -2094,11 +2144,11 @@ loop124:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop124
-done125:
+	BGE  loop131
+done132:
 	ADD  $4, R9, R9
-	CBZ  R9, done127
-loop126:
+	CBZ  R9, done134
+loop133:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -2141,8 +2191,8 @@ loop126:
 	ADD  $4, R12, R12
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop126
-done127:
+	BNE  loop133
+done134:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2231,8 +2281,8 @@ done127:
 	MOVD 88(R0), R9
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done129
-loop128:
+	BLT  done136
+loop135:
 	FMOVQ 0(R11), F9
 	FMOVQ 16(R11), F10
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -2241,29 +2291,29 @@ loop128:
 	FMOVQ F10, 16(R11)
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop128
-done129:
+	BGE  loop135
+done136:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done131
-loop130:
+	BLT  done138
+loop137:
 	FMOVQ 0(R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVQ F9, 0(R11)
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop130
-done131:
+	BGE  loop137
+done138:
 	ADD  $4, R9, R9
-	CBZ  R9, done133
-loop132:
+	CBZ  R9, done140
+loop139:
 	FMOVS (R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVS F9, (R11)
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop132
-done133:
+	BNE  loop139
+done140:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2274,7 +2324,7 @@ done133:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow115
+	BNE  nextRow122
 	RET
 
 // func rMSNormRowsNEON(r *rowArgs)
@@ -2287,43 +2337,43 @@ TEXT ·rMSNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow134:
+nextRow141:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done136
-loop135:
+	BLT  done143
+loop142:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop135
-done136:
+	BGE  loop142
+done143:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done138
-loop137:
+	BLT  done145
+loop144:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop137
-done138:
+	BGE  loop144
+done145:
 	ADD  $4, R9, R9
-	CBZ  R9, done140
-loop139:
+	CBZ  R9, done147
+loop146:
 	FMOVS (R12), F9
 	VMOV V0.B16, V10.B16
 	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop139
-done140:
+	BNE  loop146
+done147:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2346,8 +2396,8 @@ done140:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done142
-loop141:
+	BLT  done149
+loop148:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -2362,12 +2412,12 @@ loop141:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop141
-done142:
+	BGE  loop148
+done149:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done144
-loop143:
+	BLT  done151
+loop150:
 	FMOVQ 0(R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -2377,11 +2427,11 @@ loop143:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop143
-done144:
+	BGE  loop150
+done151:
 	ADD  $4, R9, R9
-	CBZ  R9, done146
-loop145:
+	CBZ  R9, done153
+loop152:
 	FMOVS (R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVS (R13), F10
@@ -2391,8 +2441,8 @@ loop145:
 	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop145
-done146:
+	BNE  loop152
+done153:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2403,7 +2453,7 @@ done146:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow134
+	BNE  nextRow141
 	RET
 
 // func rMSNormResidualRowsNEON(r *rowArgs)
@@ -2416,43 +2466,43 @@ TEXT ·rMSNormResidualRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow147:
+nextRow154:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done149
-loop148:
+	BLT  done156
+loop155:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop148
-done149:
+	BGE  loop155
+done156:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done151
-loop150:
+	BLT  done158
+loop157:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop150
-done151:
+	BGE  loop157
+done158:
 	ADD  $4, R9, R9
-	CBZ  R9, done153
-loop152:
+	CBZ  R9, done160
+loop159:
 	FMOVS (R12), F9
 	VMOV V0.B16, V10.B16
 	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop152
-done153:
+	BNE  loop159
+done160:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2476,8 +2526,8 @@ done153:
 	MOVD R4, R14
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done155
-loop154:
+	BLT  done162
+loop161:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -2495,12 +2545,12 @@ loop154:
 	ADD  $32, R14, R14
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop154
-done155:
+	BGE  loop161
+done162:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done157
-loop156:
+	BLT  done164
+loop163:
 	FMOVQ 0(R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -2512,11 +2562,11 @@ loop156:
 	ADD  $16, R14, R14
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop156
-done157:
+	BGE  loop163
+done164:
 	ADD  $4, R9, R9
-	CBZ  R9, done159
-loop158:
+	CBZ  R9, done166
+loop165:
 	FMOVS (R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVS (R13), F10
@@ -2528,8 +2578,8 @@ loop158:
 	ADD  $4, R14, R14
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop158
-done159:
+	BNE  loop165
+done166:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2540,7 +2590,7 @@ done159:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow147
+	BNE  nextRow154
 	RET
 
 // func addRMSNormRowsNEON(r *rowArgs)
@@ -2553,7 +2603,7 @@ TEXT ·addRMSNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow160:
+nextRow167:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
@@ -2561,8 +2611,8 @@ nextRow160:
 	MOVD R4, R14
 	MOVD R5, R15
 	SUBS $8, R9, R9
-	BLT  done162
-loop161:
+	BLT  done169
+loop168:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	FMOVQ 0(R14), F11
@@ -2577,12 +2627,12 @@ loop161:
 	ADD  $32, R14, R14
 	ADD  $32, R15, R15
 	SUBS $8, R9, R9
-	BGE  loop161
-done162:
+	BGE  loop168
+done169:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done164
-loop163:
+	BLT  done171
+loop170:
 	FMOVQ 0(R12), F9
 	FMOVQ 0(R14), F10
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -2592,11 +2642,11 @@ loop163:
 	ADD  $16, R14, R14
 	ADD  $16, R15, R15
 	SUBS $4, R9, R9
-	BGE  loop163
-done164:
+	BGE  loop170
+done171:
 	ADD  $4, R9, R9
-	CBZ  R9, done166
-loop165:
+	CBZ  R9, done173
+loop172:
 	FMOVS (R12), F9
 	FMOVS (R14), F10
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -2608,8 +2658,8 @@ loop165:
 	ADD  $4, R14, R14
 	ADD  $4, R15, R15
 	SUBS $1, R9, R9
-	BNE  loop165
-done166:
+	BNE  loop172
+done173:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2632,8 +2682,8 @@ done166:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done168
-loop167:
+	BLT  done175
+loop174:
 	FMOVQ 0(R15), F9
 	FMOVQ 16(R15), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -2648,12 +2698,12 @@ loop167:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop167
-done168:
+	BGE  loop174
+done175:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done170
-loop169:
+	BLT  done177
+loop176:
 	FMOVQ 0(R15), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -2663,11 +2713,11 @@ loop169:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop169
-done170:
+	BGE  loop176
+done177:
 	ADD  $4, R9, R9
-	CBZ  R9, done172
-loop171:
+	CBZ  R9, done179
+loop178:
 	FMOVS (R15), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVS (R13), F10
@@ -2677,8 +2727,8 @@ loop171:
 	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop171
-done172:
+	BNE  loop178
+done179:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2689,7 +2739,7 @@ done172:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow160
+	BNE  nextRow167
 	RET
 
 // func layerNormRowsNEON(r *rowArgs)
@@ -2702,42 +2752,42 @@ TEXT ·layerNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow173:
+nextRow180:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done175
-loop174:
+	BLT  done182
+loop181:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	WORD $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop174
-done175:
+	BGE  loop181
+done182:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done177
-loop176:
+	BLT  done184
+loop183:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop176
-done177:
+	BGE  loop183
+done184:
 	ADD  $4, R9, R9
-	CBZ  R9, done179
-loop178:
+	CBZ  R9, done186
+loop185:
 	FMOVS (R12), F9
 	WORD $0x4e29d40a // fadd v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop178
-done179:
+	BNE  loop185
+done186:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2753,8 +2803,8 @@ done179:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done181
-loop180:
+	BLT  done188
+loop187:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
@@ -2763,22 +2813,22 @@ loop180:
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop180
-done181:
+	BGE  loop187
+done188:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done183
-loop182:
+	BLT  done190
+loop189:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop182
-done183:
+	BGE  loop189
+done190:
 	ADD  $4, R9, R9
-	CBZ  R9, done185
-loop184:
+	CBZ  R9, done192
+loop191:
 	FMOVS (R12), F9
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	VMOV V0.B16, V10.B16
@@ -2786,8 +2836,8 @@ loop184:
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop184
-done185:
+	BNE  loop191
+done192:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2810,8 +2860,8 @@ done185:
 	MOVD R5, R15
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done187
-loop186:
+	BLT  done194
+loop193:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
@@ -2831,12 +2881,12 @@ loop186:
 	ADD  $32, R15, R15
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop186
-done187:
+	BGE  loop193
+done194:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done189
-loop188:
+	BLT  done196
+loop195:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -2849,11 +2899,11 @@ loop188:
 	ADD  $16, R15, R15
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop188
-done189:
+	BGE  loop195
+done196:
 	ADD  $4, R9, R9
-	CBZ  R9, done191
-loop190:
+	CBZ  R9, done198
+loop197:
 	FMOVS (R12), F9
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -2866,8 +2916,8 @@ loop190:
 	ADD  $4, R15, R15
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop190
-done191:
+	BNE  loop197
+done198:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2878,7 +2928,7 @@ done191:
 	ADD  R8, R5, R5
 	ADD  $8, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow173
+	BNE  nextRow180
 	RET
 
 // func threefryRowsNEON(r *rowArgs)
@@ -2891,7 +2941,7 @@ TEXT ·threefryRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow192:
+nextRow199:
 	MOVWU 96(R0), R8
 	VDUP R8, V0.S4
 	MOVWU 100(R0), R8
@@ -2917,8 +2967,8 @@ nextRow192:
 	MOVD R1, R11
 	MOVD R4, R14
 	SUBS $8, R9, R9
-	BLT  done194
-loop193:
+	BLT  done201
+loop200:
 	FMOVQ 0(R12), F5
 	FMOVQ 16(R12), F6
 	WORD $0x4ea384a5 // add v5.4s, v5.4s, v3.4s
@@ -3165,12 +3215,12 @@ loop193:
 	ADD  $32, R11, R11
 	ADD  $32, R14, R14
 	SUBS $8, R9, R9
-	BGE  loop193
-done194:
+	BGE  loop200
+done201:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done196
-loop195:
+	BLT  done203
+loop202:
 	FMOVQ 0(R12), F5
 	WORD $0x4ea384a5 // add v5.4s, v5.4s, v3.4s
 	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
@@ -3296,11 +3346,11 @@ loop195:
 	ADD  $16, R11, R11
 	ADD  $16, R14, R14
 	SUBS $4, R9, R9
-	BGE  loop195
-done196:
+	BGE  loop202
+done203:
 	ADD  $4, R9, R9
-	CBZ  R9, done198
-loop197:
+	CBZ  R9, done205
+loop204:
 	FMOVS (R12), F5
 	WORD $0x4ea384a5 // add v5.4s, v5.4s, v3.4s
 	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
@@ -3426,8 +3476,8 @@ loop197:
 	ADD  $4, R11, R11
 	ADD  $4, R14, R14
 	SUBS $1, R9, R9
-	BNE  loop197
-done198:
+	BNE  loop204
+done205:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -3437,7 +3487,7 @@ done198:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow192
+	BNE  nextRow199
 	RET
 
 // func adamWRowsNEON(r *rowArgs)
@@ -3450,7 +3500,7 @@ TEXT ·adamWRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow199:
+nextRow206:
 	MOVWU 96(R0), R8
 	VDUP R8, V0.S4
 	MOVWU 100(R0), R8
@@ -3474,8 +3524,8 @@ nextRow199:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done201
-loop200:
+	BLT  done208
+loop207:
 	FMOVQ 0(R12), F8
 	FMOVQ 16(R12), F9
 	FMOVQ 0(R14), F10
@@ -3522,12 +3572,12 @@ loop200:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop200
-done201:
+	BGE  loop207
+done208:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done203
-loop202:
+	BLT  done210
+loop209:
 	FMOVQ 0(R12), F8
 	FMOVQ 0(R14), F9
 	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
@@ -3554,11 +3604,11 @@ loop202:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop202
-done203:
+	BGE  loop209
+done210:
 	ADD  $4, R9, R9
-	CBZ  R9, done205
-loop204:
+	CBZ  R9, done212
+loop211:
 	FMOVS (R12), F8
 	FMOVS (R14), F9
 	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
@@ -3585,8 +3635,8 @@ loop204:
 	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop204
-done205:
+	BNE  loop211
+done212:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -3596,5 +3646,5 @@ done205:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow199
+	BNE  nextRow206
 	RET

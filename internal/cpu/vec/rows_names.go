@@ -11,6 +11,7 @@ const (
 	kMinColumns
 	kSumRows
 	kSumSquaresRows
+	kProdRows
 	kMaxRows
 	kMinRows
 	kDotRows
@@ -35,6 +36,7 @@ var rowKernelNames = [rowKernelCount]string{
 	"MinColumns",
 	"SumRows",
 	"SumSquaresRows",
+	"ProdRows",
 	"MaxRows",
 	"MinRows",
 	"DotRows",

@@ -259,6 +259,11 @@ func TestRowTwins(t *testing.T) {
 						var bufs [2][6][]float32
 						for i := range 5 {
 							bufs[0][i] = normal(r, rows*n)
+							if i == 1 && k == kProdRows { // a product that overflows in no order
+								for j, v := range bufs[0][i] {
+									bufs[0][i][j] = 1 + v/8
+								}
+							}
 							if i == 1 && k != kAdamWRows {
 								bufs[0][i][n+3] = special
 							}
