@@ -216,14 +216,24 @@ func (u *AdamWUpdate) finish() {
 		switch {
 		case v.next != v.p:
 		case v.p.Shared.Load():
-			v.next = &ir.Value{Buffer: v.pb, DType: v.p.DType, Shape: v.p.Shape, Device: v.p.Device}
-			retireValue(v.p, u.goneLike(v.p).Err)
+			v.next = succeed(v.p, u.goneLike(v.p).Err)
 		default:
 			changed(v.pb)
 			s.P.SetValue(u.goneLike(v.p))
 		}
 		s.P = leaves.of(v.next)
 	}
+	if m := u.Moments.Value(); m.Shared.Load() {
+		u.Moments = LeafOf(succeed(m, goneInPlace()))
+	}
+}
+
+// succeed returns a value in the memory of v, which was written over, and makes v
+// unreadable.
+func succeed(v *ir.Value, gone *ir.Error) *ir.Value {
+	next := &ir.Value{Buffer: v.Buffer, DType: v.DType, Shape: v.Shape, Device: v.Device}
+	retireValue(v, gone)
+	return next
 }
 
 // leafMaker makes leaves of small values several at a time. While one of them is in

@@ -254,3 +254,23 @@ func TestAdamWOfNoParameters(t *testing.T) {
 		t.Errorf("%d steps", opt.Steps())
 	}
 }
+
+func TestAdamWUpdateAllOfMomentsThatWereSet(t *testing.T) {
+	params, grads := []*lt.Tensor{lt.Parameter(lt.Ones(3)).Eval()}, []*lt.Tensor{lt.Ones(3).Eval()}
+	moments, given := lt.Zeros(2, 3), lt.Ones(2, 3).Mul(2).Eval()
+	moments.Set(given)
+	for range 2 {
+		if !lt.AdamWUpdateAll(params, grads, moments, [3]float64{0.1, 1, 1}, lt.AdamWOptions{Beta1: 0.5, Beta2: 0.5}, false) {
+			t.Fatal("not done")
+		}
+	}
+	if got := moments.At(0, 0).Item(); got != 1.25 {
+		t.Errorf("the first moment is %v", got)
+	}
+	var got float64
+	err := lt.Try(func() { got = given.At(0, 0).Item() })
+	var e *lt.Error
+	if gone := errors.As(err, &e) && e.Code == "donated"; !gone && (err != nil || got != 2) {
+		t.Errorf("what the moments were set to is %v, %v", got, err)
+	}
+}
