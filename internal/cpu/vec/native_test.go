@@ -306,24 +306,76 @@ func TestMachineCodeOfRandomPrograms(t *testing.T) {
 	})
 }
 
-// An output may lie in the memory of an input.
+// longChain is (tanh(exp(sigmoid(a·b)) - b) + erf(c))·b - sigmoid(a·b), and c.
+func longChain() *Program {
+	p := &Program{}
+	a, b, c := p.Input(F32), p.Input(F32), p.Input(F32)
+	s := p.Apply(Sigmoid, p.Apply(Mul, a, b))
+	v := p.Apply(Tanh, p.Apply(Sub, p.Apply(Exp, s), b))
+	v = p.Apply(Mul, p.Apply(Add, v, p.Apply(Erf, c)), b)
+	p.Output(p.Apply(Sub, v, s), F32)
+	p.Output(c, F32)
+	return p
+}
+
+func TestLongProgramsBecomeShortLoops(t *testing.T) {
+	eachNativeLevel(t, func(t *testing.T) {
+		r, workers := rand.New(rand.NewPCG(4, 4)), newPool(t, 2)
+		for _, shape := range [][]int{{16}, {5000}, {40, 96}, {3, 4000}} {
+			p := longChain()
+			if !runBoth(t, r, workers, p, shape...) {
+				t.Fatalf("%v: no machine code", shape)
+			}
+			for _, c := range p.natives.codes {
+				if len(c.loops) < 3 || c.kept < 2 {
+					t.Errorf("%d loops and %d values between them", len(c.loops), c.kept)
+				}
+			}
+		}
+		// The sum of more inputs than a loop can have.
+		p := &Program{}
+		v := p.Input(F32)
+		for range 2 * native.MaxOperands {
+			v = p.Apply(Add, v, p.Input(F32))
+		}
+		p.Output(v, F32)
+		if !runBoth(t, r, workers, p, 3000) {
+			t.Error("no machine code with many inputs")
+		}
+	})
+}
+
+// An output may lie in the memory of an input, whatever else is read of that.
 func TestMachineCodeInPlace(t *testing.T) {
 	eachNativeLevel(t, func(t *testing.T) {
 		r, workers := rand.New(rand.NewPCG(3, 3)), newPool(t, 2)
 		for _, n := range []int{16, 1000, 100000} {
-			p := chain()
-			if err := p.Compile(); err != nil {
-				t.Fatal(err)
-			}
-			k, _ := p.Bind([]int{n}, make([][]int, 3))
-			k.cold = 0
-			a, b, c := normal(r, n), normal(r, n), normal(r, n)
-			want := make([]float32, n)
-			k.Run(workers, nil, []unsafe.Pointer{ptrOf(a), ptrOf(b), ptrOf(c)}, []unsafe.Pointer{ptrOf(want)})
-			k.Run(workers, nil, []unsafe.Pointer{ptrOf(a), ptrOf(b), ptrOf(c)}, []unsafe.Pointer{ptrOf(b)})
-			for i := range want {
-				if b[i] != want[i] {
-					t.Fatalf("n=%d, element %d: %v, want %v", n, i, b[i], want[i])
+			for i, p := range []*Program{chain(), longChain()} {
+				if err := p.Compile(); err != nil {
+					t.Fatal(err)
+				}
+				k, _ := p.Bind([]int{n}, make([][]int, 3))
+				k.cold = 0
+				for over := range 3 {
+					var in []unsafe.Pointer
+					var want, got [][]float32
+					for range 3 {
+						x := normal(r, n)
+						in, got = append(in, ptrOf(x)), append(got, x)
+					}
+					got = append(got[over:over+1], make([]float32, n))[:len(p.outputs)]
+					var out, apart []unsafe.Pointer
+					for _, g := range got {
+						w := make([]float32, n)
+						want, out, apart = append(want, w), append(out, ptrOf(g)), append(apart, ptrOf(w))
+					}
+					k.Run(workers, nil, in, apart)
+					k.Run(workers, nil, in, out)
+					for j := range got {
+						if !slices.Equal(got[j], want[j]) {
+							t.Fatalf("n=%d, program %d over input %d: output %d differs", n, i, over, j)
+						}
+					}
 				}
 			}
 		}
