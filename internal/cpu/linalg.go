@@ -100,12 +100,10 @@ func householder(a matrix) (q, t matrix) {
 	vs := make([][]float64, k)
 	for j := range k {
 		v := make([]float64, m)
-		norm := 0.0
 		for i := j; i < m; i++ {
 			v[i] = w.v[i*n+j]
-			norm = math.Hypot(norm, v[i])
 		}
-		if norm > 0 {
+		if norm := euclidean(v); norm > 0 {
 			v[j] += math.Copysign(norm, v[j])
 			reflect(w, v, j, j)
 		}
@@ -132,25 +130,57 @@ func householder(a matrix) (q, t matrix) {
 	return q, t
 }
 
-// reflect applies I - 2vvᵀ/vᵀv to columns from c on; v is zero above row j.
+// reflect applies I - 2vvᵀ/vᵀv to columns from c on; v is zero above row j. It walks
+// along rows, as they lie.
 func reflect(w matrix, v []float64, j, c int) {
 	vv := 0.0
-	for i := j; i < w.rows; i++ {
-		vv += v[i] * v[i]
+	for _, x := range v[j:] {
+		vv += x * x
 	}
 	if vv == 0 {
 		return
 	}
-	for col := c; col < w.cols; col++ {
-		d := 0.0
-		for i := j; i < w.rows; i++ {
-			d += v[i] * w.v[i*w.cols+col]
-		}
-		d *= 2 / vv
-		for i := j; i < w.rows; i++ {
-			w.v[i*w.cols+col] -= d * v[i]
+	d := make([]float64, w.cols-c) // vᵀw
+	for i := j; i < w.rows; i++ {
+		addRow(d, v[i], w.row(i)[c:])
+	}
+	for i := j; i < w.rows; i++ {
+		addRow(w.row(i)[c:], -2/vv*v[i], d)
+	}
+}
+
+// addRow adds a·x to y.
+func addRow(y []float64, a float64, x []float64) {
+	x = x[:len(y)]
+	i := 0
+	for ; i+4 <= len(y); i += 4 {
+		p, q := y[i:i+4:i+4], x[i:i+4:i+4]
+		p[0] += a * q[0]
+		p[1] += a * q[1]
+		p[2] += a * q[2]
+		p[3] += a * q[3]
+	}
+	for ; i < len(y); i++ {
+		y[i] += a * x[i]
+	}
+}
+
+// euclidean is the norm of x, without overflow on the way.
+func euclidean(x []float64) float64 {
+	most := 0.0
+	for _, v := range x {
+		if a := math.Abs(v); a > most || a != a {
+			most = a
 		}
 	}
+	if most == 0 || math.IsInf(most, 0) || most != most {
+		return most
+	}
+	sum := 0.0
+	for _, v := range x {
+		sum += v / most * (v / most)
+	}
+	return most * math.Sqrt(sum)
 }
 
 func compileSVD(r *run, s *plan.Step) (kernel, error) {
@@ -193,10 +223,7 @@ func jacobi(a matrix) (u matrix, s []float64, vh matrix) {
 	size := make([]float64, k)
 	order := make([]int, k)
 	for j := range k {
-		order[j] = j
-		for _, x := range w.row(j) {
-			size[j] = math.Hypot(size[j], x)
-		}
+		order[j], size[j] = j, euclidean(w.row(j))
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
 		switch {
@@ -227,15 +254,14 @@ func jacobi(a matrix) (u matrix, s []float64, vh matrix) {
 // sweep rotates each pair of rows of w (and of v) once and reports whether any
 // was not orthogonal yet.
 func sweep(w, v matrix) (changed bool) {
+	squares := make([]float64, w.rows) // of the rows' norms, brought up to date by each turn
+	for p := range squares {
+		squares[p] = inner(w.row(p), w.row(p))
+	}
 	for p := range w.rows {
 		for q := p + 1; q < w.rows; q++ {
 			x, y := w.row(p), w.row(q)
-			var pp, qq, pq float64
-			for i := range x {
-				pp += x[i] * x[i]
-				qq += y[i] * y[i]
-				pq += x[i] * y[i]
-			}
+			pp, qq, pq := squares[p], squares[q], inner(x, y)
 			if pq == 0 || math.Abs(pq) <= 1e-15*math.Sqrt(pp*qq) {
 				continue
 			}
@@ -244,6 +270,7 @@ func sweep(w, v matrix) (changed bool) {
 			t := math.Copysign(1, z) / (math.Abs(z) + math.Hypot(1, z))
 			c := 1 / math.Hypot(1, t)
 			turn(x, y, c, c*t)
+			squares[p], squares[q] = max(0, pp-t*pq), qq+t*pq
 			turn(v.row(p), v.row(q), c, c*t)
 		}
 	}
@@ -251,9 +278,27 @@ func sweep(w, v matrix) (changed bool) {
 }
 
 func turn(x, y []float64, c, s float64) {
-	for i := range x {
-		x[i], y[i] = c*x[i]-s*y[i], s*x[i]+c*y[i]
+	y = y[:len(x)]
+	for i, a := range x {
+		b := y[i]
+		x[i], y[i] = c*a-s*b, s*a+c*b
 	}
+}
+
+// inner is the inner product, in four sums.
+func inner(x, y []float64) float64 {
+	y = y[:len(x)]
+	var a, b, c, d float64
+	for ; len(x) >= 4 && len(y) >= 4; x, y = x[4:], y[4:] {
+		a += x[0] * y[0]
+		b += x[1] * y[1]
+		c += x[2] * y[2]
+		d += x[3] * y[3]
+	}
+	for i, v := range x {
+		a += v * y[i]
+	}
+	return (a + b) + (c + d)
 }
 
 // complete fills the rows that belong to singular values of 0 so that all rows
@@ -278,10 +323,7 @@ func complete(ut matrix, s []float64) {
 					}
 				}
 			}
-			norm := 0.0
-			for _, x := range row {
-				norm = math.Hypot(norm, x)
-			}
+			norm := euclidean(row)
 			if norm > 0.5/math.Sqrt(float64(ut.cols)+1) {
 				for l := range row {
 					row[l] /= norm
@@ -360,20 +402,13 @@ func eliminate(m, x matrix) {
 			if f == 0 {
 				continue
 			}
-			for j := p; j < n; j++ {
-				m.v[i*n+j] -= f * m.v[p*n+j]
-			}
-			for j, y := range x.row(p) {
-				x.v[i*x.cols+j] -= f * y
-			}
+			addRow(m.row(i)[p:], -f, m.row(p)[p:])
+			addRow(x.row(i), -f, x.row(p))
 		}
 	}
 	for i := n - 1; i >= 0; i-- {
 		for k := i + 1; k < n; k++ {
-			f := m.v[i*n+k]
-			for j, y := range x.row(k) {
-				x.v[i*x.cols+j] -= f * y
-			}
+			addRow(x.row(i), -m.v[i*n+k], x.row(k))
 		}
 		for j := range x.cols {
 			x.v[i*x.cols+j] /= m.v[i*n+i]
