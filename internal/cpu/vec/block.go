@@ -6,9 +6,12 @@ import (
 	"loris/internal/cpu/native"
 )
 
-// nativeElements bounds the elements of one call of machine code; those of a tile where
-// loops leave values to later ones.
-const nativeElements = 8 << 10
+const (
+	// nativeElements bounds the elements of one call of machine code.
+	nativeElements = 8 << 10
+	// keptElements does where loops leave values to later ones, in the first-level cache.
+	keptElements = 2 * mostTile
+)
 
 // grid is how a kernel's operands lie as rows and columns.
 type grid struct {
@@ -137,15 +140,17 @@ func (k *Kernel) nativeBytes() int {
 // elements bounds the elements of one call.
 func (c *machineCode) elements() int {
 	if len(c.loops) > 1 {
-		return mostTile
+		return keptElements
 	}
 	return nativeElements
 }
 
-func (c *machineCode) keptBytes() int { return 4 * mostTile * c.kept }
+func (c *machineCode) keptBytes() int { return 4 * keptElements * c.kept }
 
 // keptAt returns the place of a value that loops leave to later ones.
-func keptAt(kept unsafe.Pointer, index int) unsafe.Pointer { return unsafe.Add(kept, 4*mostTile*index) }
+func keptAt(kept unsafe.Pointer, index int) unsafe.Pointer {
+	return unsafe.Add(kept, 4*keptElements*index)
+}
 
 // runGathered runs machine code tile by tile.
 func (k *Kernel) runGathered(scratch unsafe.Pointer, o, end int) {

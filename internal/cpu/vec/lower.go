@@ -10,10 +10,10 @@ import (
 
 var laneElems = map[Type]lane.Elem{F32: lane.F32, I32: lane.F32, Bool: lane.U8, U8: lane.U8, F16: lane.F16, BF16: lane.BF16}
 
-// loopLength is how many instructions of a vector a loop has, unless one operation alone
-// has more. A processor overlaps what lies within a few hundred instructions: there are
-// few turns of a longer loop, and most of their instructions wait for each other.
-const loopLength = 28
+// loopLength is how many instructions for a vector a loop may have; a third as many may be
+// beside one operation that has more. A processor overlaps what lies within a few hundred
+// instructions: there are few turns of a longer loop, and most of it waits for the rest.
+const loopLength = 24
 
 // lowering writes a program as loops.
 type lowering struct {
@@ -58,7 +58,7 @@ func (n *node) computed() bool { return n.uses > 0 && (n.kind == nodeOp || n.kin
 func (l *lowering) cut(limit int) bool {
 	p := l.p
 	l.at, l.last = make([]int, len(p.nodes)), make([]int, len(p.nodes))
-	length, loop := 0, 0
+	loop, length, longest := 0, 0, 0
 	for i := range p.nodes {
 		n := &p.nodes[i]
 		if !n.computed() {
@@ -68,10 +68,10 @@ func (l *lowering) cut(limit int) bool {
 		if !ok {
 			return false
 		}
-		if length > 0 && length+size > limit {
-			loop, length = loop+1, 0
+		if length > 0 && length+size > max(limit, max(longest, size)+limit/3) {
+			loop, length, longest = loop+1, 0, 0
 		}
-		length += size
+		length, longest = length+size, max(longest, size)
 		l.at[i] = loop
 		for _, a := range n.args {
 			l.last[a] = loop

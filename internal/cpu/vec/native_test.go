@@ -381,3 +381,66 @@ func TestMachineCodeInPlace(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkMachineCode runs programs by their instructions and as machine code, on one
+// thread and in the cache.
+func BenchmarkMachineCode(b *testing.B) {
+	const rows, cols = 32, 1024
+	build := func(f func(p *Program, x, y, z Value) Value) func() *Program {
+		return func() *Program {
+			p := &Program{}
+			x, y, z := p.Input(F32), p.Input(F32), p.Input(F32)
+			p.Output(f(p, x, y, z), F32)
+			return p
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		build func() *Program
+	}{
+		{"two", build(func(p *Program, x, y, z Value) Value { return p.Apply(Mul, p.Apply(Add, x, y), z) })},
+		{"arithmetic", build(func(p *Program, x, y, z Value) Value {
+			d := p.Apply(Square, p.Apply(Sub, x, y))
+			d = p.Apply(Maximum, p.Apply(Sub, p.Apply(Mul, d, p.Const(.3, F32)), z), p.Const(.1, F32))
+			return p.Apply(Add, p.Apply(Div, d, x), p.Const(3, F32))
+		})},
+		{"select", build(func(p *Program, x, y, z Value) Value {
+			return p.Apply(Select, p.Apply(Lt, x, y), p.Apply(Mul, z, y), p.Apply(Sub, z, x))
+		})},
+		{"sums", build(func(p *Program, x, y, z Value) Value {
+			d := p.Apply(Mul, p.Apply(Sub, x, y), z)
+			p.RowSum(p.Apply(Square, d))
+			p.RowSum(d)
+			return p.Apply(Mul, d, p.Const(.5, F32))
+		})},
+		{"gelu", build(func(p *Program, x, y, z Value) Value { return p.Apply(Mul, p.Apply(Gelu, p.Apply(Add, x, y)), z) })},
+		{"chain", chain},
+		{"longchain", longChain},
+	} {
+		for _, way := range []struct {
+			name string
+			cold float64
+		}{{"tiles", math.Inf(1)}, {"code", 0}} {
+			b.Run(c.name+"/"+way.name, func(b *testing.B) {
+				p := c.build()
+				if err := p.Compile(); err != nil {
+					b.Fatal(err)
+				}
+				k, err := p.Bind([]int{rows, cols}, make([][]int, 3))
+				if err != nil {
+					b.Fatal(err)
+				}
+				k.cold = way.cold
+				r, workers := rand.New(rand.NewPCG(1, 1)), newPool(b, 1)
+				in := []unsafe.Pointer{ptrOf(normal(r, rows*cols)), ptrOf(normal(r, rows*cols)), ptrOf(normal(r, rows*cols))}
+				var out []unsafe.Pointer
+				for range p.outputs {
+					out = append(out, ptrOf(make([]float32, rows*cols)))
+				}
+				for b.Loop() {
+					k.Run(workers, nil, in, out)
+				}
+			})
+		}
+	}
+}
