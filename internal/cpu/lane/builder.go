@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -169,15 +168,19 @@ type ISA interface {
 type Emission struct {
 	Op    Op
 	Dst   int
-	Args  []int // registers; -1 where mem is used instead
+	Args  []int // registers; -1 where a constant in memory is used instead
 	dies  []bool
 	imm   uint32
-	Mem   string // memory operand that replaces the last argument
+	Mem   string // of loads and stores
 	Elem  Elem
 	index int  // copy in the unrolled body, for loads and stores
 	Slot  int  // operand
 	Part  bool // loads and stores touch only the row's last lanes
-	Tmp   func() int
+
+	inMemory bool // the last argument is a constant that is read where it lies
+	constant uint32
+
+	Tmp func() int
 }
 
 // Compiler compiles bodies for an instruction set.
@@ -242,6 +245,8 @@ func (c *Compiler) Compile(b *Builder, n int) {
 		return r
 	}
 	reg := make([]int, n*size)
+	var e Emission // its slices, and these, are used again and again
+	var release, temps []int
 	for pos, it := range order {
 		in := b.Code[it.at]
 		switch in.Op {
@@ -254,14 +259,14 @@ func (c *Compiler) Compile(b *Builder, n int) {
 			reg[id(Value(it.at), it.copy)] = c.accumulator(int(in.Imm), it.copy)
 			continue
 		}
-		e := Emission{Op: in.Op, imm: in.Imm, index: c.First + it.copy, Slot: int(in.Imm), Part: c.Merge != nil}
+		e = Emission{Op: in.Op, imm: in.Imm, index: c.First + it.copy, Slot: int(in.Imm), Part: c.Merge != nil, Args: e.Args[:0], dies: e.dies[:0]}
 		if in.Op == OpLoad {
 			e.Elem, e.Mem = b.In[in.Imm], c.Addr(int(in.Imm), e.index, false)
 		}
 		if in.Op == OpStore {
 			e.Elem, e.Mem = b.Out[in.Imm], c.Addr(int(in.Imm), e.index, true)
 		}
-		var release, temps []int
+		release, temps = release[:0], temps[:0]
 		for k, a := range in.args {
 			src := b.Code[a]
 			if src.Op == OpConst {
@@ -270,8 +275,8 @@ func (c *Compiler) Compile(b *Builder, n int) {
 					continue
 				}
 				c.Use[src.Imm] = true
-				if k == len(in.args)-1 && c.ISA.Memory() && in.Op >= OpAdd && in.Op <= OpFMS && in.Op != OpSqrt && e.Mem == "" {
-					e.Args, e.dies, e.Mem = append(e.Args, -1), append(e.dies, false), fmt.Sprintf("const:%d", src.Imm)
+				if k == len(in.args)-1 && c.ISA.Memory() && in.Op >= OpAdd && in.Op <= OpFMS && in.Op != OpSqrt {
+					e.Args, e.dies, e.inMemory, e.constant = append(e.Args, -1), append(e.dies, false), true, src.Imm
 					continue
 				}
 				r := take(&vec)

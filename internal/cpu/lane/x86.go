@@ -1,9 +1,6 @@
 package lane
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // X86 emits AVX2 (16 ymm registers) or AVX-512 (32 zmm and 7 mask registers).
 type X86 struct{ Wide bool }
@@ -83,24 +80,27 @@ func (x X86) Constant(t *Text, reg int, c uint32) {
 var x86Names = map[Op]string{
 	OpAdd: "VADDPS", OpSub: "VSUBPS", OpMul: "VMULPS", OpDiv: "VDIVPS", OpMin: "VMINPS", OpMax: "VMAXPS",
 	OpIAdd: "VPADDD", OpISub: "VPSUBD", OpIMul: "VPMULLD", OpIMin: "VPMINSD", OpIMax: "VPMAXSD",
+	OpAnd: "VPAND", OpOr: "VPOR", OpXor: "VPXOR", OpAndNot: "VPANDN", // and D for Z registers
+	OpIEq: "VPCMPEQD", OpIGt: "VPCMPGTD", OpFMA: "VFMADD", OpFNMA: "VFNMADD", OpFMS: "VFMSUB",
 	OpShl: "VPSLLD", OpShr: "VPSRLD", OpSar: "VPSRAD",
 	OpToInt: "VCVTPS2DQ", OpToIntTrunc: "VCVTTPS2DQ", OpToFloat: "VCVTDQ2PS", OpSqrt: "VSQRTPS",
 }
 
-var x86Compare = map[Op]int{OpEq: 0, OpLt: 1, OpLe: 2, OpNe: 4}
+var (
+	x86Compare  = map[Op]int{OpEq: 0, OpLt: 1, OpLe: 2, OpNe: 4}
+	x86Rounding = map[Op]int{OpRound: 8, OpFloor: 9, OpCeil: 10, OpTrunc: 11}
+)
 
 func (x X86) Emit(t *Text, e Emission) {
 	a := func(i int) string { return x.Reg(e.Args[i]) }
 	d := x.Reg(e.Dst)
 	suffix := ""
 	lastArg := func() string { // the operand that may be memory
-		if c, ok := strings.CutPrefix(e.Mem, "const:"); ok {
+		if e.inMemory {
 			if x.Wide {
 				suffix = ".BCST"
 			}
-			var u uint32
-			fmt.Sscan(c, &u)
-			return x.constMem(u)
+			return x.constMem(e.constant)
 		}
 		return a(len(e.Args) - 1)
 	}
@@ -115,7 +115,7 @@ func (x X86) Emit(t *Text, e Emission) {
 	case OpIAdd, OpISub, OpIMul, OpIMin, OpIMax:
 		t.P("%s %s, %s, %s", x86Names[e.Op], a(1), a(0), d)
 	case OpAnd, OpOr, OpXor, OpAndNot:
-		name := map[Op]string{OpAnd: "VPAND", OpOr: "VPOR", OpXor: "VPXOR", OpAndNot: "VPANDN"}[e.Op]
+		name := x86Names[e.Op]
 		if x.Wide {
 			name += "D"
 		}
@@ -128,12 +128,11 @@ func (x X86) Emit(t *Text, e Emission) {
 		m := lastArg()
 		x.Fma(t, e, m, suffix)
 	case OpFloor, OpCeil, OpTrunc, OpRound:
-		mode := map[Op]int{OpRound: 8, OpFloor: 9, OpCeil: 10, OpTrunc: 11}[e.Op]
 		name := "VROUNDPS"
 		if x.Wide {
 			name = "VRNDSCALEPS"
 		}
-		t.P("%s $%d, %s, %s", name, mode, a(0), d)
+		t.P("%s $%d, %s, %s", name, x86Rounding[e.Op], a(0), d)
 	case OpRecip:
 		one := e.Tmp()
 		x.Constant(t, one, 0x3f800000)
@@ -153,11 +152,10 @@ func (x X86) Emit(t *Text, e Emission) {
 		}
 		t.P("VCMPPS $%d, %s, %s, %s", x86Compare[e.Op], a(1), a(0), d)
 	case OpIEq, OpIGt:
-		name := map[Op]string{OpIEq: "VPCMPEQD", OpIGt: "VPCMPGTD"}[e.Op]
 		if x.Wide {
 			d = fmt.Sprintf("K%d", e.Dst)
 		}
-		t.P("%s %s, %s, %s", name, a(1), a(0), d)
+		t.P("%s %s, %s, %s", x86Names[e.Op], a(1), a(0), d)
 	case OpMask:
 		if x.Wide {
 			t.P("VPMOVD2M %s, K%d", a(0), e.Dst)
@@ -183,7 +181,7 @@ func (x X86) Emit(t *Text, e Emission) {
 
 // Fma picks the form whose overwritten operand is dst; m is the third operand c.
 func (x X86) Fma(t *Text, e Emission, m, suffix string) {
-	name := map[Op]string{OpFMA: "VFMADD", OpFNMA: "VFNMADD", OpFMS: "VFMSUB"}[e.Op]
+	name := x86Names[e.Op]
 	d, a0, a1 := x.Reg(e.Dst), x.Reg(e.Args[0]), x.Reg(e.Args[1])
 	switch e.Dst {
 	case e.Args[2]:

@@ -40,9 +40,9 @@ func (a *assembler) vectorLine(line string) error {
 	}
 	var ops []operand
 	for s := range strings.SplitSeq(rest, ",") {
-		o, err := parseOperand(strings.TrimSpace(s))
-		if err != nil {
-			return fmt.Errorf("native: %q: %w", line, err)
+		o, ok := parseOperand(strings.TrimSpace(s))
+		if !ok {
+			return fmt.Errorf("native: operand %q of %q", s, line)
 		}
 		ops = append(ops, o)
 	}

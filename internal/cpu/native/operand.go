@@ -1,7 +1,6 @@
 package native
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -35,60 +34,59 @@ var files = map[byte]struct {
 	width, count int
 }{'X': {vector, xmm, 16}, 'Y': {vector, ymm, 16}, 'Z': {vector, zmm, 32}, 'K': {maskRegister, 0, 8}}
 
-func parseOperand(s string) (operand, error) {
-	bad := fmt.Errorf("operand %q", s)
+func parseOperand(s string) (o operand, ok bool) {
 	if s == "" {
-		return operand{}, bad
+		return operand{}, false
 	}
 	if f, ok := files[s[0]]; ok {
 		n, err := strconv.Atoi(s[1:])
 		if err != nil || n < 0 || n >= f.count {
-			return operand{}, bad
+			return operand{}, false
 		}
-		return operand{kind: f.kind, n: n, width: f.width}, nil
+		return operand{kind: f.kind, n: n, width: f.width}, true
 	}
 	if s[0] == '$' {
 		n, err := strconv.ParseUint(s[1:], 0, 8)
 		if err != nil {
-			return operand{}, bad
+			return operand{}, false
 		}
-		return operand{kind: immediate, n: int(n)}, nil
+		return operand{kind: immediate, n: int(n)}, true
 	}
 	if name, ok := strings.CutSuffix(s, "<>(SB)"); ok { // once_… or eight_…
 		_, digits, _ := strings.Cut(name, "_")
 		bits, err := strconv.ParseUint(digits, 16, 32)
 		if err != nil {
-			return operand{}, bad
+			return operand{}, false
 		}
-		return operand{kind: constant, n: int(bits)}, nil
+		return operand{kind: constant, n: int(bits)}, true
 	}
-	return parseMemory(s, bad)
+	return parseMemory(s)
 }
 
 // parseMemory reads "8(SI)" and "8(SI)(CX*4)".
-func parseMemory(s string, bad error) (operand, error) {
-	m := operand{kind: memory, index: -1}
+func parseMemory(s string) (m operand, ok bool) {
+	m = operand{kind: memory, index: -1}
 	disp, rest, ok := strings.Cut(s, "(")
 	if !ok || !strings.HasSuffix(rest, ")") {
-		return m, bad
+		return m, false
 	}
 	if disp != "" {
 		n, err := strconv.ParseInt(disp, 10, 32)
 		if err != nil {
-			return m, bad
+			return m, false
 		}
 		m.n = int(n)
 	}
 	base, index, two := strings.Cut(rest[:len(rest)-1], ")(")
 	if m.base, ok = general[base]; !ok {
-		return m, bad
+		return m, false
 	}
 	if two {
 		name, scale, ok := strings.Cut(index, "*")
 		n, err := strconv.Atoi(scale)
 		if m.index, m.scale = general[name], n; !ok || err != nil || m.index == 0 || m.index == 4 || n != 1 && n != 2 && n != 4 && n != 8 {
-			return m, bad
+			return m, false
 		}
 	}
-	return m, nil
+	return m, true
 }
