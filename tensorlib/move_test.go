@@ -1,6 +1,7 @@
 package tensorlib_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -77,6 +78,64 @@ func TestFilledMemoryKeepsSigns(t *testing.T) {
 			if v := y.Floats(); !math.Signbit(v[100]) || !math.Signbit(v[2999]) {
 				t.Errorf("%s of -0 in %s gives %v", name, d, v[100])
 			}
+		}
+	}
+}
+
+// TestCastsOfSpecialNumbers casts numbers at the ends of the ranges, repeated over more than
+// a vector, from and to each dtype by way of the host's.
+func TestCastsOfSpecialNumbers(t *testing.T) {
+	special := []float64{0.0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), 0.75, -0.75, 254.5, 255.0, 256.0, -1.0, 300.0, 3e9, -3e9, 1e19, -1e19}
+	for _, from := range []lt.DType{lt.F32, lt.F64, lt.F16, lt.BF16} {
+		x := lt.Of(special...).Cast(from).Repeat(3).At(lt.R(0, 41)).Eval()
+		for _, c := range []struct {
+			to     lt.DType
+			lo, hi float64
+		}{{lt.U8, 0, math.MaxUint8}, {lt.I32, math.MinInt32, math.MaxInt32}, {lt.I64, math.MinInt64, math.MaxInt64}} {
+			got := x.Cast(c.to).Ints()
+			for i, v := range x.Floats() {
+				want := 0
+				switch {
+				case v != v:
+				case v <= c.lo:
+					want = int(c.lo)
+				case v >= c.hi && c.to == lt.I64:
+					want = math.MaxInt64
+				case v >= c.hi:
+					want = int(c.hi)
+				default:
+					want = int(v)
+				}
+				if got[i] != want {
+					t.Errorf("%v of %s as %s is %d, want %d", v, from, c.to, got[i], want)
+				}
+			}
+		}
+		truth := x.Cast(lt.Bool).Cast(lt.I64).Ints()
+		for i, v := range x.Floats() {
+			if (truth[i] == 1) != (v != 0) {
+				t.Errorf("%v of %s as bool is %d", v, from, truth[i])
+			}
+		}
+	}
+}
+
+// BenchmarkCast reports the bytes read and written.
+func BenchmarkCast(b *testing.B) {
+	all := []lt.DType{lt.F32, lt.F64, lt.BF16, lt.I32, lt.I64, lt.U8, lt.Bool}
+	numbers := lt.NewRand(1).Normal(1024, 1024).Mul(100.0)
+	for _, from := range all {
+		x := numbers.Cast(from).Eval()
+		for _, to := range all {
+			if from == to {
+				continue
+			}
+			b.Run(fmt.Sprintf("%s to %s", from, to), func(b *testing.B) {
+				b.SetBytes(int64((from.Bytes() + to.Bytes()) * x.Size()))
+				for b.Loop() {
+					x.Cast(to).Eval().Release()
+				}
+			})
 		}
 	}
 }

@@ -56,11 +56,3 @@ func comparison[T number](o ir.Op) micro {
 	}
 	return nil
 }
-
-// converted converts numbers as Go does.
-func converted[A, R number](dst, a, _, _ unsafe.Pointer, n int) {
-	d, x := slice[R](dst, n), slice[A](a, n)
-	for i := range d {
-		d[i] = R(x[i])
-	}
-}

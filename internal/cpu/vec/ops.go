@@ -99,22 +99,16 @@ func float2(name string, k kernel, f func(a, b float64) float64) opRow {
 	return opRow{name: name, arity: 2, fast: map[Type]kernel{F32: k}, slow: map[Type]micro{F64: each2(f)}}
 }
 
-func comparison(name string, k, ki kernel, swap bool, f func(a, b float64) bool, i func(a, b int64) bool) opRow {
-	r := opRow{name: name, arity: 2, swap: swap, truth: true, fast: map[Type]kernel{F32: k, I32: ki}, slow: map[Type]micro{
-		F64: each2(func(a, b float64) int32 { return mask(f(a, b)) }),
-		I64: each2(func(a, b int64) int32 { return mask(i(a, b)) }),
-	}}
+// comparison is of the kernels for F32 and I32, without one for the latter if that is -1,
+// and of loops.
+func comparison(name string, k, ki kernel, swap bool, f64, i32, i64 micro) opRow {
+	r := opRow{name: name, arity: 2, swap: swap, truth: true, fast: map[Type]kernel{F32: k, I32: ki}, slow: map[Type]micro{F64: f64, I64: i64}}
 	if ki < 0 {
 		delete(r.fast, I32)
-		r.slow[I32] = each2(func(a, b int32) int32 { return mask(i(int64(a), int64(b))) })
+		r.slow[I32] = i32
 	}
 	return r
 }
-
-func lt[T int64 | float64](a, b T) bool { return a < b }
-func le[T int64 | float64](a, b T) bool { return a <= b }
-func eq[T int64 | float64](a, b T) bool { return a == b }
-func ne[T int64 | float64](a, b T) bool { return a != b }
 
 func quotient[T integer](a, b T) T {
 	if b == 0 {
@@ -179,13 +173,13 @@ func abs[T integer](x T) T { return max(x, -x) }
 
 var rows = [opCount]opRow{
 	Add: {name: "add", arity: 2, fast: map[Type]kernel{F32: kAdd, I32: kAddInt}, slow: map[Type]micro{
-		F64: each2(func(a, b float64) float64 { return a + b }), I64: each2(func(a, b int64) int64 { return a + b })}},
+		F64: plainAdd[float64], I64: plainAdd[int64]}},
 	Sub: {name: "sub", arity: 2, fast: map[Type]kernel{F32: kSub, I32: kSubInt}, slow: map[Type]micro{
-		F64: each2(func(a, b float64) float64 { return a - b }), I64: each2(func(a, b int64) int64 { return a - b })}},
+		F64: plainSub[float64], I64: plainSub[int64]}},
 	Mul: {name: "mul", arity: 2, fast: map[Type]kernel{F32: kMul, I32: kMulInt}, slow: map[Type]micro{
-		F64: each2(func(a, b float64) float64 { return a * b }), I64: each2(func(a, b int64) int64 { return a * b })}},
+		F64: plainMul[float64], I64: plainMul[int64]}},
 	Div: {name: "div", arity: 2, fast: map[Type]kernel{F32: kDiv}, slow: map[Type]micro{
-		F64: each2(func(a, b float64) float64 { return a / b }), I32: each2(quotient[int32]), I64: each2(quotient[int64])}},
+		F64: plainDiv, I32: each2(quotient[int32]), I64: each2(quotient[int64])}},
 	FloorDiv: {name: "floordiv", arity: 2, slow: map[Type]micro{
 		F32: in32(func(a, b float64) float64 { return math.Floor(a / b) }),
 		F64: each2(func(a, b float64) float64 { return math.Floor(a / b) }), I32: each2(floorQuotient[int32]), I64: each2(floorQuotient[int64])}},
@@ -194,21 +188,21 @@ var rows = [opCount]opRow{
 	Pow: {name: "pow", arity: 2, fast: map[Type]kernel{F32: kPow}, slow: map[Type]micro{
 		F64: each2(math.Pow), I32: each2(intPow[int32]), I64: each2(intPow[int64])}},
 	Minimum: {name: "minimum", arity: 2, fast: map[Type]kernel{F32: kMinimum, I32: kMinInt}, slow: map[Type]micro{
-		F64: each2(smaller[float64]), I64: each2(func(a, b int64) int64 { return min(a, b) })}},
+		F64: plainMin[float64], I64: plainMin[int64]}},
 	Maximum: {name: "maximum", arity: 2, fast: map[Type]kernel{F32: kMaximum, I32: kMaxInt}, slow: map[Type]micro{
-		F64: each2(larger[float64]), I64: each2(func(a, b int64) int64 { return max(a, b) })}},
-	Eq:  withBool(comparison("eq", kEq, kEqInt, false, eq[float64], eq[int64]), kEqInt),
-	Ne:  withBool(comparison("ne", kNe, -1, false, ne[float64], ne[int64]), kXor),
-	Lt:  comparison("lt", kLt, -1, false, lt[float64], lt[int64]),
-	Le:  comparison("le", kLe, -1, false, le[float64], le[int64]),
-	Gt:  comparison("gt", kLt, -1, true, lt[float64], lt[int64]),
-	Ge:  comparison("ge", kLe, -1, true, le[float64], le[int64]),
+		F64: plainMax[float64], I64: plainMax[int64]}},
+	Eq:  withBool(comparison("eq", kEq, kEqInt, false, plainEq[float64], plainEq[int32], plainEq[int64]), kEqInt),
+	Ne:  withBool(comparison("ne", kNe, -1, false, plainNe[float64], plainNe[int32], plainNe[int64]), kXor),
+	Lt:  comparison("lt", kLt, -1, false, plainLt[float64], plainLt[int32], plainLt[int64]),
+	Le:  comparison("le", kLe, -1, false, plainLe[float64], plainLe[int32], plainLe[int64]),
+	Gt:  comparison("gt", kLt, -1, true, plainLt[float64], plainLt[int32], plainLt[int64]),
+	Ge:  comparison("ge", kLe, -1, true, plainLe[float64], plainLe[int32], plainLe[int64]),
 	And: bitwise("and", kAnd, func(a, b int64) int64 { return a & b }),
 	Or:  bitwise("or", kOr, func(a, b int64) int64 { return a | b }),
 	Xor: bitwise("xor", kXor, func(a, b int64) int64 { return a ^ b }),
 	Not: {name: "not", arity: 1, fast: map[Type]kernel{I32: kNot, Bool: kNot}, slow: map[Type]micro{I64: each1(func(x int64) int64 { return ^x })}},
 	Select: {name: "select", arity: 3, fast: map[Type]kernel{F32: kSelect, I32: kSelect, Bool: kSelect}, slow: map[Type]micro{
-		F64: each3(selectOf[float64]), I64: each3(selectOf[int64])}},
+		F64: plainSelect, I64: plainSelect}},
 	MulAdd: {name: "muladd", arity: 3, fast: map[Type]kernel{F32: kMulAdd}, slow: map[Type]micro{F64: each3(math.FMA)}},
 	MulSub: {name: "mulsub", arity: 3, fast: map[Type]kernel{F32: kMulSub}, slow: map[Type]micro{
 		F64: each3(func(a, b, c float64) float64 { return math.FMA(a, b, -c) })}},
@@ -287,32 +281,6 @@ func (o Op) result(t Type) Type {
 	}
 	return t
 }
-
-// casts convert between register types; missing ones go by way of F64 or are no work.
-var casts = map[[2]Type]func() micro{
-	{F32, I32}:  func() micro { return active[kFloatToInt] },
-	{I32, F32}:  func() micro { return active[kIntToFloat] },
-	{F32, F64}:  goMicro(each1(func(x float32) float64 { return float64(x) })),
-	{F64, F32}:  goMicro(each1(func(x float64) float32 { return float32(x) })),
-	{F32, I64}:  goMicro(each1(toInt[int64, float32])),
-	{F64, I32}:  goMicro(each1(toInt[int32, float64])),
-	{F64, I64}:  goMicro(each1(toInt[int64, float64])),
-	{I32, F64}:  goMicro(each1(func(x int32) float64 { return float64(x) })),
-	{I64, F64}:  goMicro(each1(func(x int64) float64 { return float64(x) })),
-	{I64, F32}:  goMicro(each1(func(x int64) float32 { return float32(x) })),
-	{I32, I64}:  goMicro(each1(func(x int32) int64 { return int64(x) })),
-	{I64, I32}:  goMicro(each1(func(x int64) int32 { return int32(x) })),
-	{Bool, F32}: goMicro(each1(func(x int32) float32 { return float32(-x) })),
-	{Bool, F64}: goMicro(each1(func(x int32) float64 { return float64(-x) })),
-	{Bool, I32}: goMicro(each1(func(x int32) int32 { return -x })),
-	{Bool, I64}: goMicro(each1(func(x int32) int64 { return int64(-x) })),
-	{F32, Bool}: goMicro(each1(func(x float32) int32 { return mask(x != 0) })),
-	{F64, Bool}: goMicro(each1(func(x float64) int32 { return mask(x != 0) })),
-	{I32, Bool}: goMicro(each1(func(x int32) int32 { return mask(x != 0) })),
-	{I64, Bool}: goMicro(each1(func(x int64) int32 { return mask(x != 0) })),
-}
-
-func goMicro(m micro) func() micro { return func() micro { return m } }
 
 // reads and writes convert between memory and registers where they differ.
 var (
