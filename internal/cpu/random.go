@@ -100,14 +100,16 @@ func uniforms(x []float32, w0, w1 []uint32) {
 	}
 }
 
-// normals writes normal numbers: the inverses of the distribution at the middle of the
-// interval that a word's upper 24 bits name.
+// normals writes normal numbers from the words in turn.
 func normals(x []float32, w0, w1 []uint32) {
-	for i := range x {
-		u := w0[i/2]
-		if i%2 == 1 {
-			u = w1[i/2]
-		}
-		x[i] = float32(math.Sqrt2 * math.Erfinv(2*(float64(u>>8)+0.5)*0x1p-24-1))
+	words := unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
+	pairs := len(x) / 2
+	for i, a := range w0[:pairs] {
+		y := words[2*i : 2*i+2 : 2*i+2]
+		y[0], y[1] = a, w1[i]
 	}
+	if pairs < len(w0) {
+		words[2*pairs] = w0[pairs]
+	}
+	vec.Normals(x, words)
 }

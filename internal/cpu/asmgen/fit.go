@@ -83,6 +83,13 @@ type approximation struct {
 }
 
 var approximations = []approximation{
+	{"normalNear", "z / x in w - 2.5, for the normal number z of the probability (1+x)/2 and w = -log(1-x²) up to 5", func() []float64 {
+		return fit(func(u float64) float64 { return normalSlope(u + 2.5) }, func(u float64) float64 { return 1 / normalSlope(u+2.5) }, -2.5, 2.5, 9)
+	}},
+	{"normalFar", "the same in √w - 3.1, for w from 5 to 16.1", func() []float64 {
+		f := func(v float64) float64 { return normalSlope((v + 3.1) * (v + 3.1)) }
+		return fit(f, func(v float64) float64 { return 1 / f(v) }, math.Sqrt(5)-3.1, math.Sqrt(16.1)-3.1, 8)
+	}},
 	{"expTail", "(e^r - 1 - r) / r²", func() []float64 {
 		return fit(func(r float64) float64 {
 			t := .5
@@ -154,6 +161,15 @@ var approximations = []approximation{
 			return t / (math.Exp(a*a) * math.Erfc(a))
 		}, 1/(1+10.5*lane.ErfcSlope)-lane.ErfcCentre, 1-lane.ErfcCentre, 9)
 	}},
+}
+
+// normalSlope is z / x for w = -log(1-x²), see the approximations.
+func normalSlope(w float64) float64 {
+	x := math.Sqrt(-math.Expm1(-w))
+	if w < 1 {
+		return math.Sqrt2 * math.Erfinv(x) / x
+	}
+	return math.Sqrt2 * math.Erfcinv(math.Exp(-w)/(1+x)) / x
 }
 
 // coefficients writes package lane's file of approximations.

@@ -96,6 +96,18 @@ func (b *Builder) Log(x Value) Value {
 	return b.logSpecial(x, b.logOf(e, f))
 }
 
+// normal is the normal number of a random word: the inverse of the distribution at the
+// middle of the interval that the word's upper 24 bits name. Of that probability, (1+x)/2,
+// x is exact.
+func (b *Builder) normal(word Value) Value {
+	odd := b.Add(OpIAdd, 0, b.Add(OpShl, 1, b.Add(OpShr, 8, word)), b.Bits(1<<32-1<<24+1))
+	x := b.Times(b.Add(OpToFloat, 0, odd), b.F(0x1p-24))
+	w := b.xor(b.logOf(b.logParts(b.Times(b.Minus(b.F(1), x), b.Plus(x, b.F(1))))), b.Bits(0x80000000))
+	near := b.poly(b.Minus(w, b.F(2.5)), normalNear...)
+	far := b.poly(b.Minus(b.Add(OpSqrt, 0, w), b.F(3.1)), normalFar...)
+	return b.Times(x, b.sel(b.Add(OpLt, 0, w, b.F(5)), near, far))
+}
+
 // pair is a number as the sum of two floats, the second a correction of the first.
 type pair struct{ hi, lo Value }
 

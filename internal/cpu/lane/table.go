@@ -78,6 +78,7 @@ var Functions = []Function{
 	{"SiluMul", []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { // silu(a)·b, the gate of a gated MLP
 		return b.Times(b.Times(x[0], b.sigmoid(x[0])), x[1])
 	}},
+	unary("WordToNormal", (*Builder).normal),
 	unary("FloatToInt", (*Builder).toInt32),
 	unary("IntToFloat", func(b *Builder, x Value) Value { return b.Add(OpToFloat, 0, x) }),
 	{"BF16ToFloat", []Elem{BF16}, F32, func(b *Builder, x []Value) Value { return x[0] }},

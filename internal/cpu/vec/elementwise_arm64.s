@@ -6192,6 +6192,426 @@ loop220:
 done219:
 	RET
 
+// func wordToNormalNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+TEXT ·wordToNormalNEON(SB), NOSPLIT, $0-64
+	MOVD dst+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD sa+32(FP), R9
+	MOVD n+56(FP), R7
+	MOVW $0x3f800000, R8
+	VDUP R8, V31.S4
+	MOVW $0xff000001, R8
+	VDUP R8, V30.S4
+	MOVW $0x33800000, R8
+	VDUP R8, V29.S4
+	MOVW $0x00800000, R8
+	VDUP R8, V28.S4
+	MOVW $0x4b800000, R8
+	VDUP R8, V27.S4
+	MOVW $0x3f3504f3, R8
+	VDUP R8, V26.S4
+	MOVW $0x41c00000, R8
+	VDUP R8, V25.S4
+	MOVW $0xbda0f630, R8
+	VDUP R8, V24.S4
+	MOVW $0x3e03e850, R8
+	VDUP R8, V23.S4
+	MOVW $0xbe067052, R8
+	VDUP R8, V22.S4
+	MOVW $0x3e11372b, R8
+	VDUP R8, V21.S4
+	MOVW $0xbe2a3c44, R8
+	VDUP R8, V20.S4
+	MOVW $0x3e4cd2cb, R8
+	VDUP R8, V19.S4
+	MOVW $0xbe800110, R8
+	VDUP R8, V18.S4
+	MOVW $0x3eaaaaa5, R8
+	VDUP R8, V17.S4
+	MOVW $0x35bfbe8e, R8
+	VDUP R8, V16.S4
+	MOVW $0x3f000000, R8
+	VDUP R8, V15.S4
+	MOVW $0x3f317200, R8
+	VDUP R8, V14.S4
+	MOVW $0x80000000, R8
+	VDUP R8, V13.S4
+	MOVW $0x40200000, R8
+	VDUP R8, V12.S4
+	SUBS $8, R7, R7
+	BLT  tail221
+	MOVD $32, R8
+	MUL  R8, R9, R4
+loop222:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	WORD $0x6f380400 // ushr v0.4s, v0.4s, #8
+	WORD $0x6f380421 // ushr v1.4s, v1.4s, #8
+	WORD $0x4f215400 // shl v0.4s, v0.4s, #1
+	WORD $0x4f215421 // shl v1.4s, v1.4s, #1
+	WORD $0x4ebe8400 // add v0.4s, v0.4s, v30.4s
+	WORD $0x4ebe8421 // add v1.4s, v1.4s, v30.4s
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x6e3ddc00 // fmul v0.4s, v0.4s, v29.4s
+	WORD $0x6e3ddc21 // fmul v1.4s, v1.4s, v29.4s
+	WORD $0x4ea0d7e2 // fsub v2.4s, v31.4s, v0.4s
+	WORD $0x4ea1d7e3 // fsub v3.4s, v31.4s, v1.4s
+	WORD $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
+	WORD $0x4e3fd425 // fadd v5.4s, v1.4s, v31.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x6ea2e786 // fcmgt v6.4s, v28.4s, v2.4s
+	WORD $0x6ea3e787 // fcmgt v7.4s, v28.4s, v3.4s
+	WORD $0x6e3bdc48 // fmul v8.4s, v2.4s, v27.4s
+	WORD $0x6e3bdc69 // fmul v9.4s, v3.4s, v27.4s
+	VMOV V6.B16, V10.B16
+	WORD $0x6e621d0a // bsl v10.16b, v8.16b, v2.16b
+	VMOV V10.B16, V8.B16
+	VMOV V7.B16, V11.B16
+	WORD $0x6e631d2b // bsl v11.16b, v9.16b, v3.16b
+	VMOV V11.B16, V9.B16
+	WORD $0x6eba8504 // sub v4.4s, v8.4s, v26.4s
+	WORD $0x6eba8525 // sub v5.4s, v9.4s, v26.4s
+	WORD $0x4f290482 // sshr v2.4s, v4.4s, #23
+	WORD $0x4f2904aa // sshr v10.4s, v5.4s, #23
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4f290484 // sshr v4.4s, v4.4s, #23
+	WORD $0x4f2904a5 // sshr v5.4s, v5.4s, #23
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
+	WORD $0x6ea48508 // sub v8.4s, v8.4s, v4.4s
+	WORD $0x6ea58529 // sub v9.4s, v9.4s, v5.4s
+	WORD $0x4eb9d443 // fsub v3.4s, v2.4s, v25.4s
+	WORD $0x4eb9d54b // fsub v11.4s, v10.4s, v25.4s
+	WORD $0x6e621c66 // bsl v6.16b, v3.16b, v2.16b
+	WORD $0x6e6a1d67 // bsl v7.16b, v11.16b, v10.16b
+	WORD $0x4ebfd508 // fsub v8.4s, v8.4s, v31.4s
+	WORD $0x4ebfd529 // fsub v9.4s, v9.4s, v31.4s
+	VMOV V23.B16, V4.B16
+	WORD $0x4e28cf04 // fmla v4.4s, v24.4s, v8.4s
+	VMOV V23.B16, V5.B16
+	WORD $0x4e29cf05 // fmla v5.4s, v24.4s, v9.4s
+	VMOV V22.B16, V3.B16
+	WORD $0x4e28cc83 // fmla v3.4s, v4.4s, v8.4s
+	VMOV V3.B16, V4.B16
+	VMOV V22.B16, V2.B16
+	WORD $0x4e29cca2 // fmla v2.4s, v5.4s, v9.4s
+	VMOV V2.B16, V5.B16
+	VMOV V21.B16, V11.B16
+	WORD $0x4e28cc8b // fmla v11.4s, v4.4s, v8.4s
+	VMOV V11.B16, V4.B16
+	VMOV V21.B16, V10.B16
+	WORD $0x4e29ccaa // fmla v10.4s, v5.4s, v9.4s
+	VMOV V10.B16, V5.B16
+	VMOV V20.B16, V3.B16
+	WORD $0x4e28cc83 // fmla v3.4s, v4.4s, v8.4s
+	VMOV V3.B16, V4.B16
+	VMOV V20.B16, V2.B16
+	WORD $0x4e29cca2 // fmla v2.4s, v5.4s, v9.4s
+	VMOV V2.B16, V5.B16
+	VMOV V19.B16, V11.B16
+	WORD $0x4e28cc8b // fmla v11.4s, v4.4s, v8.4s
+	VMOV V11.B16, V4.B16
+	VMOV V19.B16, V10.B16
+	WORD $0x4e29ccaa // fmla v10.4s, v5.4s, v9.4s
+	VMOV V10.B16, V5.B16
+	VMOV V18.B16, V3.B16
+	WORD $0x4e28cc83 // fmla v3.4s, v4.4s, v8.4s
+	VMOV V3.B16, V4.B16
+	VMOV V18.B16, V2.B16
+	WORD $0x4e29cca2 // fmla v2.4s, v5.4s, v9.4s
+	VMOV V2.B16, V5.B16
+	VMOV V17.B16, V11.B16
+	WORD $0x4e28cc8b // fmla v11.4s, v4.4s, v8.4s
+	VMOV V11.B16, V4.B16
+	VMOV V17.B16, V10.B16
+	WORD $0x4e29ccaa // fmla v10.4s, v5.4s, v9.4s
+	VMOV V10.B16, V5.B16
+	WORD $0x6e28dd03 // fmul v3.4s, v8.4s, v8.4s
+	WORD $0x6e29dd22 // fmul v2.4s, v9.4s, v9.4s
+	WORD $0x6e23dd0b // fmul v11.4s, v8.4s, v3.4s
+	WORD $0x6e22dd2a // fmul v10.4s, v9.4s, v2.4s
+	WORD $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD $0x6e25dd4a // fmul v10.4s, v10.4s, v5.4s
+	WORD $0x4e30cccb // fmla v11.4s, v6.4s, v16.4s
+	WORD $0x4e30ccea // fmla v10.4s, v7.4s, v16.4s
+	WORD $0x4eafcc6b // fmls v11.4s, v3.4s, v15.4s
+	WORD $0x4eafcc4a // fmls v10.4s, v2.4s, v15.4s
+	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4e2eccc8 // fmla v8.4s, v6.4s, v14.4s
+	WORD $0x4e2ecce9 // fmla v9.4s, v7.4s, v14.4s
+	WORD $0x6e2d1d08 // eor v8.16b, v8.16b, v13.16b
+	WORD $0x6e2d1d29 // eor v9.16b, v9.16b, v13.16b
+	WORD $0x4eacd504 // fsub v4.4s, v8.4s, v12.4s
+	WORD $0x4eacd525 // fsub v5.4s, v9.4s, v12.4s
+	MOVW $0xb25596be, R8
+	VDUP R8, V3.S4
+	MOVW $0x330d1d83, R8
+	VDUP R8, V2.S4
+	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
+	MOVW $0xb25596be, R8
+	VDUP R8, V11.S4
+	MOVW $0x330d1d83, R8
+	VDUP R8, V10.S4
+	WORD $0x4e25cd6a // fmla v10.4s, v11.4s, v5.4s
+	MOVW $0x3530f869, R8
+	VDUP R8, V6.S4
+	WORD $0x4e24cc46 // fmla v6.4s, v2.4s, v4.4s
+	MOVW $0x3530f869, R8
+	VDUP R8, V7.S4
+	WORD $0x4e25cd47 // fmla v7.4s, v10.4s, v5.4s
+	MOVW $0xb6a450f3, R8
+	VDUP R8, V3.S4
+	WORD $0x4e24ccc3 // fmla v3.4s, v6.4s, v4.4s
+	MOVW $0xb6a450f3, R8
+	VDUP R8, V11.S4
+	WORD $0x4e25cceb // fmla v11.4s, v7.4s, v5.4s
+	MOVW $0xb6eb86cd, R8
+	VDUP R8, V2.S4
+	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
+	MOVW $0xb6eb86cd, R8
+	VDUP R8, V10.S4
+	WORD $0x4e25cd6a // fmla v10.4s, v11.4s, v5.4s
+	MOVW $0x39a1e483, R8
+	VDUP R8, V6.S4
+	WORD $0x4e24cc46 // fmla v6.4s, v2.4s, v4.4s
+	MOVW $0x39a1e483, R8
+	VDUP R8, V7.S4
+	WORD $0x4e25cd47 // fmla v7.4s, v10.4s, v5.4s
+	MOVW $0xbae83687, R8
+	VDUP R8, V3.S4
+	WORD $0x4e24ccc3 // fmla v3.4s, v6.4s, v4.4s
+	MOVW $0xbae83687, R8
+	VDUP R8, V11.S4
+	WORD $0x4e25cceb // fmla v11.4s, v7.4s, v5.4s
+	MOVW $0xbbc19586, R8
+	VDUP R8, V2.S4
+	WORD $0x4e24cc62 // fmla v2.4s, v3.4s, v4.4s
+	MOVW $0xbbc19586, R8
+	VDUP R8, V10.S4
+	WORD $0x4e25cd6a // fmla v10.4s, v11.4s, v5.4s
+	MOVW $0x3eb2962e, R8
+	VDUP R8, V6.S4
+	WORD $0x4e24cc46 // fmla v6.4s, v2.4s, v4.4s
+	MOVW $0x3eb2962e, R8
+	VDUP R8, V7.S4
+	WORD $0x4e25cd47 // fmla v7.4s, v10.4s, v5.4s
+	MOVW $0x4007e45e, R8
+	VDUP R8, V3.S4
+	WORD $0x4e24ccc3 // fmla v3.4s, v6.4s, v4.4s
+	MOVW $0x4007e45e, R8
+	VDUP R8, V11.S4
+	WORD $0x4e25cceb // fmla v11.4s, v7.4s, v5.4s
+	WORD $0x6ea1f902 // fsqrt v2.4s, v8.4s
+	WORD $0x6ea1f92a // fsqrt v10.4s, v9.4s
+	MOVW $0x40466666, R8
+	VDUP R8, V6.S4
+	WORD $0x4ea6d442 // fsub v2.4s, v2.4s, v6.4s
+	MOVW $0x40466666, R8
+	VDUP R8, V4.S4
+	WORD $0x4ea4d54a // fsub v10.4s, v10.4s, v4.4s
+	MOVW $0xb9937fcc, R8
+	VDUP R8, V7.S4
+	MOVW $0xb8a8a891, R8
+	VDUP R8, V5.S4
+	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	MOVW $0xb9937fcc, R8
+	VDUP R8, V6.S4
+	MOVW $0xb8a8a891, R8
+	VDUP R8, V4.S4
+	WORD $0x4e2accc4 // fmla v4.4s, v6.4s, v10.4s
+	MOVW $0x3afcb797, R8
+	VDUP R8, V7.S4
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	MOVW $0x3afcb797, R8
+	VDUP R8, V6.S4
+	WORD $0x4e2acc86 // fmla v6.4s, v4.4s, v10.4s
+	MOVW $0xbb845f2e, R8
+	VDUP R8, V5.S4
+	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	MOVW $0xbb845f2e, R8
+	VDUP R8, V4.S4
+	WORD $0x4e2accc4 // fmla v4.4s, v6.4s, v10.4s
+	MOVW $0x3bbe50ed, R8
+	VDUP R8, V7.S4
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	MOVW $0x3bbe50ed, R8
+	VDUP R8, V6.S4
+	WORD $0x4e2acc86 // fmla v6.4s, v4.4s, v10.4s
+	MOVW $0xbc0348a2, R8
+	VDUP R8, V5.S4
+	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	MOVW $0xbc0348a2, R8
+	VDUP R8, V4.S4
+	WORD $0x4e2accc4 // fmla v4.4s, v6.4s, v10.4s
+	MOVW $0x3c2ce5ef, R8
+	VDUP R8, V7.S4
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	MOVW $0x3c2ce5ef, R8
+	VDUP R8, V6.S4
+	WORD $0x4e2acc86 // fmla v6.4s, v4.4s, v10.4s
+	MOVW $0x3fb5a065, R8
+	VDUP R8, V5.S4
+	WORD $0x4e22cce5 // fmla v5.4s, v7.4s, v2.4s
+	MOVW $0x3fb5a065, R8
+	VDUP R8, V4.S4
+	WORD $0x4e2accc4 // fmla v4.4s, v6.4s, v10.4s
+	MOVW $0x4084be2f, R8
+	VDUP R8, V7.S4
+	WORD $0x4e22cca7 // fmla v7.4s, v5.4s, v2.4s
+	MOVW $0x4084be2f, R8
+	VDUP R8, V6.S4
+	WORD $0x4e2acc86 // fmla v6.4s, v4.4s, v10.4s
+	MOVW $0x40a00000, R8
+	VDUP R8, V5.S4
+	WORD $0x6ea8e4a8 // fcmgt v8.4s, v5.4s, v8.4s
+	MOVW $0x40a00000, R8
+	VDUP R8, V2.S4
+	WORD $0x6ea9e449 // fcmgt v9.4s, v2.4s, v9.4s
+	WORD $0x6e671c68 // bsl v8.16b, v3.16b, v7.16b
+	WORD $0x6e661d69 // bsl v9.16b, v11.16b, v6.16b
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	ADD  $32, R0, R0
+	ADD  R4, R1, R1
+	SUBS $8, R7, R7
+	BGE  loop222
+tail221:
+	ADDS $8, R7, R7
+	BEQ  done223
+	SUB  $4, R7, R7
+	MOVD $16, R8
+	MUL  R8, R9, R4
+loop224:
+	FMOVQ 0(R1), F0
+	WORD $0x6f380400 // ushr v0.4s, v0.4s, #8
+	WORD $0x4f215400 // shl v0.4s, v0.4s, #1
+	WORD $0x4ebe8400 // add v0.4s, v0.4s, v30.4s
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x6e3ddc00 // fmul v0.4s, v0.4s, v29.4s
+	WORD $0x4ea0d7e1 // fsub v1.4s, v31.4s, v0.4s
+	WORD $0x4e3fd402 // fadd v2.4s, v0.4s, v31.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6ea1e783 // fcmgt v3.4s, v28.4s, v1.4s
+	WORD $0x6e3bdc24 // fmul v4.4s, v1.4s, v27.4s
+	VMOV V3.B16, V5.B16
+	WORD $0x6e611c85 // bsl v5.16b, v4.16b, v1.16b
+	VMOV V5.B16, V4.B16
+	WORD $0x6eba8486 // sub v6.4s, v4.4s, v26.4s
+	WORD $0x4f2904c7 // sshr v7.4s, v6.4s, #23
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4f2904c6 // sshr v6.4s, v6.4s, #23
+	WORD $0x4f3754c6 // shl v6.4s, v6.4s, #23
+	WORD $0x6ea68484 // sub v4.4s, v4.4s, v6.4s
+	WORD $0x4eb9d4e8 // fsub v8.4s, v7.4s, v25.4s
+	WORD $0x6e671d03 // bsl v3.16b, v8.16b, v7.16b
+	WORD $0x4ebfd484 // fsub v4.4s, v4.4s, v31.4s
+	VMOV V23.B16, V9.B16
+	WORD $0x4e24cf09 // fmla v9.4s, v24.4s, v4.4s
+	VMOV V22.B16, V10.B16
+	WORD $0x4e24cd2a // fmla v10.4s, v9.4s, v4.4s
+	VMOV V10.B16, V9.B16
+	VMOV V21.B16, V11.B16
+	WORD $0x4e24cd2b // fmla v11.4s, v9.4s, v4.4s
+	VMOV V11.B16, V9.B16
+	VMOV V20.B16, V2.B16
+	WORD $0x4e24cd22 // fmla v2.4s, v9.4s, v4.4s
+	VMOV V2.B16, V9.B16
+	VMOV V19.B16, V1.B16
+	WORD $0x4e24cd21 // fmla v1.4s, v9.4s, v4.4s
+	VMOV V1.B16, V9.B16
+	VMOV V18.B16, V5.B16
+	WORD $0x4e24cd25 // fmla v5.4s, v9.4s, v4.4s
+	VMOV V5.B16, V9.B16
+	VMOV V17.B16, V6.B16
+	WORD $0x4e24cd26 // fmla v6.4s, v9.4s, v4.4s
+	VMOV V6.B16, V9.B16
+	WORD $0x6e24dc88 // fmul v8.4s, v4.4s, v4.4s
+	WORD $0x6e28dc87 // fmul v7.4s, v4.4s, v8.4s
+	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	WORD $0x4e30cc67 // fmla v7.4s, v3.4s, v16.4s
+	WORD $0x4eafcd07 // fmls v7.4s, v8.4s, v15.4s
+	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	WORD $0x4e2ecc64 // fmla v4.4s, v3.4s, v14.4s
+	WORD $0x6e2d1c84 // eor v4.16b, v4.16b, v13.16b
+	WORD $0x4eacd48a // fsub v10.4s, v4.4s, v12.4s
+	MOVW $0xb25596be, R8
+	VDUP R8, V11.S4
+	MOVW $0x330d1d83, R8
+	VDUP R8, V2.S4
+	WORD $0x4e2acd62 // fmla v2.4s, v11.4s, v10.4s
+	MOVW $0x3530f869, R8
+	VDUP R8, V1.S4
+	WORD $0x4e2acc41 // fmla v1.4s, v2.4s, v10.4s
+	MOVW $0xb6a450f3, R8
+	VDUP R8, V5.S4
+	WORD $0x4e2acc25 // fmla v5.4s, v1.4s, v10.4s
+	MOVW $0xb6eb86cd, R8
+	VDUP R8, V6.S4
+	WORD $0x4e2acca6 // fmla v6.4s, v5.4s, v10.4s
+	MOVW $0x39a1e483, R8
+	VDUP R8, V9.S4
+	WORD $0x4e2accc9 // fmla v9.4s, v6.4s, v10.4s
+	MOVW $0xbae83687, R8
+	VDUP R8, V8.S4
+	WORD $0x4e2acd28 // fmla v8.4s, v9.4s, v10.4s
+	MOVW $0xbbc19586, R8
+	VDUP R8, V7.S4
+	WORD $0x4e2acd07 // fmla v7.4s, v8.4s, v10.4s
+	MOVW $0x3eb2962e, R8
+	VDUP R8, V3.S4
+	WORD $0x4e2acce3 // fmla v3.4s, v7.4s, v10.4s
+	MOVW $0x4007e45e, R8
+	VDUP R8, V11.S4
+	WORD $0x4e2acc6b // fmla v11.4s, v3.4s, v10.4s
+	WORD $0x6ea1f882 // fsqrt v2.4s, v4.4s
+	MOVW $0x40466666, R8
+	VDUP R8, V1.S4
+	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	MOVW $0xb9937fcc, R8
+	VDUP R8, V5.S4
+	MOVW $0xb8a8a891, R8
+	VDUP R8, V6.S4
+	WORD $0x4e22cca6 // fmla v6.4s, v5.4s, v2.4s
+	MOVW $0x3afcb797, R8
+	VDUP R8, V9.S4
+	WORD $0x4e22ccc9 // fmla v9.4s, v6.4s, v2.4s
+	MOVW $0xbb845f2e, R8
+	VDUP R8, V8.S4
+	WORD $0x4e22cd28 // fmla v8.4s, v9.4s, v2.4s
+	MOVW $0x3bbe50ed, R8
+	VDUP R8, V7.S4
+	WORD $0x4e22cd07 // fmla v7.4s, v8.4s, v2.4s
+	MOVW $0xbc0348a2, R8
+	VDUP R8, V3.S4
+	WORD $0x4e22cce3 // fmla v3.4s, v7.4s, v2.4s
+	MOVW $0x3c2ce5ef, R8
+	VDUP R8, V10.S4
+	WORD $0x4e22cc6a // fmla v10.4s, v3.4s, v2.4s
+	MOVW $0x3fb5a065, R8
+	VDUP R8, V1.S4
+	WORD $0x4e22cd41 // fmla v1.4s, v10.4s, v2.4s
+	MOVW $0x4084be2f, R8
+	VDUP R8, V5.S4
+	WORD $0x4e22cc25 // fmla v5.4s, v1.4s, v2.4s
+	MOVW $0x40a00000, R8
+	VDUP R8, V6.S4
+	WORD $0x6ea4e4c4 // fcmgt v4.4s, v6.4s, v4.4s
+	WORD $0x6e651d64 // bsl v4.16b, v11.16b, v5.16b
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	FMOVQ F0, 0(R0)
+	ADD  $16, R0, R0
+	ADD  R4, R1, R1
+	SUBS $4, R7, R7
+	BGE  loop224
+done223:
+	RET
+
 // func floatToIntNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 TEXT ·floatToIntNEON(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R0
@@ -6204,10 +6624,10 @@ TEXT ·floatToIntNEON(SB), NOSPLIT, $0-64
 	VDUP R8, V30.S4
 	VEOR V29.B16, V29.B16, V29.B16
 	SUBS $8, R7, R7
-	BLT  tail221
+	BLT  tail225
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop222:
+loop226:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4ea1b802 // fcvtzs v2.4s, v0.4s
@@ -6227,14 +6647,14 @@ loop222:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop222
-tail221:
+	BGE  loop226
+tail225:
 	ADDS $8, R7, R7
-	BEQ  done223
+	BEQ  done227
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop224:
+loop228:
 	FMOVQ 0(R1), F0
 	WORD $0x4ea1b801 // fcvtzs v1.4s, v0.4s
 	WORD $0x6e3fe402 // fcmge v2.4s, v0.4s, v31.4s
@@ -6246,8 +6666,8 @@ loop224:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop224
-done223:
+	BGE  loop228
+done227:
 	RET
 
 // func intToFloatNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -6257,52 +6677,14 @@ TEXT ·intToFloatNEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail225
+	BLT  tail229
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop226:
+loop230:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ F1, 16(R0)
-	ADD  $32, R0, R0
-	ADD  R4, R1, R1
-	SUBS $8, R7, R7
-	BGE  loop226
-tail225:
-	ADDS $8, R7, R7
-	BEQ  done227
-	SUB  $4, R7, R7
-	MOVD $16, R8
-	MUL  R8, R9, R4
-loop228:
-	FMOVQ 0(R1), F0
-	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	FMOVQ F0, 0(R0)
-	ADD  $16, R0, R0
-	ADD  R4, R1, R1
-	SUBS $4, R7, R7
-	BGE  loop228
-done227:
-	RET
-
-// func bF16ToFloatNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
-TEXT ·bF16ToFloatNEON(SB), NOSPLIT, $0-64
-	MOVD dst+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD sa+32(FP), R9
-	MOVD n+56(FP), R7
-	SUBS $8, R7, R7
-	BLT  tail229
-	MOVD $16, R8
-	MUL  R8, R9, R4
-loop230:
-	FMOVD 0(R1), F0
-	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
-	FMOVD 8(R1), F1
-	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
 	FMOVQ F0, 0(R0)
 	FMOVQ F1, 16(R0)
 	ADD  $32, R0, R0
@@ -6313,17 +6695,55 @@ tail229:
 	ADDS $8, R7, R7
 	BEQ  done231
 	SUB  $4, R7, R7
-	MOVD $8, R8
+	MOVD $16, R8
 	MUL  R8, R9, R4
 loop232:
-	FMOVD 0(R1), F0
-	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	FMOVQ 0(R1), F0
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	FMOVQ F0, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
 	BGE  loop232
 done231:
+	RET
+
+// func bF16ToFloatNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+TEXT ·bF16ToFloatNEON(SB), NOSPLIT, $0-64
+	MOVD dst+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD sa+32(FP), R9
+	MOVD n+56(FP), R7
+	SUBS $8, R7, R7
+	BLT  tail233
+	MOVD $16, R8
+	MUL  R8, R9, R4
+loop234:
+	FMOVD 0(R1), F0
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	FMOVD 8(R1), F1
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	ADD  $32, R0, R0
+	ADD  R4, R1, R1
+	SUBS $8, R7, R7
+	BGE  loop234
+tail233:
+	ADDS $8, R7, R7
+	BEQ  done235
+	SUB  $4, R7, R7
+	MOVD $8, R8
+	MUL  R8, R9, R4
+loop236:
+	FMOVD 0(R1), F0
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	FMOVQ F0, 0(R0)
+	ADD  $16, R0, R0
+	ADD  R4, R1, R1
+	SUBS $4, R7, R7
+	BGE  loop236
+done235:
 	RET
 
 // func floatToBF16NEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -6339,10 +6759,10 @@ TEXT ·floatToBF16NEON(SB), NOSPLIT, $0-64
 	MOVW $0x00400000, R8
 	VDUP R8, V29.S4
 	SUBS $8, R7, R7
-	BLT  tail233
+	BLT  tail237
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop234:
+loop238:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x6f300402 // ushr v2.4s, v0.4s, #16
@@ -6370,14 +6790,14 @@ loop234:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop234
-tail233:
+	BGE  loop238
+tail237:
 	ADDS $8, R7, R7
-	BEQ  done235
+	BEQ  done239
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop236:
+loop240:
 	FMOVQ 0(R1), F0
 	WORD $0x6f300401 // ushr v1.4s, v0.4s, #16
 	WORD $0x4e3f1c21 // and v1.16b, v1.16b, v31.16b
@@ -6393,8 +6813,8 @@ loop236:
 	ADD  $8, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop236
-done235:
+	BGE  loop240
+done239:
 	RET
 
 // func f16ToFloatNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -6404,10 +6824,10 @@ TEXT ·f16ToFloatNEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail237
+	BLT  tail241
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop238:
+loop242:
 	FMOVD 0(R1), F0
 	WORD $0x0e217800 // fcvtl v0.4s, v0.4h
 	FMOVD 8(R1), F1
@@ -6417,22 +6837,22 @@ loop238:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop238
-tail237:
+	BGE  loop242
+tail241:
 	ADDS $8, R7, R7
-	BEQ  done239
+	BEQ  done243
 	SUB  $4, R7, R7
 	MOVD $8, R8
 	MUL  R8, R9, R4
-loop240:
+loop244:
 	FMOVD 0(R1), F0
 	WORD $0x0e217800 // fcvtl v0.4s, v0.4h
 	FMOVQ F0, 0(R0)
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop240
-done239:
+	BGE  loop244
+done243:
 	RET
 
 // func floatToF16NEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -6442,10 +6862,10 @@ TEXT ·floatToF16NEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail241
+	BLT  tail245
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop242:
+loop246:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x0e216802 // fcvtn v2.4h, v0.4s
@@ -6455,22 +6875,22 @@ loop242:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop242
-tail241:
+	BGE  loop246
+tail245:
 	ADDS $8, R7, R7
-	BEQ  done243
+	BEQ  done247
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop244:
+loop248:
 	FMOVQ 0(R1), F0
 	WORD $0x0e216801 // fcvtn v1.4h, v0.4s
 	FMOVD F1, 0(R0)
 	ADD  $8, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop244
-done243:
+	BGE  loop248
+done247:
 	RET
 
 // func u8ToIntNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -6480,10 +6900,10 @@ TEXT ·u8ToIntNEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail245
+	BLT  tail249
 	MOVD $8, R8
 	MUL  R8, R9, R4
-loop246:
+loop250:
 	FMOVS 0(R1), F0
 	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
 	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
@@ -6495,14 +6915,14 @@ loop246:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop246
-tail245:
+	BGE  loop250
+tail249:
 	ADDS $8, R7, R7
-	BEQ  done247
+	BEQ  done251
 	SUB  $4, R7, R7
 	MOVD $4, R8
 	MUL  R8, R9, R4
-loop248:
+loop252:
 	FMOVS 0(R1), F0
 	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
 	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
@@ -6510,8 +6930,8 @@ loop248:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop248
-done247:
+	BGE  loop252
+done251:
 	RET
 
 // func intToU8NEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -6523,10 +6943,10 @@ TEXT ·intToU8NEON(SB), NOSPLIT, $0-64
 	MOVW $0x000000ff, R8
 	VDUP R8, V31.S4
 	SUBS $8, R7, R7
-	BLT  tail249
+	BLT  tail253
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop250:
+loop254:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
@@ -6540,14 +6960,14 @@ loop250:
 	ADD  $8, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop250
-tail249:
+	BGE  loop254
+tail253:
 	ADDS $8, R7, R7
-	BEQ  done251
+	BEQ  done255
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop252:
+loop256:
 	FMOVQ 0(R1), F0
 	WORD $0x4e3f1c00 // and v0.16b, v0.16b, v31.16b
 	WORD $0x0e612801 // xtn v1.4h, v0.4s
@@ -6556,8 +6976,8 @@ loop252:
 	ADD  $4, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop252
-done251:
+	BGE  loop256
+done255:
 	RET
 
 // func boolToMaskNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -6568,10 +6988,10 @@ TEXT ·boolToMaskNEON(SB), NOSPLIT, $0-64
 	MOVD n+56(FP), R7
 	VEOR V31.B16, V31.B16, V31.B16
 	SUBS $8, R7, R7
-	BLT  tail253
+	BLT  tail257
 	MOVD $8, R8
 	MUL  R8, R9, R4
-loop254:
+loop258:
 	FMOVS 0(R1), F0
 	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
 	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
@@ -6585,14 +7005,14 @@ loop254:
 	ADD  $32, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop254
-tail253:
+	BGE  loop258
+tail257:
 	ADDS $8, R7, R7
-	BEQ  done255
+	BEQ  done259
 	SUB  $4, R7, R7
 	MOVD $4, R8
 	MUL  R8, R9, R4
-loop256:
+loop260:
 	FMOVS 0(R1), F0
 	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
 	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
@@ -6601,8 +7021,8 @@ loop256:
 	ADD  $16, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop256
-done255:
+	BGE  loop260
+done259:
 	RET
 
 // func maskToBoolNEON(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
@@ -6612,10 +7032,10 @@ TEXT ·maskToBoolNEON(SB), NOSPLIT, $0-64
 	MOVD sa+32(FP), R9
 	MOVD n+56(FP), R7
 	SUBS $8, R7, R7
-	BLT  tail257
+	BLT  tail261
 	MOVD $32, R8
 	MUL  R8, R9, R4
-loop258:
+loop262:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	WORD $0x6f210400 // ushr v0.4s, v0.4s, #31
@@ -6629,14 +7049,14 @@ loop258:
 	ADD  $8, R0, R0
 	ADD  R4, R1, R1
 	SUBS $8, R7, R7
-	BGE  loop258
-tail257:
+	BGE  loop262
+tail261:
 	ADDS $8, R7, R7
-	BEQ  done259
+	BEQ  done263
 	SUB  $4, R7, R7
 	MOVD $16, R8
 	MUL  R8, R9, R4
-loop260:
+loop264:
 	FMOVQ 0(R1), F0
 	WORD $0x6f210400 // ushr v0.4s, v0.4s, #31
 	WORD $0x0e612801 // xtn v1.4h, v0.4s
@@ -6645,6 +7065,6 @@ loop260:
 	ADD  $4, R0, R0
 	ADD  R4, R1, R1
 	SUBS $4, R7, R7
-	BGE  loop260
-done259:
+	BGE  loop264
+done263:
 	RET

@@ -4726,6 +4726,246 @@ done215:
 	VZEROUPPER
 	RET
 
+// func wordToNormalAVX2(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
+TEXT ·wordToNormalAVX2(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ n+56(FP), CX
+	VMOVUPS eight_3f800000<>(SB), Y15
+	VMOVUPS eight_ff000001<>(SB), Y14
+	VMOVUPS eight_33800000<>(SB), Y13
+	VMOVUPS eight_00800000<>(SB), Y12
+	SUBQ $16, CX
+	JLT  tail217
+	MOVQ sa+32(FP), AX
+	IMUL3Q $64, AX, R9
+loop218:
+	VMOVUPS 0(SI), Y0
+	VMOVUPS 32(SI), Y1
+	VPSRLD $8, Y0, Y0
+	VPSRLD $8, Y1, Y1
+	VPSLLD $1, Y0, Y0
+	VPSLLD $1, Y1, Y1
+	VPADDD Y14, Y0, Y0
+	VPADDD Y14, Y1, Y1
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS Y13, Y0, Y0
+	VMULPS Y13, Y1, Y1
+	VSUBPS Y0, Y15, Y2
+	VSUBPS Y1, Y15, Y3
+	VADDPS Y15, Y0, Y4
+	VADDPS Y15, Y1, Y5
+	VMULPS Y4, Y2, Y2
+	VMULPS Y5, Y3, Y3
+	VCMPPS $1, Y12, Y2, Y6
+	VCMPPS $1, Y12, Y3, Y7
+	VMULPS eight_4b800000<>(SB), Y2, Y8
+	VMULPS eight_4b800000<>(SB), Y3, Y9
+	VBLENDVPS Y6, Y8, Y2, Y8
+	VBLENDVPS Y7, Y9, Y3, Y9
+	VMOVUPS eight_3f3504f3<>(SB), Y10
+	VPSUBD Y10, Y8, Y10
+	VMOVUPS eight_3f3504f3<>(SB), Y11
+	VPSUBD Y11, Y9, Y11
+	VPSRAD $23, Y10, Y4
+	VPSRAD $23, Y11, Y5
+	VCVTDQ2PS Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VPSRAD $23, Y10, Y10
+	VPSRAD $23, Y11, Y11
+	VPSLLD $23, Y10, Y10
+	VPSLLD $23, Y11, Y11
+	VPSUBD Y10, Y8, Y8
+	VPSUBD Y11, Y9, Y9
+	VSUBPS eight_41c00000<>(SB), Y4, Y2
+	VSUBPS eight_41c00000<>(SB), Y5, Y3
+	VBLENDVPS Y6, Y2, Y4, Y6
+	VBLENDVPS Y7, Y3, Y5, Y7
+	VSUBPS Y15, Y8, Y8
+	VSUBPS Y15, Y9, Y9
+	VMOVUPS eight_bda0f630<>(SB), Y10
+	VFMADD213PS eight_3e03e850<>(SB), Y8, Y10
+	VMOVUPS eight_bda0f630<>(SB), Y11
+	VFMADD213PS eight_3e03e850<>(SB), Y9, Y11
+	VFMADD213PS eight_be067052<>(SB), Y8, Y10
+	VFMADD213PS eight_be067052<>(SB), Y9, Y11
+	VFMADD213PS eight_3e11372b<>(SB), Y8, Y10
+	VFMADD213PS eight_3e11372b<>(SB), Y9, Y11
+	VFMADD213PS eight_be2a3c44<>(SB), Y8, Y10
+	VFMADD213PS eight_be2a3c44<>(SB), Y9, Y11
+	VFMADD213PS eight_3e4cd2cb<>(SB), Y8, Y10
+	VFMADD213PS eight_3e4cd2cb<>(SB), Y9, Y11
+	VFMADD213PS eight_be800110<>(SB), Y8, Y10
+	VFMADD213PS eight_be800110<>(SB), Y9, Y11
+	VFMADD213PS eight_3eaaaaa5<>(SB), Y8, Y10
+	VFMADD213PS eight_3eaaaaa5<>(SB), Y9, Y11
+	VMULPS Y8, Y8, Y2
+	VMULPS Y9, Y9, Y4
+	VMULPS Y2, Y8, Y3
+	VMULPS Y4, Y9, Y5
+	VMULPS Y10, Y3, Y3
+	VMULPS Y11, Y5, Y5
+	VMOVUPS eight_35bfbe8e<>(SB), Y10
+	VFMADD231PS Y10, Y6, Y3
+	VMOVUPS eight_35bfbe8e<>(SB), Y11
+	VFMADD231PS Y11, Y7, Y5
+	VMOVUPS eight_3f000000<>(SB), Y10
+	VFNMADD231PS Y10, Y2, Y3
+	VMOVUPS eight_3f000000<>(SB), Y11
+	VFNMADD231PS Y11, Y4, Y5
+	VADDPS Y3, Y8, Y8
+	VADDPS Y5, Y9, Y9
+	VMOVUPS eight_3f317200<>(SB), Y2
+	VFMADD231PS Y2, Y6, Y8
+	VMOVUPS eight_3f317200<>(SB), Y10
+	VFMADD231PS Y10, Y7, Y9
+	VMOVUPS eight_80000000<>(SB), Y4
+	VPXOR Y4, Y8, Y8
+	VMOVUPS eight_80000000<>(SB), Y11
+	VPXOR Y11, Y9, Y9
+	VSUBPS eight_40200000<>(SB), Y8, Y3
+	VSUBPS eight_40200000<>(SB), Y9, Y5
+	VMOVUPS eight_b25596be<>(SB), Y6
+	VFMADD213PS eight_330d1d83<>(SB), Y3, Y6
+	VMOVUPS eight_b25596be<>(SB), Y2
+	VFMADD213PS eight_330d1d83<>(SB), Y5, Y2
+	VFMADD213PS eight_3530f869<>(SB), Y3, Y6
+	VFMADD213PS eight_3530f869<>(SB), Y5, Y2
+	VFMADD213PS eight_b6a450f3<>(SB), Y3, Y6
+	VFMADD213PS eight_b6a450f3<>(SB), Y5, Y2
+	VFMADD213PS eight_b6eb86cd<>(SB), Y3, Y6
+	VFMADD213PS eight_b6eb86cd<>(SB), Y5, Y2
+	VFMADD213PS eight_39a1e483<>(SB), Y3, Y6
+	VFMADD213PS eight_39a1e483<>(SB), Y5, Y2
+	VFMADD213PS eight_bae83687<>(SB), Y3, Y6
+	VFMADD213PS eight_bae83687<>(SB), Y5, Y2
+	VFMADD213PS eight_bbc19586<>(SB), Y3, Y6
+	VFMADD213PS eight_bbc19586<>(SB), Y5, Y2
+	VFMADD213PS eight_3eb2962e<>(SB), Y3, Y6
+	VFMADD213PS eight_3eb2962e<>(SB), Y5, Y2
+	VFMADD213PS eight_4007e45e<>(SB), Y3, Y6
+	VFMADD213PS eight_4007e45e<>(SB), Y5, Y2
+	VSQRTPS Y8, Y7
+	VSQRTPS Y9, Y10
+	VSUBPS eight_40466666<>(SB), Y7, Y7
+	VSUBPS eight_40466666<>(SB), Y10, Y10
+	VMOVUPS eight_b9937fcc<>(SB), Y4
+	VFMADD213PS eight_b8a8a891<>(SB), Y7, Y4
+	VMOVUPS eight_b9937fcc<>(SB), Y11
+	VFMADD213PS eight_b8a8a891<>(SB), Y10, Y11
+	VFMADD213PS eight_3afcb797<>(SB), Y7, Y4
+	VFMADD213PS eight_3afcb797<>(SB), Y10, Y11
+	VFMADD213PS eight_bb845f2e<>(SB), Y7, Y4
+	VFMADD213PS eight_bb845f2e<>(SB), Y10, Y11
+	VFMADD213PS eight_3bbe50ed<>(SB), Y7, Y4
+	VFMADD213PS eight_3bbe50ed<>(SB), Y10, Y11
+	VFMADD213PS eight_bc0348a2<>(SB), Y7, Y4
+	VFMADD213PS eight_bc0348a2<>(SB), Y10, Y11
+	VFMADD213PS eight_3c2ce5ef<>(SB), Y7, Y4
+	VFMADD213PS eight_3c2ce5ef<>(SB), Y10, Y11
+	VFMADD213PS eight_3fb5a065<>(SB), Y7, Y4
+	VFMADD213PS eight_3fb5a065<>(SB), Y10, Y11
+	VFMADD213PS eight_4084be2f<>(SB), Y7, Y4
+	VFMADD213PS eight_4084be2f<>(SB), Y10, Y11
+	VMOVUPS eight_40a00000<>(SB), Y3
+	VCMPPS $1, Y3, Y8, Y8
+	VMOVUPS eight_40a00000<>(SB), Y5
+	VCMPPS $1, Y5, Y9, Y9
+	VBLENDVPS Y8, Y6, Y4, Y8
+	VBLENDVPS Y9, Y2, Y11, Y9
+	VMULPS Y8, Y0, Y0
+	VMULPS Y9, Y1, Y1
+	VMOVUPS Y0, 0(DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ $64, DI
+	ADDQ R9, SI
+	SUBQ $16, CX
+	JGE  loop218
+tail217:
+	ADDQ $16, CX
+	JEQ  done219
+	SUBQ $8, CX
+	MOVQ sa+32(FP), AX
+	IMUL3Q $32, AX, R9
+loop220:
+	VMOVUPS 0(SI), Y0
+	VPSRLD $8, Y0, Y0
+	VPSLLD $1, Y0, Y0
+	VPADDD Y14, Y0, Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y13, Y0, Y0
+	VSUBPS Y0, Y15, Y1
+	VADDPS Y15, Y0, Y2
+	VMULPS Y2, Y1, Y1
+	VCMPPS $1, Y12, Y1, Y3
+	VMULPS eight_4b800000<>(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y1, Y4
+	VMOVUPS eight_3f3504f3<>(SB), Y5
+	VPSUBD Y5, Y4, Y5
+	VPSRAD $23, Y5, Y6
+	VCVTDQ2PS Y6, Y6
+	VPSRAD $23, Y5, Y5
+	VPSLLD $23, Y5, Y5
+	VPSUBD Y5, Y4, Y4
+	VSUBPS eight_41c00000<>(SB), Y6, Y7
+	VBLENDVPS Y3, Y7, Y6, Y3
+	VSUBPS Y15, Y4, Y4
+	VMOVUPS eight_bda0f630<>(SB), Y8
+	VFMADD213PS eight_3e03e850<>(SB), Y4, Y8
+	VFMADD213PS eight_be067052<>(SB), Y4, Y8
+	VFMADD213PS eight_3e11372b<>(SB), Y4, Y8
+	VFMADD213PS eight_be2a3c44<>(SB), Y4, Y8
+	VFMADD213PS eight_3e4cd2cb<>(SB), Y4, Y8
+	VFMADD213PS eight_be800110<>(SB), Y4, Y8
+	VFMADD213PS eight_3eaaaaa5<>(SB), Y4, Y8
+	VMULPS Y4, Y4, Y9
+	VMULPS Y9, Y4, Y10
+	VMULPS Y8, Y10, Y10
+	VMOVUPS eight_35bfbe8e<>(SB), Y11
+	VFMADD231PS Y11, Y3, Y10
+	VMOVUPS eight_3f000000<>(SB), Y2
+	VFNMADD231PS Y2, Y9, Y10
+	VADDPS Y10, Y4, Y4
+	VMOVUPS eight_3f317200<>(SB), Y1
+	VFMADD231PS Y1, Y3, Y4
+	VMOVUPS eight_80000000<>(SB), Y5
+	VPXOR Y5, Y4, Y4
+	VSUBPS eight_40200000<>(SB), Y4, Y7
+	VMOVUPS eight_b25596be<>(SB), Y6
+	VFMADD213PS eight_330d1d83<>(SB), Y7, Y6
+	VFMADD213PS eight_3530f869<>(SB), Y7, Y6
+	VFMADD213PS eight_b6a450f3<>(SB), Y7, Y6
+	VFMADD213PS eight_b6eb86cd<>(SB), Y7, Y6
+	VFMADD213PS eight_39a1e483<>(SB), Y7, Y6
+	VFMADD213PS eight_bae83687<>(SB), Y7, Y6
+	VFMADD213PS eight_bbc19586<>(SB), Y7, Y6
+	VFMADD213PS eight_3eb2962e<>(SB), Y7, Y6
+	VFMADD213PS eight_4007e45e<>(SB), Y7, Y6
+	VSQRTPS Y4, Y8
+	VSUBPS eight_40466666<>(SB), Y8, Y8
+	VMOVUPS eight_b9937fcc<>(SB), Y11
+	VFMADD213PS eight_b8a8a891<>(SB), Y8, Y11
+	VFMADD213PS eight_3afcb797<>(SB), Y8, Y11
+	VFMADD213PS eight_bb845f2e<>(SB), Y8, Y11
+	VFMADD213PS eight_3bbe50ed<>(SB), Y8, Y11
+	VFMADD213PS eight_bc0348a2<>(SB), Y8, Y11
+	VFMADD213PS eight_3c2ce5ef<>(SB), Y8, Y11
+	VFMADD213PS eight_3fb5a065<>(SB), Y8, Y11
+	VFMADD213PS eight_4084be2f<>(SB), Y8, Y11
+	VMOVUPS eight_40a00000<>(SB), Y9
+	VCMPPS $1, Y9, Y4, Y4
+	VBLENDVPS Y4, Y6, Y11, Y4
+	VMULPS Y4, Y0, Y0
+	VMOVUPS Y0, 0(DI)
+	ADDQ $32, DI
+	ADDQ R9, SI
+	SUBQ $8, CX
+	JGE  loop220
+done219:
+	VZEROUPPER
+	RET
+
 // func floatToIntAVX2(dst, a, b, c unsafe.Pointer, sa, sb, sc, n int)
 TEXT ·floatToIntAVX2(SB), NOSPLIT, $0-64
 	MOVQ dst+0(FP), DI
@@ -4735,10 +4975,10 @@ TEXT ·floatToIntAVX2(SB), NOSPLIT, $0-64
 	VMOVUPS eight_7fffffff<>(SB), Y14
 	VPXOR Y13, Y13, Y13
 	SUBQ $16, CX
-	JLT  tail217
+	JLT  tail221
 	MOVQ sa+32(FP), AX
 	IMUL3Q $64, AX, R9
-loop218:
+loop222:
 	VMOVUPS 0(SI), Y0
 	VMOVUPS 32(SI), Y1
 	VCVTTPS2DQ Y0, Y2
@@ -4756,14 +4996,14 @@ loop218:
 	ADDQ $64, DI
 	ADDQ R9, SI
 	SUBQ $16, CX
-	JGE  loop218
-tail217:
+	JGE  loop222
+tail221:
 	ADDQ $16, CX
-	JEQ  done219
+	JEQ  done223
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $32, AX, R9
-loop220:
+loop224:
 	VMOVUPS 0(SI), Y0
 	VCVTTPS2DQ Y0, Y1
 	VCMPPS $2, Y0, Y15, Y2
@@ -4774,8 +5014,8 @@ loop220:
 	ADDQ $32, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop220
-done219:
+	JGE  loop224
+done223:
 	VZEROUPPER
 	RET
 
@@ -4785,10 +5025,10 @@ TEXT ·intToFloatAVX2(SB), NOSPLIT, $0-64
 	MOVQ a+8(FP), SI
 	MOVQ n+56(FP), CX
 	SUBQ $32, CX
-	JLT  tail221
+	JLT  tail225
 	MOVQ sa+32(FP), AX
 	IMUL3Q $128, AX, R9
-loop222:
+loop226:
 	VMOVUPS 0(SI), Y0
 	VMOVUPS 32(SI), Y1
 	VMOVUPS 64(SI), Y2
@@ -4804,22 +5044,22 @@ loop222:
 	ADDQ $128, DI
 	ADDQ R9, SI
 	SUBQ $32, CX
-	JGE  loop222
-tail221:
+	JGE  loop226
+tail225:
 	ADDQ $32, CX
-	JEQ  done223
+	JEQ  done227
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $32, AX, R9
-loop224:
+loop228:
 	VMOVUPS 0(SI), Y0
 	VCVTDQ2PS Y0, Y0
 	VMOVUPS Y0, 0(DI)
 	ADDQ $32, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop224
-done223:
+	JGE  loop228
+done227:
 	VZEROUPPER
 	RET
 
@@ -4829,10 +5069,10 @@ TEXT ·bF16ToFloatAVX2(SB), NOSPLIT, $0-64
 	MOVQ a+8(FP), SI
 	MOVQ n+56(FP), CX
 	SUBQ $32, CX
-	JLT  tail225
+	JLT  tail229
 	MOVQ sa+32(FP), AX
 	IMUL3Q $64, AX, R9
-loop226:
+loop230:
 	VPMOVZXWD 0(SI), Y0
 	VPSLLD $16, Y0, Y0
 	VPMOVZXWD 16(SI), Y1
@@ -4848,22 +5088,22 @@ loop226:
 	ADDQ $128, DI
 	ADDQ R9, SI
 	SUBQ $32, CX
-	JGE  loop226
-tail225:
+	JGE  loop230
+tail229:
 	ADDQ $32, CX
-	JEQ  done227
+	JEQ  done231
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $16, AX, R9
-loop228:
+loop232:
 	VPMOVZXWD 0(SI), Y0
 	VPSLLD $16, Y0, Y0
 	VMOVUPS Y0, 0(DI)
 	ADDQ $32, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop228
-done227:
+	JGE  loop232
+done231:
 	VZEROUPPER
 	RET
 
@@ -4876,10 +5116,10 @@ TEXT ·floatToBF16AVX2(SB), NOSPLIT, $0-64
 	VMOVUPS eight_00007fff<>(SB), Y14
 	VMOVUPS eight_00400000<>(SB), Y13
 	SUBQ $16, CX
-	JLT  tail229
+	JLT  tail233
 	MOVQ sa+32(FP), AX
 	IMUL3Q $64, AX, R9
-loop230:
+loop234:
 	VMOVUPS 0(SI), Y0
 	VMOVUPS 32(SI), Y1
 	VPSRLD $16, Y0, Y2
@@ -4907,14 +5147,14 @@ loop230:
 	ADDQ $32, DI
 	ADDQ R9, SI
 	SUBQ $16, CX
-	JGE  loop230
-tail229:
+	JGE  loop234
+tail233:
 	ADDQ $16, CX
-	JEQ  done231
+	JEQ  done235
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $32, AX, R9
-loop232:
+loop236:
 	VMOVUPS 0(SI), Y0
 	VPSRLD $16, Y0, Y1
 	VPAND Y15, Y1, Y1
@@ -4930,8 +5170,8 @@ loop232:
 	ADDQ $16, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop232
-done231:
+	JGE  loop236
+done235:
 	VZEROUPPER
 	RET
 
@@ -4941,10 +5181,10 @@ TEXT ·f16ToFloatAVX2(SB), NOSPLIT, $0-64
 	MOVQ a+8(FP), SI
 	MOVQ n+56(FP), CX
 	SUBQ $32, CX
-	JLT  tail233
+	JLT  tail237
 	MOVQ sa+32(FP), AX
 	IMUL3Q $64, AX, R9
-loop234:
+loop238:
 	VCVTPH2PS 0(SI), Y0
 	VCVTPH2PS 16(SI), Y1
 	VCVTPH2PS 32(SI), Y2
@@ -4956,21 +5196,21 @@ loop234:
 	ADDQ $128, DI
 	ADDQ R9, SI
 	SUBQ $32, CX
-	JGE  loop234
-tail233:
+	JGE  loop238
+tail237:
 	ADDQ $32, CX
-	JEQ  done235
+	JEQ  done239
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $16, AX, R9
-loop236:
+loop240:
 	VCVTPH2PS 0(SI), Y0
 	VMOVUPS Y0, 0(DI)
 	ADDQ $32, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop236
-done235:
+	JGE  loop240
+done239:
 	VZEROUPPER
 	RET
 
@@ -4980,10 +5220,10 @@ TEXT ·floatToF16AVX2(SB), NOSPLIT, $0-64
 	MOVQ a+8(FP), SI
 	MOVQ n+56(FP), CX
 	SUBQ $32, CX
-	JLT  tail237
+	JLT  tail241
 	MOVQ sa+32(FP), AX
 	IMUL3Q $128, AX, R9
-loop238:
+loop242:
 	VMOVUPS 0(SI), Y0
 	VMOVUPS 32(SI), Y1
 	VMOVUPS 64(SI), Y2
@@ -4995,21 +5235,21 @@ loop238:
 	ADDQ $64, DI
 	ADDQ R9, SI
 	SUBQ $32, CX
-	JGE  loop238
-tail237:
+	JGE  loop242
+tail241:
 	ADDQ $32, CX
-	JEQ  done239
+	JEQ  done243
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $32, AX, R9
-loop240:
+loop244:
 	VMOVUPS 0(SI), Y0
 	VCVTPS2PH $0, Y0, 0(DI)
 	ADDQ $16, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop240
-done239:
+	JGE  loop244
+done243:
 	VZEROUPPER
 	RET
 
@@ -5019,10 +5259,10 @@ TEXT ·u8ToIntAVX2(SB), NOSPLIT, $0-64
 	MOVQ a+8(FP), SI
 	MOVQ n+56(FP), CX
 	SUBQ $32, CX
-	JLT  tail241
+	JLT  tail245
 	MOVQ sa+32(FP), AX
 	IMUL3Q $32, AX, R9
-loop242:
+loop246:
 	VPMOVZXBD 0(SI), Y0
 	VPMOVZXBD 8(SI), Y1
 	VPMOVZXBD 16(SI), Y2
@@ -5034,21 +5274,21 @@ loop242:
 	ADDQ $128, DI
 	ADDQ R9, SI
 	SUBQ $32, CX
-	JGE  loop242
-tail241:
+	JGE  loop246
+tail245:
 	ADDQ $32, CX
-	JEQ  done243
+	JEQ  done247
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $8, AX, R9
-loop244:
+loop248:
 	VPMOVZXBD 0(SI), Y0
 	VMOVUPS Y0, 0(DI)
 	ADDQ $32, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop244
-done243:
+	JGE  loop248
+done247:
 	VZEROUPPER
 	RET
 
@@ -5059,10 +5299,10 @@ TEXT ·intToU8AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+56(FP), CX
 	VMOVUPS eight_000000ff<>(SB), Y15
 	SUBQ $32, CX
-	JLT  tail245
+	JLT  tail249
 	MOVQ sa+32(FP), AX
 	IMUL3Q $128, AX, R9
-loop246:
+loop250:
 	VMOVUPS 0(SI), Y0
 	VMOVUPS 32(SI), Y1
 	VMOVUPS 64(SI), Y2
@@ -5090,14 +5330,14 @@ loop246:
 	ADDQ $32, DI
 	ADDQ R9, SI
 	SUBQ $32, CX
-	JGE  loop246
-tail245:
+	JGE  loop250
+tail249:
 	ADDQ $32, CX
-	JEQ  done247
+	JEQ  done251
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $32, AX, R9
-loop248:
+loop252:
 	VMOVUPS 0(SI), Y0
 	VPAND Y15, Y0, Y0
 	VPACKUSDW Y0, Y0, Y1
@@ -5107,8 +5347,8 @@ loop248:
 	ADDQ $8, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop248
-done247:
+	JGE  loop252
+done251:
 	VZEROUPPER
 	RET
 
@@ -5119,10 +5359,10 @@ TEXT ·boolToMaskAVX2(SB), NOSPLIT, $0-64
 	MOVQ n+56(FP), CX
 	VPXOR Y15, Y15, Y15
 	SUBQ $32, CX
-	JLT  tail249
+	JLT  tail253
 	MOVQ sa+32(FP), AX
 	IMUL3Q $32, AX, R9
-loop250:
+loop254:
 	VPMOVZXBD 0(SI), Y0
 	VPMOVZXBD 8(SI), Y1
 	VPMOVZXBD 16(SI), Y2
@@ -5138,22 +5378,22 @@ loop250:
 	ADDQ $128, DI
 	ADDQ R9, SI
 	SUBQ $32, CX
-	JGE  loop250
-tail249:
+	JGE  loop254
+tail253:
 	ADDQ $32, CX
-	JEQ  done251
+	JEQ  done255
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $8, AX, R9
-loop252:
+loop256:
 	VPMOVZXBD 0(SI), Y0
 	VPSUBD Y0, Y15, Y0
 	VMOVUPS Y0, 0(DI)
 	ADDQ $32, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop252
-done251:
+	JGE  loop256
+done255:
 	VZEROUPPER
 	RET
 
@@ -5163,10 +5403,10 @@ TEXT ·maskToBoolAVX2(SB), NOSPLIT, $0-64
 	MOVQ a+8(FP), SI
 	MOVQ n+56(FP), CX
 	SUBQ $32, CX
-	JLT  tail253
+	JLT  tail257
 	MOVQ sa+32(FP), AX
 	IMUL3Q $128, AX, R9
-loop254:
+loop258:
 	VMOVUPS 0(SI), Y0
 	VMOVUPS 32(SI), Y1
 	VMOVUPS 64(SI), Y2
@@ -5194,14 +5434,14 @@ loop254:
 	ADDQ $32, DI
 	ADDQ R9, SI
 	SUBQ $32, CX
-	JGE  loop254
-tail253:
+	JGE  loop258
+tail257:
 	ADDQ $32, CX
-	JEQ  done255
+	JEQ  done259
 	SUBQ $8, CX
 	MOVQ sa+32(FP), AX
 	IMUL3Q $32, AX, R9
-loop256:
+loop260:
 	VMOVUPS 0(SI), Y0
 	VPSRLD $31, Y0, Y0
 	VPACKUSDW Y0, Y0, Y1
@@ -5211,8 +5451,8 @@ loop256:
 	ADDQ $8, DI
 	ADDQ R9, SI
 	SUBQ $8, CX
-	JGE  loop256
-done255:
+	JGE  loop260
+done259:
 	VZEROUPPER
 	RET
 
@@ -5261,11 +5501,26 @@ DATA eight_3124d8b5<>+8(SB)/8, $0x3124d8b53124d8b5
 DATA eight_3124d8b5<>+16(SB)/8, $0x3124d8b53124d8b5
 DATA eight_3124d8b5<>+24(SB)/8, $0x3124d8b53124d8b5
 GLOBL eight_3124d8b5<>(SB), RODATA|NOPTR, $32
+DATA eight_330d1d83<>+0(SB)/8, $0x330d1d83330d1d83
+DATA eight_330d1d83<>+8(SB)/8, $0x330d1d83330d1d83
+DATA eight_330d1d83<>+16(SB)/8, $0x330d1d83330d1d83
+DATA eight_330d1d83<>+24(SB)/8, $0x330d1d83330d1d83
+GLOBL eight_330d1d83<>(SB), RODATA|NOPTR, $32
 DATA eight_33257060<>+0(SB)/8, $0x3325706033257060
 DATA eight_33257060<>+8(SB)/8, $0x3325706033257060
 DATA eight_33257060<>+16(SB)/8, $0x3325706033257060
 DATA eight_33257060<>+24(SB)/8, $0x3325706033257060
 GLOBL eight_33257060<>(SB), RODATA|NOPTR, $32
+DATA eight_33800000<>+0(SB)/8, $0x3380000033800000
+DATA eight_33800000<>+8(SB)/8, $0x3380000033800000
+DATA eight_33800000<>+16(SB)/8, $0x3380000033800000
+DATA eight_33800000<>+24(SB)/8, $0x3380000033800000
+GLOBL eight_33800000<>(SB), RODATA|NOPTR, $32
+DATA eight_3530f869<>+0(SB)/8, $0x3530f8693530f869
+DATA eight_3530f869<>+8(SB)/8, $0x3530f8693530f869
+DATA eight_3530f869<>+16(SB)/8, $0x3530f8693530f869
+DATA eight_3530f869<>+24(SB)/8, $0x3530f8693530f869
+GLOBL eight_3530f869<>(SB), RODATA|NOPTR, $32
 DATA eight_35bfbe8e<>+0(SB)/8, $0x35bfbe8e35bfbe8e
 DATA eight_35bfbe8e<>+8(SB)/8, $0x35bfbe8e35bfbe8e
 DATA eight_35bfbe8e<>+16(SB)/8, $0x35bfbe8e35bfbe8e
@@ -5281,16 +5536,31 @@ DATA eight_38d1b717<>+8(SB)/8, $0x38d1b71738d1b717
 DATA eight_38d1b717<>+16(SB)/8, $0x38d1b71738d1b717
 DATA eight_38d1b717<>+24(SB)/8, $0x38d1b71738d1b717
 GLOBL eight_38d1b717<>(SB), RODATA|NOPTR, $32
+DATA eight_39a1e483<>+0(SB)/8, $0x39a1e48339a1e483
+DATA eight_39a1e483<>+8(SB)/8, $0x39a1e48339a1e483
+DATA eight_39a1e483<>+16(SB)/8, $0x39a1e48339a1e483
+DATA eight_39a1e483<>+24(SB)/8, $0x39a1e48339a1e483
+GLOBL eight_39a1e483<>(SB), RODATA|NOPTR, $32
 DATA eight_3ab6da06<>+0(SB)/8, $0x3ab6da063ab6da06
 DATA eight_3ab6da06<>+8(SB)/8, $0x3ab6da063ab6da06
 DATA eight_3ab6da06<>+16(SB)/8, $0x3ab6da063ab6da06
 DATA eight_3ab6da06<>+24(SB)/8, $0x3ab6da063ab6da06
 GLOBL eight_3ab6da06<>(SB), RODATA|NOPTR, $32
+DATA eight_3afcb797<>+0(SB)/8, $0x3afcb7973afcb797
+DATA eight_3afcb797<>+8(SB)/8, $0x3afcb7973afcb797
+DATA eight_3afcb797<>+16(SB)/8, $0x3afcb7973afcb797
+DATA eight_3afcb797<>+24(SB)/8, $0x3afcb7973afcb797
+GLOBL eight_3afcb797<>(SB), RODATA|NOPTR, $32
 DATA eight_3ba7a3f7<>+0(SB)/8, $0x3ba7a3f73ba7a3f7
 DATA eight_3ba7a3f7<>+8(SB)/8, $0x3ba7a3f73ba7a3f7
 DATA eight_3ba7a3f7<>+16(SB)/8, $0x3ba7a3f73ba7a3f7
 DATA eight_3ba7a3f7<>+24(SB)/8, $0x3ba7a3f73ba7a3f7
 GLOBL eight_3ba7a3f7<>(SB), RODATA|NOPTR, $32
+DATA eight_3bbe50ed<>+0(SB)/8, $0x3bbe50ed3bbe50ed
+DATA eight_3bbe50ed<>+8(SB)/8, $0x3bbe50ed3bbe50ed
+DATA eight_3bbe50ed<>+16(SB)/8, $0x3bbe50ed3bbe50ed
+DATA eight_3bbe50ed<>+24(SB)/8, $0x3bbe50ed3bbe50ed
+GLOBL eight_3bbe50ed<>(SB), RODATA|NOPTR, $32
 DATA eight_3c08837e<>+0(SB)/8, $0x3c08837e3c08837e
 DATA eight_3c08837e<>+8(SB)/8, $0x3c08837e3c08837e
 DATA eight_3c08837e<>+16(SB)/8, $0x3c08837e3c08837e
@@ -5301,6 +5571,11 @@ DATA eight_3c091da3<>+8(SB)/8, $0x3c091da33c091da3
 DATA eight_3c091da3<>+16(SB)/8, $0x3c091da33c091da3
 DATA eight_3c091da3<>+24(SB)/8, $0x3c091da33c091da3
 GLOBL eight_3c091da3<>(SB), RODATA|NOPTR, $32
+DATA eight_3c2ce5ef<>+0(SB)/8, $0x3c2ce5ef3c2ce5ef
+DATA eight_3c2ce5ef<>+8(SB)/8, $0x3c2ce5ef3c2ce5ef
+DATA eight_3c2ce5ef<>+16(SB)/8, $0x3c2ce5ef3c2ce5ef
+DATA eight_3c2ce5ef<>+24(SB)/8, $0x3c2ce5ef3c2ce5ef
+GLOBL eight_3c2ce5ef<>(SB), RODATA|NOPTR, $32
 DATA eight_3cb03154<>+0(SB)/8, $0x3cb031543cb03154
 DATA eight_3cb03154<>+8(SB)/8, $0x3cb031543cb03154
 DATA eight_3cb03154<>+16(SB)/8, $0x3cb031543cb03154
@@ -5391,6 +5666,11 @@ DATA eight_3eaaaaab<>+8(SB)/8, $0x3eaaaaab3eaaaaab
 DATA eight_3eaaaaab<>+16(SB)/8, $0x3eaaaaab3eaaaaab
 DATA eight_3eaaaaab<>+24(SB)/8, $0x3eaaaaab3eaaaaab
 GLOBL eight_3eaaaaab<>(SB), RODATA|NOPTR, $32
+DATA eight_3eb2962e<>+0(SB)/8, $0x3eb2962e3eb2962e
+DATA eight_3eb2962e<>+8(SB)/8, $0x3eb2962e3eb2962e
+DATA eight_3eb2962e<>+16(SB)/8, $0x3eb2962e3eb2962e
+DATA eight_3eb2962e<>+24(SB)/8, $0x3eb2962e3eb2962e
+GLOBL eight_3eb2962e<>(SB), RODATA|NOPTR, $32
 DATA eight_3eb504f3<>+0(SB)/8, $0x3eb504f33eb504f3
 DATA eight_3eb504f3<>+8(SB)/8, $0x3eb504f33eb504f3
 DATA eight_3eb504f3<>+16(SB)/8, $0x3eb504f33eb504f3
@@ -5461,6 +5741,11 @@ DATA eight_3f906eba<>+8(SB)/8, $0x3f906eba3f906eba
 DATA eight_3f906eba<>+16(SB)/8, $0x3f906eba3f906eba
 DATA eight_3f906eba<>+24(SB)/8, $0x3f906eba3f906eba
 GLOBL eight_3f906eba<>(SB), RODATA|NOPTR, $32
+DATA eight_3fb5a065<>+0(SB)/8, $0x3fb5a0653fb5a065
+DATA eight_3fb5a065<>+8(SB)/8, $0x3fb5a0653fb5a065
+DATA eight_3fb5a065<>+16(SB)/8, $0x3fb5a0653fb5a065
+DATA eight_3fb5a065<>+24(SB)/8, $0x3fb5a0653fb5a065
+GLOBL eight_3fb5a065<>(SB), RODATA|NOPTR, $32
 DATA eight_3fb8aa3b<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA eight_3fb8aa3b<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA eight_3fb8aa3b<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
@@ -5481,11 +5766,36 @@ DATA eight_40000000<>+8(SB)/8, $0x4000000040000000
 DATA eight_40000000<>+16(SB)/8, $0x4000000040000000
 DATA eight_40000000<>+24(SB)/8, $0x4000000040000000
 GLOBL eight_40000000<>(SB), RODATA|NOPTR, $32
+DATA eight_4007e45e<>+0(SB)/8, $0x4007e45e4007e45e
+DATA eight_4007e45e<>+8(SB)/8, $0x4007e45e4007e45e
+DATA eight_4007e45e<>+16(SB)/8, $0x4007e45e4007e45e
+DATA eight_4007e45e<>+24(SB)/8, $0x4007e45e4007e45e
+GLOBL eight_4007e45e<>(SB), RODATA|NOPTR, $32
+DATA eight_40200000<>+0(SB)/8, $0x4020000040200000
+DATA eight_40200000<>+8(SB)/8, $0x4020000040200000
+DATA eight_40200000<>+16(SB)/8, $0x4020000040200000
+DATA eight_40200000<>+24(SB)/8, $0x4020000040200000
+GLOBL eight_40200000<>(SB), RODATA|NOPTR, $32
 DATA eight_4038aa3b<>+0(SB)/8, $0x4038aa3b4038aa3b
 DATA eight_4038aa3b<>+8(SB)/8, $0x4038aa3b4038aa3b
 DATA eight_4038aa3b<>+16(SB)/8, $0x4038aa3b4038aa3b
 DATA eight_4038aa3b<>+24(SB)/8, $0x4038aa3b4038aa3b
 GLOBL eight_4038aa3b<>(SB), RODATA|NOPTR, $32
+DATA eight_40466666<>+0(SB)/8, $0x4046666640466666
+DATA eight_40466666<>+8(SB)/8, $0x4046666640466666
+DATA eight_40466666<>+16(SB)/8, $0x4046666640466666
+DATA eight_40466666<>+24(SB)/8, $0x4046666640466666
+GLOBL eight_40466666<>(SB), RODATA|NOPTR, $32
+DATA eight_4084be2f<>+0(SB)/8, $0x4084be2f4084be2f
+DATA eight_4084be2f<>+8(SB)/8, $0x4084be2f4084be2f
+DATA eight_4084be2f<>+16(SB)/8, $0x4084be2f4084be2f
+DATA eight_4084be2f<>+24(SB)/8, $0x4084be2f4084be2f
+GLOBL eight_4084be2f<>(SB), RODATA|NOPTR, $32
+DATA eight_40a00000<>+0(SB)/8, $0x40a0000040a00000
+DATA eight_40a00000<>+8(SB)/8, $0x40a0000040a00000
+DATA eight_40a00000<>+16(SB)/8, $0x40a0000040a00000
+DATA eight_40a00000<>+24(SB)/8, $0x40a0000040a00000
+GLOBL eight_40a00000<>(SB), RODATA|NOPTR, $32
 DATA eight_41266666<>+0(SB)/8, $0x4126666641266666
 DATA eight_41266666<>+8(SB)/8, $0x4126666641266666
 DATA eight_41266666<>+16(SB)/8, $0x4126666641266666
@@ -5566,6 +5876,11 @@ DATA eight_b22aaaab<>+8(SB)/8, $0xb22aaaabb22aaaab
 DATA eight_b22aaaab<>+16(SB)/8, $0xb22aaaabb22aaaab
 DATA eight_b22aaaab<>+24(SB)/8, $0xb22aaaabb22aaaab
 GLOBL eight_b22aaaab<>(SB), RODATA|NOPTR, $32
+DATA eight_b25596be<>+0(SB)/8, $0xb25596beb25596be
+DATA eight_b25596be<>+8(SB)/8, $0xb25596beb25596be
+DATA eight_b25596be<>+16(SB)/8, $0xb25596beb25596be
+DATA eight_b25596be<>+24(SB)/8, $0xb25596beb25596be
+GLOBL eight_b25596be<>(SB), RODATA|NOPTR, $32
 DATA eight_b33bbd2e<>+0(SB)/8, $0xb33bbd2eb33bbd2e
 DATA eight_b33bbd2e<>+8(SB)/8, $0xb33bbd2eb33bbd2e
 DATA eight_b33bbd2e<>+16(SB)/8, $0xb33bbd2eb33bbd2e
@@ -5576,11 +5891,31 @@ DATA eight_b342bc9b<>+8(SB)/8, $0xb342bc9bb342bc9b
 DATA eight_b342bc9b<>+16(SB)/8, $0xb342bc9bb342bc9b
 DATA eight_b342bc9b<>+24(SB)/8, $0xb342bc9bb342bc9b
 GLOBL eight_b342bc9b<>(SB), RODATA|NOPTR, $32
+DATA eight_b6a450f3<>+0(SB)/8, $0xb6a450f3b6a450f3
+DATA eight_b6a450f3<>+8(SB)/8, $0xb6a450f3b6a450f3
+DATA eight_b6a450f3<>+16(SB)/8, $0xb6a450f3b6a450f3
+DATA eight_b6a450f3<>+24(SB)/8, $0xb6a450f3b6a450f3
+GLOBL eight_b6a450f3<>(SB), RODATA|NOPTR, $32
+DATA eight_b6eb86cd<>+0(SB)/8, $0xb6eb86cdb6eb86cd
+DATA eight_b6eb86cd<>+8(SB)/8, $0xb6eb86cdb6eb86cd
+DATA eight_b6eb86cd<>+16(SB)/8, $0xb6eb86cdb6eb86cd
+DATA eight_b6eb86cd<>+24(SB)/8, $0xb6eb86cdb6eb86cd
+GLOBL eight_b6eb86cd<>(SB), RODATA|NOPTR, $32
+DATA eight_b8a8a891<>+0(SB)/8, $0xb8a8a891b8a8a891
+DATA eight_b8a8a891<>+8(SB)/8, $0xb8a8a891b8a8a891
+DATA eight_b8a8a891<>+16(SB)/8, $0xb8a8a891b8a8a891
+DATA eight_b8a8a891<>+24(SB)/8, $0xb8a8a891b8a8a891
+GLOBL eight_b8a8a891<>(SB), RODATA|NOPTR, $32
 DATA eight_b94c9617<>+0(SB)/8, $0xb94c9617b94c9617
 DATA eight_b94c9617<>+8(SB)/8, $0xb94c9617b94c9617
 DATA eight_b94c9617<>+16(SB)/8, $0xb94c9617b94c9617
 DATA eight_b94c9617<>+24(SB)/8, $0xb94c9617b94c9617
 GLOBL eight_b94c9617<>(SB), RODATA|NOPTR, $32
+DATA eight_b9937fcc<>+0(SB)/8, $0xb9937fccb9937fcc
+DATA eight_b9937fcc<>+8(SB)/8, $0xb9937fccb9937fcc
+DATA eight_b9937fcc<>+16(SB)/8, $0xb9937fccb9937fcc
+DATA eight_b9937fcc<>+24(SB)/8, $0xb9937fccb9937fcc
+GLOBL eight_b9937fcc<>(SB), RODATA|NOPTR, $32
 DATA eight_ba313cef<>+0(SB)/8, $0xba313cefba313cef
 DATA eight_ba313cef<>+8(SB)/8, $0xba313cefba313cef
 DATA eight_ba313cef<>+16(SB)/8, $0xba313cefba313cef
@@ -5591,6 +5926,26 @@ DATA eight_bab60611<>+8(SB)/8, $0xbab60611bab60611
 DATA eight_bab60611<>+16(SB)/8, $0xbab60611bab60611
 DATA eight_bab60611<>+24(SB)/8, $0xbab60611bab60611
 GLOBL eight_bab60611<>(SB), RODATA|NOPTR, $32
+DATA eight_bae83687<>+0(SB)/8, $0xbae83687bae83687
+DATA eight_bae83687<>+8(SB)/8, $0xbae83687bae83687
+DATA eight_bae83687<>+16(SB)/8, $0xbae83687bae83687
+DATA eight_bae83687<>+24(SB)/8, $0xbae83687bae83687
+GLOBL eight_bae83687<>(SB), RODATA|NOPTR, $32
+DATA eight_bb845f2e<>+0(SB)/8, $0xbb845f2ebb845f2e
+DATA eight_bb845f2e<>+8(SB)/8, $0xbb845f2ebb845f2e
+DATA eight_bb845f2e<>+16(SB)/8, $0xbb845f2ebb845f2e
+DATA eight_bb845f2e<>+24(SB)/8, $0xbb845f2ebb845f2e
+GLOBL eight_bb845f2e<>(SB), RODATA|NOPTR, $32
+DATA eight_bbc19586<>+0(SB)/8, $0xbbc19586bbc19586
+DATA eight_bbc19586<>+8(SB)/8, $0xbbc19586bbc19586
+DATA eight_bbc19586<>+16(SB)/8, $0xbbc19586bbc19586
+DATA eight_bbc19586<>+24(SB)/8, $0xbbc19586bbc19586
+GLOBL eight_bbc19586<>(SB), RODATA|NOPTR, $32
+DATA eight_bc0348a2<>+0(SB)/8, $0xbc0348a2bc0348a2
+DATA eight_bc0348a2<>+8(SB)/8, $0xbc0348a2bc0348a2
+DATA eight_bc0348a2<>+16(SB)/8, $0xbc0348a2bc0348a2
+DATA eight_bc0348a2<>+24(SB)/8, $0xbc0348a2bc0348a2
+GLOBL eight_bc0348a2<>(SB), RODATA|NOPTR, $32
 DATA eight_bcd9afb8<>+0(SB)/8, $0xbcd9afb8bcd9afb8
 DATA eight_bcd9afb8<>+8(SB)/8, $0xbcd9afb8bcd9afb8
 DATA eight_bcd9afb8<>+16(SB)/8, $0xbcd9afb8bcd9afb8
@@ -5676,6 +6031,11 @@ DATA eight_d1ba43b7<>+8(SB)/8, $0xd1ba43b7d1ba43b7
 DATA eight_d1ba43b7<>+16(SB)/8, $0xd1ba43b7d1ba43b7
 DATA eight_d1ba43b7<>+24(SB)/8, $0xd1ba43b7d1ba43b7
 GLOBL eight_d1ba43b7<>(SB), RODATA|NOPTR, $32
+DATA eight_ff000001<>+0(SB)/8, $0xff000001ff000001
+DATA eight_ff000001<>+8(SB)/8, $0xff000001ff000001
+DATA eight_ff000001<>+16(SB)/8, $0xff000001ff000001
+DATA eight_ff000001<>+24(SB)/8, $0xff000001ff000001
+GLOBL eight_ff000001<>(SB), RODATA|NOPTR, $32
 DATA eight_ff800000<>+0(SB)/8, $0xff800000ff800000
 DATA eight_ff800000<>+8(SB)/8, $0xff800000ff800000
 DATA eight_ff800000<>+16(SB)/8, $0xff800000ff800000

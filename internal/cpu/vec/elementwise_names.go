@@ -61,6 +61,7 @@ const (
 	kSigmoidMul
 	kTanhMul
 	kSiluMul
+	kWordToNormal
 	kFloatToInt
 	kIntToFloat
 	kBF16ToFloat
@@ -131,6 +132,7 @@ var kernelNames = [kernelCount]string{
 	"SigmoidMul",
 	"TanhMul",
 	"SiluMul",
+	"WordToNormal",
 	"FloatToInt",
 	"IntToFloat",
 	"BF16ToFloat",

@@ -13,7 +13,7 @@ import (
 // result may be; 0 means equal to the twin's bits.
 var tolerance = map[kernel]float64{
 	kRsqrt: 2, kPow: 4, kExp: 4, kExpm1: 4, kLog: 4, kLog1p: 4, kTanh: 4, kSigmoid: 4, kSilu: 4, kErf: 4, kGelu: 4, kGeluTanh: 4,
-	kSinSmall: 4, kCosSmall: 4, kExpMul: 4, kExpSub: 4, kSigmoidMul: 4, kTanhMul: 4, kSiluMul: 4,
+	kSinSmall: 4, kCosSmall: 4, kExpMul: 4, kExpSub: 4, kSigmoidMul: 4, kTanhMul: 4, kSiluMul: 4, kWordToNormal: 4,
 }
 
 // exact gives the functions in float64.
@@ -92,7 +92,7 @@ func signature(k kernel) (in [3]elemKind, out elemKind) {
 		return [3]elemKind{kindInt, kindInt}, kindInt
 	case kFloatToInt:
 		return in, kindInt
-	case kIntToFloat:
+	case kIntToFloat, kWordToNormal:
 		return [3]elemKind{kindInt}, kindFloat
 	case kBF16ToFloat, kF16ToFloat:
 		return [3]elemKind{kindHalf}, kindFloat
@@ -246,7 +246,12 @@ func compareKernel(t *testing.T, k kernel, out elemKind, got, want []byte, ops [
 			t.Fatalf("n=%d: element %d is %x, want %x; a=%v", n, i, g, w, f32at(ops[0], i))
 		}
 		g := *(*float32)(unsafe.Pointer(&got[4*i]))
-		w := exact[k](float64(f32at(ops[0], i)), float64(f32at(ops[1], i)))
+		w := 0.0
+		if k == kWordToNormal {
+			w = normalOf(*(*uint32)(unsafe.Pointer(&ops[0][4*i])))
+		} else {
+			w = exact[k](float64(f32at(ops[0], i)), float64(f32at(ops[1], i)))
+		}
 		d := ulps(g, w)
 		switch k {
 		case kSilu, kSiluMul, kGelu, kGeluTanh:

@@ -46,3 +46,26 @@ func threefryTwin(r *rowArgs) {
 		}
 	}
 }
+
+// normalOf is the normal number of a word: the inverse of the distribution at the middle
+// of the interval that the word's upper 24 bits name.
+func normalOf(word uint32) float64 {
+	return math.Sqrt2 * math.Erfinv(2*(float64(word>>8)+0.5)*0x1p-24-1)
+}
+
+// Normals sets dst to the normal numbers of random words, of the same length.
+func Normals(dst []float32, words []uint32) {
+	n := len(words) &^ (lanes - 1)
+	normal := active[kWordToNormal]
+	if n > 0 {
+		normal(unsafe.Pointer(&dst[0]), unsafe.Pointer(&words[0]), nil, nil, 1, 0, 0, n)
+	}
+	if n < len(words) {
+		s := scraps.Get().(*scrap)
+		in, out := unsafe.Pointer(&s.tail[0]), unsafe.Pointer(&s.tail[1])
+		copy(unsafe.Slice((*uint32)(in), lanes), words[n:])
+		normal(out, in, nil, nil, 1, 0, 0, lanes)
+		copy(dst[n:len(words)], s.tail[1][:])
+		scraps.Put(s)
+	}
+}

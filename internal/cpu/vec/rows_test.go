@@ -424,3 +424,29 @@ func TestThreefry(t *testing.T) {
 		}
 	}
 }
+
+// Normal numbers are within four units in the last place of what package math says, at
+// words of all magnitudes of the probability.
+func TestNormals(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 1))
+		words := []uint32{0, math.MaxUint32, 1 << 31, 1<<31 - 1, 1<<31 + 255, 256, 511, 512, 0x00ffffff, 0xff000000, 0x02df0000}
+		for range 200000 {
+			words = append(words, r.Uint32()>>r.IntN(24), ^(r.Uint32() >> r.IntN(24)))
+		}
+		got := make([]float32, len(words))
+		Normals(got, words)
+		worst := 0.0
+		for i, u := range words {
+			want := normalOf(u)
+			ulp := math.Abs(float64(math.Nextafter32(float32(want), float32(math.Inf(1))) - float32(want)))
+			if e := math.Abs(float64(got[i])-want) / ulp; !(e <= worst) {
+				worst = e
+				if !(e <= 4) {
+					t.Fatalf("word %x gives %v, want %v: %.1f units", u, got[i], want, e)
+				}
+			}
+		}
+		t.Logf("%.2f units", worst)
+	})
+}
