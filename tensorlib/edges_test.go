@@ -3,6 +3,7 @@ package tensorlib_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -357,6 +358,21 @@ func TestLongSums(t *testing.T) {
 	} {
 		if got := x.Sum().Item(); math.Abs(got-want) > 1e-6*want {
 			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestConstantZerosKeepTheirSigns(t *testing.T) {
+	x, minus := lt.Of(1, 2, 3).Mul(1.5).Eval(), math.Copysign(0, -1)
+	zero, negative := x.Mul(0), x.Mul(minus)
+	lt.Eval(zero, negative)
+	chosen := lt.Where(x.Gt(2), lt.Full(minus, 3), lt.Full(0, 3))
+	for name, c := range map[string]struct {
+		got  *lt.Tensor
+		want []float64
+	}{"0": {zero, []float64{1, 1, 1}}, "-0": {negative, []float64{-1, -1, -1}}, "chosen": {chosen, []float64{1, -1, -1}}} {
+		if got := c.got.Reciprocal().Maximum(-1).Minimum(1).Floats(); !slices.Equal(got, c.want) {
+			t.Errorf("%s: signs %v, want %v", name, got, c.want)
 		}
 	}
 }

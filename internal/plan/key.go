@@ -262,11 +262,11 @@ func (w *walker) leafStrides(l int32) []int {
 }
 
 // constant gives a constant its slot. Equal values share one, and that they are
-// equal is part of the key.
+// equal is part of the key; 0 and -0 are not.
 func (w *walker) constant(k []byte, n *ir.Node) []byte {
 	slot := -1
 	for i := range min(len(w.slots), 32) {
-		if w.consts[i] == n.Const && w.slots[i].dtype == n.DType {
+		if math.Float64bits(w.consts[i]) == math.Float64bits(n.Const) && w.slots[i].dtype == n.DType {
 			slot = i
 			break
 		}
