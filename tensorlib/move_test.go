@@ -82,6 +82,30 @@ func TestFilledMemoryKeepsSigns(t *testing.T) {
 	}
 }
 
+// TestCumSumOfManyLines sums along each axis of shapes whose lines are taken together, against
+// a loop.
+func TestCumSumOfManyLines(t *testing.T) {
+	for _, shape := range [][]int{{11, 300}, {9, 1100}, {2, 37, 600}, {3, 40, 5}, {2000}} {
+		x := lt.NewRand(len(shape)).Randint(-50, 50, shape...).Eval()
+		for axis, length := range shape {
+			want, stride := x.Ints(), 1
+			for _, d := range shape[axis+1:] {
+				stride *= d
+			}
+			for i := range want {
+				if i/stride%length > 0 {
+					want[i] += want[i-stride]
+				}
+			}
+			for _, d := range []lt.DType{lt.F32, lt.F64, lt.I32, lt.I64} {
+				if got := x.Cast(d).CumSum(axis).Cast(lt.I64).Ints(); !slices.Equal(got, want) {
+					t.Errorf("CumSum along %d of %s %v", axis, d, shape)
+				}
+			}
+		}
+	}
+}
+
 // TestCastsOfSpecialNumbers casts numbers at the ends of the ranges, repeated over more than
 // a vector, from and to each dtype by way of the host's.
 func TestCastsOfSpecialNumbers(t *testing.T) {

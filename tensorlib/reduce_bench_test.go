@@ -49,3 +49,16 @@ func BenchmarkReduceOf(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCumSum reports the bytes read and written.
+func BenchmarkCumSum(b *testing.B) {
+	x := lt.NewRand(1).Normal(1024, 1024).Eval()
+	for _, axis := range []int{0, 1} {
+		b.Run(fmt.Sprint(axis), func(b *testing.B) {
+			b.SetBytes(8 << 20)
+			for b.Loop() {
+				x.CumSum(axis).Eval().Release()
+			}
+		})
+	}
+}

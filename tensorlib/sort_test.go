@@ -12,7 +12,7 @@ import (
 // TestRanksOfLongLines sorts lines longer than those that other tests use, with many
 // equal elements, both zeros, infinities and NaN, against a stable sort.
 func TestRanksOfLongLines(t *testing.T) {
-	for _, n := range []int{900, 1025, 5000, 20001} {
+	for _, n := range []int{70, 100, 900, 1025, 5000, 20001} {
 		x := lt.NewRand(n).Randint(-300, 300, n).Cast(lt.F32).Mul(0.25)
 		x = lt.Concat(0, x, lt.Of(math.NaN(), 0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), math.Copysign(0, -1))).Eval()
 		for _, d := range []lt.DType{lt.F32, lt.BF16, lt.F64, lt.I32, lt.I64, lt.U8} {
@@ -67,6 +67,21 @@ func BenchmarkSort(b *testing.B) {
 			}
 		})
 	}
+	for _, d := range []lt.DType{lt.F64, lt.I64} {
+		x := lt.NewRand(1).Normal(1024, 1024).Mul(1000.0).Cast(d).Eval()
+		b.Run(fmt.Sprint("sort ", d), func(b *testing.B) {
+			for b.Loop() {
+				x.Sort().Eval().Release()
+			}
+		})
+	}
+	rows := lt.NewRand(1).Normal(1024, 1024).Eval()
+	b.Run("top10 of rows", func(b *testing.B) {
+		for b.Loop() {
+			v, _ := rows.TopK(10)
+			v.Eval().Release()
+		}
+	})
 	logits := lt.NewRand(2).Normal(1, 151936).Eval()
 	b.Run("top40 of 151936", func(b *testing.B) {
 		for b.Loop() {

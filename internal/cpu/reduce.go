@@ -16,7 +16,6 @@ import (
 func init() {
 	register(compileReduce, op.Sum, op.Prod, op.Max, op.Min, op.Any, op.All)
 	register(compileArg, op.ArgMax, op.ArgMin)
-	register(compileCumSum, op.CumSum)
 }
 
 // compileReduce reduces one group of neighbouring axes after the other, the last
@@ -148,38 +147,4 @@ func argLine[T number](p unsafe.Pointer, start, n, stride int, smallest bool) in
 		}
 	}
 	return int64(at)
-}
-
-func compileCumSum(r *run, s *plan.Step) (kernel, error) {
-	a := s.Attrs.(op.Scan)
-	x, out := newArg(&s.In[0]), newResult(&s.Out[0])
-	l := linesOf(s.In[0].Shape, a.Axis)
-	f := typed(s.Out[0].DType, scanLine[float32], scanLine[float64], scanLine[int32], scanLine[int64], scanLine[uint8])
-	return func() error {
-		src, dst := x.get(r), out.get(r)
-		for i := range l.count {
-			f(dst, src, l.start(i), l.length, l.stride, a.Reverse)
-		}
-		out.put(r, dst)
-		return nil
-	}, nil
-}
-
-func scanLine[T number](dst, src unsafe.Pointer, start, n, stride int, reverse bool) {
-	if reverse {
-		start, stride = start+(n-1)*stride, -stride
-	}
-	var sum T
-	var exact float64 // of floats: the sum is kept in double precision
-	isFloat := T(1)/2 != 0
-	for i := range n {
-		k := start + i*stride
-		v := element[T](src, k)
-		sum += v
-		if isFloat {
-			exact += float64(v)
-			sum = T(exact)
-		}
-		*(*T)(unsafe.Add(dst, k*int(unsafe.Sizeof(v)))) = sum
-	}
 }

@@ -34,9 +34,9 @@ func rankKernel(r *run, s *plan.Step, axis, k int, descending bool) (kernel, err
 	if out.n == 0 {
 		return func() error { return nil }, nil
 	}
-	f, perElement := comparingRank(s.In[0].DType), 4
-	if g := keyRank(computed(s.In[0].DType)); g != nil {
-		f, perElement = g, 16
+	f, perElement := keyRank(s.In[0].DType), 16
+	if s.In[0].DType.Bytes() == 8 {
+		perElement = 32
 	}
 	cost := float64(x.n) * 15
 	chunks := r.chunksFor(cost, from.count)
@@ -75,87 +75,68 @@ func emit[T number](l *rank, place, i int) {
 	*(*int64)(unsafe.Add(l.index, o*8)) = int64(i)
 }
 
-func comparingRank(d ir.DType) func(l *rank) {
-	return typed(d, rankByComparing[float32], rankByComparing[float64], rankByComparing[int32], rankByComparing[int64], rankByComparing[uint8])
-}
-
-func rankByComparing[T number](l *rank) {
-	order := slice[int32](l.scratch, l.n)
-	at := func(i int32) T { return element[T](l.src, l.from+int(i)*l.fromStride) }
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortStableFunc(order, func(i, j int32) int {
-		a, b := at(i), at(j)
-		switch {
-		case a != a && b != b:
-			return 0
-		case a != a:
-			return 1
-		case b != b:
-			return -1
-		case a == b:
-			return 0
-		case (a < b) != l.descending:
-			return -1
-		}
-		return 1
-	})
-	for place := range l.most {
-		emit[T](l, place, int(order[place]))
-	}
-}
-
-// keyRank ranks elements of 32 bits or less by words: an unsigned number of the same
-// order above, the place below, so that no two are equal and equal elements keep their
-// order. It is nil for wider ones.
+// keyRank ranks elements by unsigned numbers of the same order, and words of them: the
+// number above, the place below, so that no two are equal and equal elements keep their
+// order. Elements of 64 bits have their place beside the number.
 func keyRank(d ir.DType) func(l *rank) {
-	switch d {
+	switch computed(d) {
+	case ir.F64:
+		return func(l *rank) { rankByWideKey(l, wideFloatKey) }
+	case ir.I64:
+		return func(l *rank) { rankByWideKey(l, func(b, flip uint64) uint64 { return b ^ 1<<63 ^ flip }) }
 	case ir.F32:
-		return func(l *rank) { rankByKey(l, floatKey) }
+		return func(l *rank) { rankByKey[float32](l, floatKeys) }
 	case ir.I32:
-		return func(l *rank) {
-			rankByKey(l, func(v int32, flip uint32) uint32 { return uint32(v) ^ 1<<31 ^ flip })
+		return func(l *rank) { rankByKey[int32](l, intKeys) }
+	}
+	return func(l *rank) { rankByKey[uint8](l, byteKeys) }
+}
+
+// floatKeys orders floats, NaN last either way. Signs are random, and cost no branch.
+func floatKeys(words []uint64, src unsafe.Pointer, stride int, flip uint32) {
+	const sign, infinity = 1 << 31, 0xff << 24
+	for i := range words {
+		b := element[uint32](src, i*stride)
+		key := b ^ (uint32(int32(b)>>31) | sign) ^ flip
+		if b<<1 == 0 {
+			key = sign ^ flip // both zeros
+		} else if b<<1 > infinity {
+			key = math.MaxUint32
 		}
-	case ir.U8, ir.Bool:
-		return func(l *rank) { rankByKey(l, func(v uint8, flip uint32) uint32 { return uint32(v) ^ flip }) }
+		words[i] = uint64(key)<<32 | uint64(i)
 	}
-	return nil
 }
 
-// floatKey orders floats, NaN last either way.
-func floatKey(v float32, flip uint32) uint32 {
-	b := math.Float32bits(v)
-	switch {
-	case v != v:
-		return math.MaxUint32
-	case v == 0:
-		b = 1 << 31 // both zeros
-	case b>>31 == 1:
-		b = ^b
-	default:
-		b |= 1 << 31
+func intKeys(words []uint64, src unsafe.Pointer, stride int, flip uint32) {
+	for i := range words {
+		words[i] = uint64(element[uint32](src, i*stride)^1<<31^flip)<<32 | uint64(i)
 	}
-	return b ^ flip
 }
 
-func rankByKey[T number](l *rank, key func(v T, flip uint32) uint32) {
+func byteKeys(words []uint64, src unsafe.Pointer, stride int, flip uint32) {
+	for i := range words {
+		words[i] = uint64(uint32(element[uint8](src, i*stride))^flip)<<32 | uint64(i)
+	}
+}
+
+func rankByKey[T number](l *rank, keys func(words []uint64, src unsafe.Pointer, stride int, flip uint32)) {
 	words := slice[uint64](l.scratch, l.n)
 	flip := uint32(0)
 	if l.descending {
 		flip = math.MaxUint32
 	}
-	for i := range words {
-		words[i] = uint64(key(element[T](l.src, l.from+i*l.fromStride), flip))<<32 | uint64(i)
-	}
-	const few, short = 64, 1024
+	keys(words, unsafe.Add(l.src, l.from*int(unsafe.Sizeof(T(0)))), l.fromStride, flip)
+	const few, short, long = 64, 96, 8192
+	other := slice[uint64](unsafe.Add(l.scratch, 8*l.n), l.n)
 	switch {
 	case l.most <= few && l.most < l.n/8:
 		words = least(words, l.most)
 	case l.n <= short:
 		slices.Sort(words)
+	case l.n <= long:
+		words = sortByBytes(words, other)
 	default:
-		words = radixSort(words, slice[uint64](unsafe.Add(l.scratch, 8*l.n), l.n))
+		words = sortByDigits(words, other)
 	}
 	for place := range l.most {
 		emit[T](l, place, int(uint32(words[place])))
@@ -174,16 +155,33 @@ func least(words []uint64, k int) []uint64 {
 		if w >= best[k-1] {
 			continue
 		}
-		at, _ := slices.BinarySearch(best, w)
-		copy(best[at+1:], best[at:k-1])
+		at := k - 1
+		for ; at > 0 && best[at-1] > w; at-- {
+			best[at] = best[at-1]
+		}
 		best[at] = w
 	}
 	return best
 }
 
-// radixSort orders words by their upper half, by counting 11 bits at a time; words of
+// sortByBytes orders words by their upper half, by counting eight bits at a time; words of
 // equal upper halves keep their order. The result is one of the two slices.
-func radixSort(words, other []uint64) []uint64 {
+func sortByBytes(words, other []uint64) []uint64 {
+	var counts [4][1 << 8]int32
+	for _, w := range words {
+		counts[0][uint8(w>>32)]++
+		counts[1][uint8(w>>40)]++
+		counts[2][uint8(w>>48)]++
+		counts[3][uint8(w>>56)]++
+	}
+	for pass := range counts {
+		words, other = radixPass(words, other, counts[pass][:], 32+8*pass)
+	}
+	return words
+}
+
+// sortByDigits is sortByBytes with eleven bits at a time, which pays for many words.
+func sortByDigits(words, other []uint64) []uint64 {
 	const bits, digits = 11, 1 << 11
 	var counts [3][digits]int32
 	for _, w := range words {
@@ -192,21 +190,27 @@ func radixSort(words, other []uint64) []uint64 {
 		counts[2][w>>(32+2*bits)]++
 	}
 	for pass := range counts {
-		c, shift := &counts[pass], 32+pass*bits
-		if c[words[0]>>shift&(digits-1)] == int32(len(words)) {
-			continue // all digits are equal
-		}
-		sum := int32(0)
-		for d, n := range c {
-			c[d] = sum
-			sum += n
-		}
-		for _, w := range words {
-			d := w >> shift & (digits - 1)
-			other[c[d]] = w
-			c[d]++
-		}
-		words, other = other, words
+		words, other = radixPass(words, other, counts[pass][:], 32+bits*pass)
 	}
 	return words
+}
+
+// radixPass orders words by the digit at a shift, of which c has the counts, and returns
+// them and the slice that is free now.
+func radixPass(words, other []uint64, c []int32, shift int) (sorted, free []uint64) {
+	mask := uint64(len(c) - 1)
+	if c[words[0]>>shift&mask] == int32(len(words)) {
+		return words, other // all digits are equal
+	}
+	sum := int32(0)
+	for d, n := range c {
+		c[d] = sum
+		sum += n
+	}
+	for _, w := range words {
+		d := &c[w>>shift&mask]
+		other[*d] = w
+		*d++
+	}
+	return other, words
 }
