@@ -15,6 +15,9 @@ import (
 	"loris/internal/cpu/feature"
 )
 
+// system tells that code runs here.
+const system = true
+
 // refused is set when the system does not allow executable memory.
 var refused atomic.Bool
 

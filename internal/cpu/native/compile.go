@@ -48,10 +48,10 @@ var units = map[feature.Level]unit{
 	feature.AVX2: {lane.X86{}, 2, []string{"VPERM2F128 $0x01, %[1]s, %[1]s, %[2]s", "VPERMILPS $0x4e, %s, %s", "VPERMILPS $0xb1, %s, %s"}},
 }
 
-// HasLevel reports whether code can be made for a level, on some system.
+// HasLevel reports whether there is code for a level on this system, if that allows it.
 func HasLevel(l feature.Level) bool {
 	_, ok := units[l]
-	return ok
+	return ok && system
 }
 
 // SumRegister returns the vector register from which on the body accumulates the values
