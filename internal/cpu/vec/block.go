@@ -234,7 +234,7 @@ func (b *block) finish() {
 	for i, p := range b.k.out {
 		if b.k.p.outputs[i].rowSum {
 			parts := unsafe.Add(b.sums, 4*s*b.sumRows*b.blocks)
-			call(kSumRows, rowArgs{x: parts, ldx: uintptr(4 * b.blocks), rows: b.sumRows, n: b.blocks, out: unsafe.Add(p, 4*b.sumFrom)})
+			Sum(unsafe.Slice((*float32)(unsafe.Add(p, 4*b.sumFrom)), b.sumRows), Rows{parts, b.blocks}, b.sumRows, b.blocks)
 			s++
 		}
 	}

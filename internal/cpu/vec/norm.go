@@ -34,7 +34,7 @@ func RMSNorm(dst, x Rows, gain []float32, residual Rows, inverse []float32, eps 
 					return
 				}
 				t := scraps.Get().(*scrap)
-				h := t.numbers(sumBlock)[:b-a] // dst may be residual
+				h := t.numbers(blockElements)[:b-a] // dst may be residual
 				BinaryScalar(Mul, h, s[a:b], k)
 				Ternary(MulAdd, d[a:b], h, gain[a:b], rowAt(residual, i, n)[a:b])
 				scraps.Put(t)

@@ -2,6 +2,8 @@ package vec
 
 import (
 	"unsafe"
+
+	"loris/internal/cpu/feature"
 )
 
 // Rows addresses rows of float32: row i starts at Data + i·Stride elements, and its
@@ -19,9 +21,16 @@ func (r Rows) bytes() uintptr { return uintptr(4 * r.Stride) }
 const (
 	// callElements bounds the elements of one assembly call, so that it ends soon.
 	callElements = 32 << 10
-	// sumBlock bounds the elements summed in float32; the blocks are summed in float64.
-	sumBlock = 8 << 10
+	// blockElements is how much of a long row is kept at a time.
+	blockElements = 8 << 10
 )
+
+// sumBlock bounds the elements summed in float32, by what the level's kernels sum in each
+// lane; the blocks are summed in float64.
+func sumBlock() int { return 128 * max(8, accumulators[level]*level.Lanes()) }
+
+// accumulators are the vectors that kernels of sums add to in turn.
+var accumulators = map[feature.Level]int{feature.AVX512: 4, feature.AVX2: 2, feature.NEON: 2}
 
 // rowOuts tells how many numbers a kernel gives for a row beside its rows of results.
 var rowOuts = [rowKernelCount]int{
@@ -70,7 +79,7 @@ func reduce(k rowKernel, out []float32, x, b Rows, rows, n int, combine func(acc
 		s.r = rowArgs{}
 		scraps.Put(s)
 	}()
-	if n <= sumBlock {
+	if n <= sumBlock() {
 		*r = rowArgs{x: x.Data, ldx: x.bytes(), rows: rows, n: n, out: unsafe.Pointer(&out[0])}
 		if b.Data != nil {
 			r.b, r.ldb = b.Data, b.bytes()
@@ -79,20 +88,11 @@ func reduce(k rowKernel, out []float32, x, b Rows, rows, n int, combine func(acc
 		return
 	}
 	for i := range rows {
-		acc := float64(0)
-		for o := 0; o < n; o += sumBlock {
-			*r = rowArgs{x: unsafe.Add(x.Data, 4*(i*x.Stride+o)), rows: 1, n: min(sumBlock, n-o), out: unsafe.Pointer(&s.v)}
-			if b.Data != nil {
-				r.b = unsafe.Add(b.Data, 4*(i*b.Stride+o))
-			}
-			runRows(k, r)
-			if o == 0 {
-				acc = float64(s.v[0])
-				continue
-			}
-			acc = combine(acc, s.v[0])
+		*r = rowArgs{x: unsafe.Add(x.Data, 4*i*x.Stride)}
+		if b.Data != nil {
+			r.b = unsafe.Add(b.Data, 4*i*b.Stride)
 		}
-		out[i] = float32(acc)
+		out[i] = float32(s.overBlocks(k, n, combine))
 	}
 }
 

@@ -228,6 +228,38 @@ func TestAdamW(t *testing.T) {
 	})
 }
 
+// Rounding errors of one sign do not collect in long rows.
+func TestLongSumsAreExact(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		const n = 1 << 20
+		x := make([]float32, 2*n)
+		for i := range x {
+			x[i] = .1
+		}
+		want, square := float64(x[0])*n, float64(x[0])*float64(x[0])*n
+		out := make([]float32, 2)
+		Sum(out, RowsOf(x, n), 2, n)
+		near(t, "sum", out[1], want, 1e-6, 0)
+		SumSquares(out, RowsOf(x, n), 2, n)
+		near(t, "squares", out[1], square, 1e-6, 0)
+		Dot(out, RowsOf(x, n), RowsOf(x, n), 2, n)
+		near(t, "dot", out[1], square, 1e-6, 0)
+		for _, cols := range []int{n, n - 16} { // with blocks of 32 elements and without
+			for _, cold := range []float64{0, math.Inf(1)} {
+				p := &Program{}
+				p.RowSum(p.Apply(Neg, p.Input(F32)))
+				if err := p.Compile(); err != nil {
+					t.Fatal(err)
+				}
+				k, _ := p.Bind([]int{2, cols}, make([][]int, 1))
+				k.cold = cold
+				k.Run(newPool(t, 2), nil, []unsafe.Pointer{ptrOf(x)}, []unsafe.Pointer{ptrOf(out)})
+				near(t, "fused", out[1], -float64(x[0])*float64(cols), 1e-6, 0)
+			}
+		}
+	})
+}
+
 func TestNormAndClip(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	a, b := normal(r, 100000), normal(r, 3)

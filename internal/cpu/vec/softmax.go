@@ -36,7 +36,7 @@ func softmaxLong(dst, x []float32, scale float32) float32 {
 func expLong(dst, x []float32) (top float32, sum float64) {
 	s := scraps.Get().(*scrap)
 	defer scraps.Put(s)
-	buf := s.numbers(sumBlock)
+	buf := s.numbers(blockElements)
 	Max(buf[:1], RowsOf(x, len(x)), 1, len(x))
 	top = buf[0]
 	blocks(len(x), func(i, j int) {
@@ -52,8 +52,8 @@ func expLong(dst, x []float32) (top float32, sum float64) {
 }
 
 func blocks(n int, f func(i, j int)) {
-	for i := 0; i < n; i += sumBlock {
-		f(i, min(n, i+sumBlock))
+	for i := 0; i < n; i += blockElements {
+		f(i, min(n, i+blockElements))
 	}
 }
 

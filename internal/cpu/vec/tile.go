@@ -131,16 +131,16 @@ func (k *Kernel) runTile(code []bound, o, n int) {
 }
 
 // sumTile sums rows of x.
-func (k *Kernel) sumTile(kernel rowKernel, x unsafe.Pointer, rows int, out unsafe.Pointer) {
-	blocks := k.sumBlocks()
+func (k *Kernel) sumTile(kernel rowKernel, x unsafe.Pointer, rows int, p unsafe.Pointer) {
+	blocks, out := k.sumBlocks(), unsafe.Slice((*float32)(p), rows)
 	if blocks == 0 {
-		call(kernel, rowArgs{x: x, ldx: uintptr(4 * k.cols), rows: rows, n: k.cols, out: out})
+		reduce(kernel, out, Rows{x, k.cols}, Rows{}, rows, k.cols, plus)
 		return
 	}
 	s := scraps.Get().(*scrap)
 	parts := unsafe.Pointer(unsafe.SliceData(s.numbers(rows * blocks)))
 	call(kernel, rowArgs{x: x, ldx: 4 * native.SumBlock, rows: rows * blocks, n: native.SumBlock, out: parts})
-	call(kSumRows, rowArgs{x: parts, ldx: uintptr(4 * blocks), rows: rows, n: blocks, out: out})
+	Sum(out, Rows{parts, blocks}, rows, blocks)
 	scraps.Put(s)
 }
 
