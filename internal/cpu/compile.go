@@ -21,6 +21,7 @@ type compiler struct {
 
 	value   []slot // slot of each instruction's result
 	spreads map[slot]slot
+	repeats map[slot]slot
 	inputs  map[inputUse]slot
 	consts  map[constUse]slot
 	last    []int  // last instruction that uses each instruction's result
@@ -64,7 +65,7 @@ func computed(d ir.DType) ir.DType {
 
 func compileProgram(p *plan.Plan, s *plan.Step) (*program, error) {
 	pr := &program{s: s, p: s.Program, acc: -1}
-	c := &compiler{pr: pr, p: s.Program, s: s, plan: p, spreads: map[slot]slot{}, inputs: map[inputUse]slot{}, consts: map[constUse]slot{}}
+	c := &compiler{pr: pr, p: s.Program, s: s, plan: p, spreads: map[slot]slot{}, repeats: map[slot]slot{}, inputs: map[inputUse]slot{}, consts: map[constUse]slot{}}
 	c.newSlot(0, false)
 	c.shape()
 	c.lastUses()
@@ -252,6 +253,7 @@ func (c *compiler) release(i int) {
 			s := c.value[j]
 			give(s)
 			c.last[j] = -1
+			delete(c.repeats, s)
 			if e, ok := c.spreads[s]; ok && c.p.Instrs[j].Row {
 				give(e)
 				delete(c.spreads, s)
@@ -264,6 +266,7 @@ func (c *compiler) release(i int) {
 				give(s)
 			}
 			delete(c.inputs, u)
+			delete(c.repeats, s)
 			if e, ok := c.spreads[s]; ok {
 				give(e)
 				delete(c.spreads, s)
@@ -358,6 +361,31 @@ func (c *compiler) spread(s slot, d ir.DType) slot {
 	return e
 }
 
+// repeated returns which operand of an elementwise instruction is one number for each
+// row that its kernel can repeat by itself, or -1.
+func (c *compiler) repeated(in *plan.Instr, from ir.DType) int {
+	const fewest = 64 // columns from which a call for each row pays
+	if in.Row || in.NArgs != 2 || isRowOp(in.Op) || c.p.Cols < fewest || c.isRowRef(in.Args[0]) == c.isRowRef(in.Args[1]) || fast(in, from) == nil {
+		return -1
+	}
+	if c.isRowRef(in.Args[0]) {
+		return 0
+	}
+	return 1
+}
+
+// repeat returns a register with the block that kernels read for each number of a row result.
+func (c *compiler) repeat(r plan.Ref) slot {
+	s := c.arg(r, true)
+	if e, ok := c.repeats[s]; ok {
+		return e
+	}
+	e := c.newSlot(c.pr.rowsTile*vec.Repeats*4, false)
+	c.repeats[s] = e
+	c.add(action{kind: doRepeat, dst: e, a: s}, true)
+	return e
+}
+
 // input returns a slot for an operand: a pointer into it where its elements lie
 // in order, else a register that a load fills.
 func (c *compiler) input(r plan.Ref, row bool) slot {
@@ -415,11 +443,19 @@ func (c *compiler) instr(i int) error {
 	late := in.Row && !isReduction(in.Op)
 	a := action{row: in.Row}
 	args := [3]slot{}
+	from := computed(c.dtypeOf(in.Args[0]))
+	repeated := c.repeated(in, from)
 	for k := range in.NArgs {
+		if int(k) == repeated {
+			args[k] = c.repeat(in.Args[k])
+			continue
+		}
 		args[k] = c.arg(in.Args[k], in.Row && !isReduction(in.Op))
 	}
-	from := computed(c.dtypeOf(in.Args[0]))
 	switch {
+	case repeated >= 0:
+		a.kind, a.byRow = doByRow, byRow(vecOps[in.Op], repeated)
+		c.count(in, true)
 	case isReduction(in.Op):
 		a.kind, a.row = doReduce, false
 		a.reduce = reducers(in.Op, from)

@@ -38,3 +38,18 @@ func fast(in *plan.Instr, from ir.DType) micro {
 		vec.Binary(v, slice[float32](dst, n), slice[float32](a, n), slice[float32](b, n))
 	}
 }
+
+// rowMicro computes rows of cols float32, of which one operand has blocks of one number.
+type rowMicro func(dst, a, b unsafe.Pointer, rows, cols int)
+
+// byRow returns the kernel of a binary operation whose operand 0 or 1 is repeated.
+func byRow(o vec.Op, repeated int) rowMicro {
+	return func(dst, a, b unsafe.Pointer, rows, cols int) {
+		lens := [2]int{cols, cols}
+		lens[repeated] = vec.Repeats
+		for i := range rows {
+			x, y := slice[float32](unsafe.Add(a, 4*i*lens[0]), lens[0]), slice[float32](unsafe.Add(b, 4*i*lens[1]), lens[1])
+			vec.BinaryRepeated(o, slice[float32](unsafe.Add(dst, 4*i*cols), cols), x, y, repeated)
+		}
+	}
+}

@@ -251,11 +251,8 @@ func spread(dst, src unsafe.Pointer, size, rows, cols int) {
 	}
 }
 
-func spreadOf[T any](dst, src []T, cols int) {
+func spreadOf[T uint8 | uint32 | uint64](dst, src []T, cols int) {
 	for i, v := range src {
-		row := dst[i*cols : (i+1)*cols]
-		for k := range row {
-			row[k] = v
-		}
+		fill(unsafe.Pointer(&dst[i*cols]), v, cols)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"loris/internal/cpu/pool"
+	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/plan"
 )
@@ -34,6 +35,7 @@ type action struct {
 	a, b, c    slot
 	load       int // operand, for loads and stores
 	rowOp      rowOp
+	byRow      rowMicro
 	reduce     reducer
 	combine    reducer // of results of reduce
 	elem, dstE int     // bytes of an element of a and dst
@@ -47,6 +49,8 @@ const (
 	doStore             // write a register to an output, converting
 	doReduce            // elements to rows
 	doSpread            // rows to elements
+	doRepeat            // rows to the blocks that doByRow takes
+	doByRow             // elements of a row with one number of it
 	doRowOp             // all elements of a row to all
 )
 
@@ -229,6 +233,10 @@ func (pr *program) do(r *run, pv []unsafe.Pointer, o, n, row, rows int, actions 
 			a.reduce(pv[a.dst], pv[a.a], rows, n/rows, more)
 		case doSpread:
 			spread(pv[a.dst], pv[a.a], a.elem, rows, n/rows)
+		case doRepeat:
+			spread(pv[a.dst], pv[a.a], 4, rows, vec.Repeats)
+		case doByRow:
+			a.byRow(pv[a.dst], pv[a.a], pv[a.b], rows, n/rows)
 		case doRowOp:
 			a.rowOp(pv[a.dst], pv[a.a], pv[a.b], pv[a.c], rows, n/rows)
 		}

@@ -284,3 +284,35 @@ func isNaN16(k kernel, b []byte) bool {
 	}
 	return h&0x7fff > 0x7c00
 }
+
+// TestBinaryRepeated compares operations with one value for an operand with those on
+// slices of it.
+func TestBinaryRepeated(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, n := range []int{1, 15, 16, 63, 64, 100, 333} {
+		x, same, got, want := normal(r, n), make([]float32, n), make([]float32, n), make([]float32, n)
+		var block [Repeats]float32
+		for i := range block {
+			block[i] = 1.25
+		}
+		for i := range same {
+			same[i] = 1.25
+		}
+		for _, o := range []Op{Add, Sub, Mul, Div, Maximum, Pow} {
+			for repeated := range 2 {
+				if repeated == 0 {
+					BinaryRepeated(o, got, block[:], x, 0)
+					Binary(o, want, same, x)
+				} else {
+					BinaryRepeated(o, got, x, block[:], 1)
+					Binary(o, want, x, same)
+				}
+				for i := range got {
+					if math.Float32bits(got[i]) != math.Float32bits(want[i]) && (got[i] == got[i] || want[i] == want[i]) {
+						t.Fatalf("%s of %d, operand %d repeated: element %d is %v, want %v", o, n, repeated, i, got[i], want[i])
+					}
+				}
+			}
+		}
+	}
+}

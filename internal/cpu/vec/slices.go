@@ -19,6 +19,20 @@ func Binary(op Op, dst, a, b []float32) {
 	over(op, dst, a, b, b, 1, 1, 1)
 }
 
+// Repeats is the length of a block of equal values, see [BinaryRepeated].
+const Repeats = splatBytes / 4
+
+// BinaryRepeated is Binary with one value for operand 0 or 1, which is a block of it.
+func BinaryRepeated(op Op, dst, a, b []float32, repeated int) {
+	if repeated == 0 {
+		check(op, 2, len(dst), len(b), Repeats-len(a)+len(dst))
+		over(op, dst, a, b, b, 0, 1, 1)
+		return
+	}
+	check(op, 2, len(dst), len(a), Repeats-len(b)+len(dst))
+	over(op, dst, a, b, a, 1, 0, 1)
+}
+
 // Ternary sets dst[i] = op(a[i], b[i], c[i]) for float32 values.
 func Ternary(op Op, dst, a, b, c []float32) {
 	check(op, 3, len(dst), len(a), len(b), len(c))
