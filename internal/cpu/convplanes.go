@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"slices"
 	"unsafe"
 
 	"loris/internal/cpu/feature"
@@ -16,11 +17,10 @@ import (
 // sight tells which elements of a plane the taps see from a grid of places: from place
 // (v, u) row v·step + rows[i] and column u·step + cols[j].
 type sight struct {
-	h, w       int    // the plane
-	gridH      int    // the grid
-	gridW      int    //
-	step       [2]int // from place to place
-	rows, cols []tap
+	h, w         int // the plane
+	gridH, gridW int
+	step         [2]int // from place to place
+	rows, cols   []tap
 }
 
 // tap is a row or a column of a kernel, and what it sees from place 0.
@@ -38,54 +38,43 @@ func forwardSight(t *taps) sight {
 	return s
 }
 
-// backSight is that of the input's places on the output, for places whose remainders
-// by the strides are given: all of them see through the same taps.
-func backSight(t *taps, row, col int) sight {
-	s := sight{h: t.oh, w: t.ow, step: [2]int{1, 1}}
-	s.gridH, s.rows = backTaps(t.h, t.kh, row, t.a.Stride[0], t.a.Pad[0], t.a.Dilation[0])
-	s.gridW, s.cols = backTaps(t.w, t.kw, col, t.a.Stride[1], t.a.Pad[1], t.a.Dilation[1])
-	return s
-}
-
-func backTaps(size, kernel, remainder, stride, pad, dilation int) (places int, seen []tap) {
+// backTaps are the taps that places of the input with a remainder by the stride have on
+// the output, along one axis: place p·stride + remainder sees from p on.
+func backTaps(kernel, remainder, stride, pad, dilation int) (seen []tap) {
 	for i := range kernel {
 		if at := remainder + pad - i*dilation; at%stride == 0 {
 			seen = append(seen, tap{i, at / stride})
 		}
 	}
-	return (size - remainder + stride - 1) / stride, seen
-}
-
-// blind reports whether there is nothing to see, or nothing to see it from.
-func (s *sight) blind() bool {
-	return len(s.rows) == 0 || len(s.cols) == 0 || s.gridH == 0 || s.gridW == 0
+	return seen
 }
 
 // axis is one axis of the copy.
 type axis struct {
+	step   int
 	base   int   // what place 0 sees by the first tap
-	phases []int // remainders that taps see
+	phases []int // remainders by the step that taps see
 	longer int   // how many more than the places are seen, in one plane
-	plane  []int // of each tap: its remainder's position in phases
-	shift  []int // and where in that plane
 }
 
 func newAxis(seen []tap, step int) axis {
-	a := axis{base: seen[0].off}
+	a := axis{step: step, base: seen[0].off}
 	for _, t := range seen {
 		a.base = min(a.base, t.off)
 	}
-	at := map[int]int{}
 	for _, t := range seen {
 		q, r := (t.off-a.base)/step, (t.off-a.base)%step
-		if _, ok := at[r]; !ok {
-			at[r] = len(a.phases)
+		if !slices.Contains(a.phases, r) {
 			a.phases = append(a.phases, r)
 		}
-		a.plane, a.shift = append(a.plane, at[r]), append(a.shift, q)
 		a.longer = max(a.longer, q)
 	}
 	return a
+}
+
+// find returns in which plane a tap sees place 0, and where there.
+func (a *axis) find(t tap) (plane, at int) {
+	return slices.Index(a.phases, (t.off-a.base)%a.step), (t.off - a.base) / a.step
 }
 
 // planes is the layout of the copies for tiles of a grid.
@@ -100,17 +89,15 @@ type planes struct {
 	channel  int // from channel to channel
 	downs    int // tiles of the grid
 	acrosses int
-	weights  int // from channel to channel of the kernels
-	kernelW  int
 }
 
 // nearBytes is how large a copy should be.
 func nearBytes() int { return feature.Cache().L2 / 3 }
 
-// newPlanes cuts the grid into tiles whose copies stay in the second-level cache, and into
-// enough of them that there are chunks for all threads; least is the least number of places of a tile.
-func newPlanes(s sight, channels, weights, kernelW, wanted, least int) *planes {
-	p := &planes{sight: s, channels: channels, tileH: s.gridH, tileW: s.gridW, weights: weights, kernelW: kernelW}
+// newPlanes cuts the grid into tiles whose copies stay in the second-level cache, and if
+// it can into the wanted number of them; least is from how few places on tiles are not cut.
+func newPlanes(s sight, channels, wanted, least int) *planes {
+	p := &planes{sight: s, channels: channels, tileH: s.gridH, tileW: s.gridW}
 	p.axes = [2]axis{newAxis(s.rows, s.step[0]), newAxis(s.cols, s.step[1])}
 	for {
 		p.pitch = p.tileW + p.axes[1].longer
@@ -155,21 +142,27 @@ func (p *planes) place(tile int) (v, u, h, w int) {
 
 // fill copies what the h rows of places from (v, u) on see of the channels at src.
 func (p *planes) fill(dst, src unsafe.Pointer, v, u, h int) {
+	down, across := &p.axes[0], &p.axes[1]
+	whole := down.step == 1 && across.step == 1 && p.pitch == p.w && u+across.base == 0
 	for c := range p.channels {
 		from := slice[float32](unsafe.Add(src, 4*c*p.h*p.w), p.h*p.w)
 		to := slice[float32](unsafe.Add(dst, 4*c*p.channel), p.channel)
-		for _, r := range p.axes[0].phases {
-			for i := range h + p.axes[0].longer {
-				row := (v+i)*p.step[0] + r + p.axes[0].base
-				if row < 0 || row >= p.h {
-					for k := range p.axes[1].phases {
-						clear(to[k*p.plane+i*p.pitch:][:p.pitch])
-					}
+		if first := v + down.base; whole && first >= 0 && first+h+down.longer <= p.h {
+			copy(to, from[first*p.w:][:(h+down.longer)*p.w])
+			continue
+		}
+		for _, r := range down.phases {
+			for i := range h + down.longer {
+				row := (v+i)*down.step + r + down.base
+				if row >= 0 && row < p.h {
+					p.fillRow(to[i*p.pitch:], from[row*p.w:][:p.w], u)
 					continue
 				}
-				p.fillRow(to[i*p.pitch:], from[row*p.w:][:p.w], u)
+				for k := range across.phases {
+					clear(to[k*p.plane+i*p.pitch:][:p.pitch])
+				}
 			}
-			to = to[len(p.axes[1].phases)*p.plane:]
+			to = to[len(across.phases)*p.plane:]
 		}
 	}
 }
@@ -218,37 +211,43 @@ func everySecond(dst, src []float32) {
 
 // order is a sequence of the taps of all channels: the order of k.
 type order struct {
-	weight []int // where each lies in the kernels of one output
+	weight []int // where each lies among the kernels of one output
 	at     []int // where each sees place 0 in the copy
 }
 
 const channelBlock = 64 // channels whose rows stay in the first-level cache while all taps pass
 
-// orders returns the taps as they lie in a kernel and with channels innermost.
-func (p *planes) orders() (natural, inner order) {
-	add := func(o *order, c, i, j int) {
-		y, x := &p.axes[0], &p.axes[1]
-		o.weight = append(o.weight, c*p.weights+p.rows[i].index*p.kernelW+p.cols[j].index)
-		o.at = append(o.at, c*p.channel+(y.plane[i]*len(x.phases)+x.plane[j])*p.plane+y.shift[i]*p.pitch+x.shift[j])
+// orderOf returns the sequence of fewer runs: as the taps lie in a kernel, or with
+// channels innermost. Kernels of channels lie weights apart and have rows of kw.
+func (p *planes) orderOf(rows, cols []tap, weights, kw int) *order {
+	add := func(o *order, c int, row, col tap) {
+		i, y := p.axes[0].find(row)
+		j, x := p.axes[1].find(col)
+		o.weight = append(o.weight, c*weights+row.index*kw+col.index)
+		o.at = append(o.at, c*p.channel+(i*len(p.axes[1].phases)+j)*p.plane+y*p.pitch+x)
 	}
+	natural, inner := new(order), new(order)
 	for c := range p.channels {
-		for i := range p.rows {
-			for j := range p.cols {
-				add(&natural, c, i, j)
+		for _, row := range rows {
+			for _, col := range cols {
+				add(natural, c, row, col)
 			}
 		}
 	}
 	blocks := (p.channels + channelBlock - 1) / channelBlock
 	for b := range blocks {
-		for i := range p.rows {
-			for j := range p.cols {
+		for _, row := range rows {
+			for _, col := range cols {
 				for c := p.channels * b / blocks; c < p.channels*(b+1)/blocks; c++ {
-					add(&inner, c, i, j)
+					add(inner, c, row, col)
 				}
 			}
 		}
 	}
-	return natural, inner
+	if len(inner.runs()) < len(natural.runs()) {
+		return inner
+	}
+	return natural
 }
 
 // runs cuts a sequence into runs of equal steps: where each begins, and the end.

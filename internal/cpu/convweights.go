@@ -24,7 +24,7 @@ const (
 // then added in order, so that the result does not depend on who computed what.
 type kernelGrad struct {
 	*planes
-	order
+	*order
 	t        *taps
 	starts   []int // of runs of taps
 	panels   int   // of outputs of a group
@@ -36,14 +36,13 @@ type kernelGrad struct {
 func (r *run) convWeights(s *plan.Step, t *taps) (kernel, bool) {
 	_, nr, _ := gemm.TileSize()
 	macs := float64(t.n*t.o*t.oh*t.ow) * float64(t.cg*t.kh*t.kw)
-	k := &kernelGrad{t: t, planes: newPlanes(forwardSight(t), t.cg, t.kh*t.kw, t.kw, min(mostParts, int(macs/partMacs))/t.n, leastPlaces)}
-	if k.planes.bytes() > mostCopy {
+	wanted := min(mostParts, int(macs/partMacs)) / t.n
+	k := &kernelGrad{t: t, planes: newPlanes(forwardSight(t), t.cg, wanted, leastPlaces)}
+	if k.bytes() > mostCopy {
 		return nil, false
 	}
-	natural, inner := k.orders()
-	if k.order, k.starts = natural, natural.runs(); len(inner.runs()) < len(k.starts) {
-		k.order, k.starts = inner, inner.runs()
-	}
+	k.order = k.orderOf(k.rows, k.cols, t.kh*t.kw, t.kw)
+	k.starts = k.runs()
 	k.panels = (t.perGroup + nr - 1) / nr
 	sums := t.a.Groups * k.panels
 	k.parts = max(1, min(t.n*k.tiles(), int(macs/partMacs), mostParts/sums, mostPartial/(4*sums*len(k.at)*nr)))
