@@ -127,6 +127,7 @@ type family struct {
 	spans   []gemm.Span
 	lda     int // from line to line of the kernels
 	lines   []line
+	weights int            // from channel to channel of the kernels
 	tap     int            // the first tap of the first lines
 	kernels unsafe.Pointer // in the order of k, [group lines lda]
 }
@@ -139,7 +140,7 @@ type line struct {
 }
 
 func (s *shifted) family(rows, cols []tap, weights int) *family {
-	f := &family{order: s.orderOf(rows, cols, weights, s.t.kw)}
+	f := &family{order: s.orderOf(rows, cols, weights, s.t), weights: weights}
 	starts := f.runs()
 	for i, from := range starts[:len(starts)-1] {
 		to := starts[i+1]
@@ -206,7 +207,16 @@ func (f *family) pack(t *taps, weights unsafe.Pointer, row int) {
 	size := t.perGroup * t.cg * t.kh * t.kw
 	all := slice[float32](unsafe.Add(weights, 4*group*size), size)
 	dst := slice[float32](unsafe.Add(f.kernels, 4*row*f.lda), len(f.weight))
-	for k, at := range f.weight[:len(dst)] {
-		dst[k] = all[at+l.weight]
+	if f.blocks == nil {
+		for k, at := range f.weight[:len(dst)] {
+			dst[k] = all[at+l.weight]
+		}
+		return
+	}
+	size = t.kh * t.kw
+	for b, from := range f.blocks[:len(f.blocks)-1] {
+		channels := f.blocks[b+1] - from
+		src := gemm.Matrix{Data: unsafe.Pointer(&all[l.weight+from*f.weights]), RowStride: 1, ColStride: f.weights}
+		gemm.Transpose(dst[from*size:], channels, src, size, channels)
 	}
 }

@@ -140,58 +140,73 @@ func (p *planes) place(tile int) (v, u, h, w int) {
 	return v, u, min(p.tileH, p.gridH-v), min(p.tileW, p.gridW-u)
 }
 
+// strip is what of the rows one plane has: elements first, first+step, … at lo to hi.
+type strip struct{ first, lo, hi int }
+
+func (p *planes) strip(u, remainder int) strip {
+	step := p.step[1]
+	first := u*step + remainder + p.axes[1].base
+	lo := min(p.pitch, max(0, (-first+step-1)/step))
+	if first >= p.w {
+		return strip{}
+	}
+	return strip{max(0, first+lo*step), lo, max(lo, min(p.pitch, (p.w-1-first)/step+1))}
+}
+
 // fill copies what the h rows of places from (v, u) on see of the channels at src.
 func (p *planes) fill(dst, src unsafe.Pointer, v, u, h int) {
 	down, across := &p.axes[0], &p.axes[1]
-	whole := down.step == 1 && across.step == 1 && p.pitch == p.w && u+across.base == 0
+	var few [4]strip
+	strips := few[:0]
+	padded := false
+	for _, r := range across.phases {
+		s := p.strip(u, r)
+		padded = padded || s.hi-s.lo < p.pitch
+		strips = append(strips, s)
+	}
+	rows := h + down.longer
+	last := v*down.step + down.base + slices.Max(down.phases) + (rows-1)*down.step
+	inside := v*down.step+down.base >= 0 && last < p.h
+	whole := inside && !padded && p.pitch == p.w && down.step == 1
 	for c := range p.channels {
 		from := slice[float32](unsafe.Add(src, 4*c*p.h*p.w), p.h*p.w)
 		to := slice[float32](unsafe.Add(dst, 4*c*p.channel), p.channel)
-		if first := v + down.base; whole && first >= 0 && first+h+down.longer <= p.h {
-			copy(to, from[first*p.w:][:(h+down.longer)*p.w])
+		if whole {
+			copy(to, from[(v+down.base)*p.w:][:rows*p.w])
 			continue
 		}
+		if padded || !inside {
+			clear(to)
+		}
 		for _, r := range down.phases {
-			for i := range h + down.longer {
-				row := (v+i)*down.step + r + down.base
-				if row >= 0 && row < p.h {
-					p.fillRow(to[i*p.pitch:], from[row*p.w:][:p.w], u)
-					continue
-				}
-				for k := range across.phases {
-					clear(to[k*p.plane+i*p.pitch:][:p.pitch])
-				}
+			for _, s := range strips {
+				p.fillPlane(to[:p.plane], from, v*down.step+r+down.base, rows, s)
+				to = to[p.plane:]
 			}
-			to = to[len(across.phases)*p.plane:]
 		}
 	}
 }
 
-// fillRow copies one row to the planes of its columns' remainders.
-func (p *planes) fillRow(dst, row []float32, u int) {
-	step := p.step[1]
-	for k, r := range p.axes[1].phases {
-		d := dst[k*p.plane:][:p.pitch]
-		first := u*step + r + p.axes[1].base
-		lo := min(len(d), max(0, (-first+step-1)/step))
-		hi := lo
-		if first < len(row) {
-			hi = max(lo, min(len(d), (len(row)-1-first)/step+1))
-		}
-		clear(d[:lo])
-		clear(d[hi:])
-		if lo == hi {
-			continue
-		}
-		from, inner := row[first+lo*step:], d[lo:hi]
-		switch step {
-		case 1:
-			copy(inner, from)
-		case 2:
-			everySecond(inner, from)
-		default:
-			for i := range inner {
-				inner[i] = from[i*step]
+// fillPlane copies every step's row from a row on to a plane, as far as there are any.
+func (p *planes) fillPlane(plane, from []float32, row, rows int, s strip) {
+	if s.lo == s.hi {
+		return
+	}
+	down, across := p.step[0], p.step[1]
+	n := s.hi - s.lo
+	long := (n-1)*across + 1
+	for i := range rows {
+		if r := row + i*down; r >= 0 && r < p.h {
+			to, src := plane[i*p.pitch+s.lo:][:n], from[r*p.w+s.first:][:long]
+			switch {
+			case across == 1 && n >= 16:
+				copy(to, src)
+			case across == 2:
+				everySecond(to, src)
+			default:
+				for j := range to {
+					to[j] = src[j*across]
+				}
 			}
 		}
 	}
@@ -213,19 +228,24 @@ func everySecond(dst, src []float32) {
 type order struct {
 	weight []int // where each lies among the kernels of one output
 	at     []int // where each sees place 0 in the copy
+
+	// Where it has all taps of the kernel, blocks of channels innermost: the first channel
+	// of each block, and the end.
+	blocks []int
 }
 
 const channelBlock = 64 // channels whose rows stay in the first-level cache while all taps pass
 
 // orderOf returns the sequence of fewer runs: as the taps lie in a kernel, or with
-// channels innermost. Kernels of channels lie weights apart and have rows of kw.
-func (p *planes) orderOf(rows, cols []tap, weights, kw int) *order {
+// channels innermost. Kernels of channels lie weights apart.
+func (p *planes) orderOf(rows, cols []tap, weights int, t *taps) *order {
 	add := func(o *order, c int, row, col tap) {
 		i, y := p.axes[0].find(row)
 		j, x := p.axes[1].find(col)
-		o.weight = append(o.weight, c*weights+row.index*kw+col.index)
+		o.weight = append(o.weight, c*weights+row.index*t.kw+col.index)
 		o.at = append(o.at, c*p.channel+(i*len(p.axes[1].phases)+j)*p.plane+y*p.pitch+x)
 	}
+	blocks := (p.channels + channelBlock - 1) / channelBlock
 	natural, inner := new(order), new(order)
 	for c := range p.channels {
 		for _, row := range rows {
@@ -234,7 +254,6 @@ func (p *planes) orderOf(rows, cols []tap, weights, kw int) *order {
 			}
 		}
 	}
-	blocks := (p.channels + channelBlock - 1) / channelBlock
 	for b := range blocks {
 		for _, row := range rows {
 			for _, col := range cols {
@@ -244,10 +263,15 @@ func (p *planes) orderOf(rows, cols []tap, weights, kw int) *order {
 			}
 		}
 	}
-	if len(inner.runs()) < len(natural.runs()) {
-		return inner
+	if len(inner.runs()) >= len(natural.runs()) {
+		return natural
 	}
-	return natural
+	if len(rows)*len(cols) == t.kh*t.kw {
+		for b := range blocks + 1 {
+			inner.blocks = append(inner.blocks, p.channels*b/blocks)
+		}
+	}
+	return inner
 }
 
 // runs cuts a sequence into runs of equal steps: where each begins, and the end.

@@ -73,8 +73,11 @@ const (
 	buffered             // as one row to a buffer, with what lies between the rows of the copy
 )
 
-// flatOverhead is what a buffer costs, as a factor.
-const flatOverhead = 1.08
+// What columns cost beside others, for choices.
+const (
+	narrowCost = 1.2 // of less than a whole tile
+	bufferCost = 12. // that go through a buffer: of as many taps more
+)
 
 func (s *shifted) modeOf(h, w int) mode {
 	_, nr, part := gemm.TileSize()
@@ -86,9 +89,15 @@ func (s *shifted) modeOf(h, w int) mode {
 	case w < part:
 		return buffered
 	}
-	flat := ((h-1)*s.pitch + w + part - 1) / part * part
-	widest := min(nr, w/part*part)
-	if rows := h * (w/widest*widest + (w%widest+part-1)/part*part); float64(rows) > flatOverhead*float64(flat) {
+	narrow := (w%nr + part - 1) / part * part
+	rows := float64(h*(w-w%nr)) + float64(h*narrow)
+	if narrow < nr {
+		rows += (narrowCost - 1) * float64(h*narrow)
+	} else if w < nr {
+		rows *= narrowCost
+	}
+	flat := float64(((h-1)*s.pitch+w+part-1)/part*part) * (1 + bufferCost/float64(len(s.families[0].at)))
+	if rows > flat {
 		return buffered
 	}
 	return byRows

@@ -16,6 +16,7 @@ const (
 	nearPlaces   = 192      // whose gradients stay in the first-level cache
 	longestPlace = 128      // places of a span
 	sumTaps      = 64       // taps whose sums are one chunk
+	widestTile   = 32       // columns that any micro-kernel has
 )
 
 // kernelGrad is the gradient of a convolution by its kernels: [taps outputs] = Σ [taps
@@ -27,7 +28,9 @@ type kernelGrad struct {
 	*order
 	t        *taps
 	starts   []int // of runs of taps
+	position []int // of each tap of the kernels, in the order
 	panels   int   // of outputs of a group
+	shares   int   // of the panels, for threads
 	parts    int   // of the places
 	x, g, dw unsafe.Pointer
 	partial  unsafe.Pointer // [group panel part taps nr]
@@ -41,18 +44,22 @@ func (r *run) convWeights(s *plan.Step, t *taps) (kernel, bool) {
 	if k.bytes() > mostCopy {
 		return nil, false
 	}
-	k.order = k.orderOf(k.rows, k.cols, t.kh*t.kw, t.kw)
-	k.starts = k.runs()
+	k.order = k.orderOf(k.rows, k.cols, t.kh*t.kw, t)
+	k.starts, k.position = k.runs(), make([]int, len(k.at))
+	for i, at := range k.weight {
+		k.position[at] = i
+	}
 	k.panels = (t.perGroup + nr - 1) / nr
 	sums := t.a.Groups * k.panels
 	k.parts = max(1, min(t.n*k.tiles(), int(macs/partMacs), mostParts/sums, mostPartial/(4*sums*len(k.at)*nr)))
+	k.shares = min(k.panels, (4*r.pool.Threads()+t.a.Groups*k.parts-1)/(t.a.Groups*k.parts))
 	blocks := (len(k.at) + sumTaps - 1) / sumTaps
 	add := func(chunk int, _ *pool.Worker) { k.sum(chunk/blocks, chunk%blocks*sumTaps) }
 	x, g, out := newArg(&s.In[0]), newArg(&s.In[1]), newResult(&s.Out[0])
 	return func() error {
 		k.x, k.g, k.dw = x.get(r), g.get(r), out.get(r)
 		k.partial = r.mustTemp(4 * k.parts * sums * len(k.at) * nr)
-		r.split(sums*k.parts, macs*macNanos, k.chunk)
+		r.split(t.a.Groups*k.parts*k.shares, macs*macNanos, k.chunk)
 		r.split(sums*blocks, float64(k.parts*sums*len(k.at)*nr)/8, add)
 		out.put(r, k.dw)
 		return nil
@@ -69,22 +76,20 @@ func (k *kernelGrad) sums(item int) unsafe.Pointer {
 type gradTile struct {
 	gemm.Tile
 	spans []gemm.Span
+	total [sumTaps * widestTile]float32
 }
 
 var gradTiles = sync.Pool{New: func() any { return new(gradTile) }}
 
-// chunk sums a part of the places for a panel of outputs of a group.
-func (k *kernelGrad) chunk(item int, w *pool.Worker) {
+// chunk sums a part of the places for some panels of outputs of a group.
+func (k *kernelGrad) chunk(chunk int, w *pool.Worker) {
 	_, nr, _ := gemm.TileSize()
 	t := k.t
-	part, panel := item%k.parts, item/k.parts%k.panels
-	group := item / (k.parts * k.panels)
-	first := panel * nr
-	outputs := min(nr, t.perGroup-first)
+	share, chunk := chunk%k.shares, chunk/k.shares
+	part, group := chunk%k.parts, chunk/k.parts
 	copied := (k.bytes() + 63) / 64 * 64
 	planes := w.Scratch(copied + 4*k.tileH*k.tileW*nr).Pointer()
 	turned := unsafe.Add(planes, copied)
-	sums := k.sums(item)
 	x := gradTiles.Get().(*gradTile)
 	steps := t.n * k.tiles()
 	from, to := steps*part/k.parts, steps*(part+1)/k.parts
@@ -92,9 +97,12 @@ func (k *kernelGrad) chunk(item int, w *pool.Worker) {
 		image := step / k.tiles()
 		v, u, h, wide := k.place(step % k.tiles())
 		k.fill(planes, unsafe.Add(k.x, 4*(image*t.c+group*t.cg)*t.h*t.w), v, u, h)
-		g := unsafe.Add(k.g, 4*(((image*t.o+group*t.perGroup+first)*t.oh+v)*t.ow+u))
-		k.turn(turned, g, h, wide, outputs)
-		k.multiply(x, sums, planes, turned, h, wide, outputs, step > from)
+		for panel := k.panels * share / k.shares; panel < k.panels*(share+1)/k.shares; panel++ {
+			outputs := min(nr, t.perGroup-panel*nr)
+			g := unsafe.Add(k.g, 4*(((image*t.o+group*t.perGroup+panel*nr)*t.oh+v)*t.ow+u))
+			k.turn(turned, g, h, wide, outputs)
+			k.multiply(x, k.sums((group*k.panels+panel)*k.parts+part), planes, turned, h, wide, outputs, step > from)
+		}
 	}
 	x.Forget()
 	gradTiles.Put(x)
@@ -136,7 +144,7 @@ func (k *kernelGrad) multiply(x *gradTile, sums, planes, turned unsafe.Pointer, 
 	flush()
 }
 
-// sum adds the parts of some taps of a panel and brings them into the order of the kernels.
+// sum adds the parts of some taps of a panel, in the order of the kernels.
 func (k *kernelGrad) sum(item, from int) {
 	_, nr, _ := gemm.TileSize()
 	t := k.t
@@ -144,18 +152,19 @@ func (k *kernelGrad) sum(item, from int) {
 	first := panel * nr
 	outputs := min(nr, t.perGroup-first)
 	size := len(k.at)
-	dw := slice[float32](unsafe.Add(k.dw, 4*(group*t.perGroup+first)*size), outputs*size)
-	var row [64]float32
-	total := row[:outputs]
-	for tap := from; tap < min(size, from+sumTaps); tap++ {
+	x := gradTiles.Get().(*gradTile)
+	n := min(sumTaps, size-from)
+	for i := range n {
+		total := x.total[i*nr:][:outputs]
 		clear(total)
 		for part := range k.parts {
-			for o, v := range slice[float32](unsafe.Add(k.sums(item*k.parts+part), 4*tap*nr), outputs) {
+			sums := k.sums(item*k.parts + part)
+			for o, v := range slice[float32](unsafe.Add(sums, 4*k.position[from+i]*nr), outputs) {
 				total[o] += v
 			}
 		}
-		for o, v := range total {
-			dw[o*size+k.weight[tap]] = v
-		}
 	}
+	dw := slice[float32](unsafe.Add(k.dw, 4*(group*t.perGroup+first)*size), outputs*size)
+	gemm.Transpose(dw[from:], size, gemm.Matrix{Data: unsafe.Pointer(&x.total), RowStride: 1, ColStride: nr}, outputs, n)
+	gradTiles.Put(x)
 }

@@ -23,24 +23,38 @@ func TileSize() (rows, cols, part int) {
 func (x *Tile) Run(c unsafe.Pointer, ldc int, a unsafe.Pointer, lda int, b unsafe.Pointer, spans []Span, rows, cols int, add bool) {
 	t := &x.t
 	t.ldc, t.ldinit = uintptr(4*ldc), uintptr(4*ldc)
-	blocks := (rows + active.mr - 1) / active.mr
+	k := active
+	multiply := k.width[len(k.width)-1]
+	if cols != k.nr {
+		multiply = k.width[k.readWidth(cols)*len(k.width)/k.nr-1]
+	}
+	blocks := 1
+	if rows > k.mr {
+		blocks = (rows + k.mr - 1) / k.mr
+	}
 	for len(spans) > 0 {
 		group := spans[:min(len(spans), len(t.segment))]
 		t.segments = len(group)
-		for i, s := range group {
-			t.segment[i] = segment{lda: uintptr(4 * lda), k: s.K, b: unsafe.Add(b, 4*s.B), ldb: uintptr(4 * s.Step)}
+		for i := range group {
+			s := &group[i]
+			t.segment[i] = segment{unsafe.Add(a, 4*s.A), uintptr(4 * lda), unsafe.Add(b, 4*s.B), uintptr(4 * s.Step), s.K}
 		}
-		for n := range blocks {
-			from := cut(rows, blocks, n)
-			t.rows = cut(rows, blocks, n+1) - from
-			for i, s := range group {
-				t.segment[i].a = unsafe.Add(a, 4*(from*lda+s.A))
+		t.c = c
+		for left, n := rows, blocks; ; n-- {
+			if t.rows = left; n > 1 {
+				t.rows = left / n
 			}
-			t.c = unsafe.Add(c, 4*from*ldc)
 			if t.init = nil; add {
 				t.init = t.c
 			}
-			active.runFirst(t, cols)
+			multiply(t)
+			if left -= t.rows; left == 0 {
+				break
+			}
+			t.c = unsafe.Add(t.c, 4*t.rows*ldc)
+			for i := range group {
+				t.segment[i].a = unsafe.Add(t.segment[i].a, 4*t.rows*lda)
+			}
 		}
 		spans, add = spans[len(group):], true
 	}
