@@ -117,6 +117,7 @@ type shifted struct {
 	to       [2]int // from result to result of places below and beside each other, in elements
 	gaps     bool   // some results see nothing
 	rows     int    // of kernels that stay in the second-level cache
+	band     int    // rows of places that go through the buffer at once
 	width    int    // columns of the buffer
 	src, dst unsafe.Pointer
 }
@@ -164,7 +165,8 @@ func (r *run) shiftedKernel(step *plan.Step, s *shifted) (kernel, bool) {
 		lines += len(f.lines)
 		longest = max(longest, f.lda)
 	}
-	s.width = ((s.tileH-1)*s.pitch + s.tileW + nr - 1) / nr * nr
+	s.chooseBand()
+	s.width = (s.bandColumns(s.band) + nr - 1) / nr * nr
 	near := feature.Cache().L2 / 4 / 4
 	s.rows = max(mr, min(near/longest, near/s.width)/mr*mr)
 	chunks, threads := t.n*t.a.Groups*s.tiles(), r.pool.Threads()
@@ -207,6 +209,10 @@ func (f *family) pack(t *taps, weights unsafe.Pointer, row int) {
 	size := t.perGroup * t.cg * t.kh * t.kw
 	all := slice[float32](unsafe.Add(weights, 4*group*size), size)
 	dst := slice[float32](unsafe.Add(f.kernels, 4*row*f.lda), len(f.weight))
+	if f.same {
+		copy(dst, all[l.weight:])
+		return
+	}
 	if f.blocks == nil {
 		for k, at := range f.weight[:len(dst)] {
 			dst[k] = all[at+l.weight]

@@ -232,6 +232,8 @@ type order struct {
 	// Where it has all taps of the kernel, blocks of channels innermost: the first channel
 	// of each block, and the end.
 	blocks []int
+
+	same bool // it is as the kernels lie
 }
 
 const channelBlock = 64 // channels whose rows stay in the first-level cache while all taps pass
@@ -263,10 +265,12 @@ func (p *planes) orderOf(rows, cols []tap, weights int, t *taps) *order {
 			}
 		}
 	}
+	whole := len(rows)*len(cols) == t.kh*t.kw
 	if len(inner.runs()) >= len(natural.runs()) {
+		natural.same = whole && weights == t.kh*t.kw
 		return natural
 	}
-	if len(rows)*len(cols) == t.kh*t.kw {
+	if whole {
 		for b := range blocks + 1 {
 			inner.blocks = append(inner.blocks, p.channels*b/blocks)
 		}

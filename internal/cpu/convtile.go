@@ -42,9 +42,12 @@ func (s *shifted) chunk(chunk int, w *pool.Worker) {
 			x.a = unsafe.Add(f.kernels, 4*(group*n+from)*f.lda)
 			if mode == buffered {
 				x.c, x.ldc = buffer, s.width
-				x.flat((h-1)*s.pitch + wide)
-				for m, l := range f.lines[from : from+x.lines] {
-					s.store(unsafe.Add(dst, 4*l.first), unsafe.Add(buffer, 4*m*s.width), min(h, l.h-v), min(wide, l.w-u))
+				for i := 0; i < h; i += s.band {
+					rows := min(s.band, h-i)
+					x.flat(i*s.pitch, (rows-1)*s.pitch+wide)
+					for m, l := range f.lines[from : from+x.lines] {
+						s.store(unsafe.Add(dst, 4*(l.first+i*s.to[0])), unsafe.Add(buffer, 4*m*s.width), min(rows, l.h-v-i), min(wide, l.w-u))
+					}
 				}
 			} else {
 				x.c, x.ldc = unsafe.Add(dst, 4*f.lines[from].first), s.result
@@ -96,11 +99,30 @@ func (s *shifted) modeOf(h, w int) mode {
 	} else if w < nr {
 		rows *= narrowCost
 	}
-	flat := float64(((h-1)*s.pitch+w+part-1)/part*part) * (1 + bufferCost/float64(len(s.families[0].at)))
+	flat := float64(h*s.bandColumns(s.band)/s.band) * (1 + bufferCost/float64(len(s.families[0].at)))
 	if rows > flat {
 		return buffered
 	}
 	return byRows
+}
+
+// bandColumns returns how many columns a product of some rows of places has.
+func (s *shifted) bandColumns(rows int) int {
+	_, _, part := gemm.TileSize()
+	return ((rows-1)*s.pitch + s.tileW + part - 1) / part * part
+}
+
+// chooseBand sets how many rows of places go through the buffer at once: so few that it
+// stays near, and such that little is computed beyond the last.
+func (s *shifted) chooseBand() {
+	const near = 256 // places
+	first := min(s.tileH, (near+s.pitch-1)/s.pitch)
+	s.band = first
+	for rows := first; rows <= min(s.tileH, 2*first); rows++ {
+		if s.bandColumns(rows)*s.band < s.bandColumns(s.band)*rows {
+			s.band = rows
+		}
+	}
 }
 
 // row computes n places side by side. The last columns overlap those before them, so
@@ -120,10 +142,10 @@ func (x *convTile) row(from, to, n int) {
 }
 
 // flat computes n places to the buffer.
-func (x *convTile) flat(n int) {
+func (x *convTile) flat(from, n int) {
 	_, nr, _ := gemm.TileSize()
 	for col := 0; col < n; col += nr {
-		x.compute(col, col, min(nr, n-col))
+		x.compute(from+col, col, min(nr, n-col))
 	}
 }
 
@@ -135,7 +157,7 @@ func (x *convTile) compute(from, to, columns int) {
 // store moves results of a line from the buffer to where they belong.
 func (s *shifted) store(dst, buffer unsafe.Pointer, h, w int) {
 	step := s.to[1]
-	for i := range h {
+	for i := range max(h, 0) {
 		from := slice[float32](unsafe.Add(buffer, 4*i*s.pitch), max(w, 0))
 		if step == 1 {
 			copy(slice[float32](unsafe.Add(dst, 4*i*s.to[0]), len(from)), from)

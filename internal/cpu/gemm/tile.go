@@ -36,8 +36,10 @@ func (x *Tile) Run(c unsafe.Pointer, ldc int, a unsafe.Pointer, lda int, b unsaf
 		group := spans[:min(len(spans), len(t.segment))]
 		t.segments = len(group)
 		for i := range group {
-			s := &group[i]
-			t.segment[i] = segment{unsafe.Add(a, 4*s.A), uintptr(4 * lda), unsafe.Add(b, 4*s.B), uintptr(4 * s.Step), s.K}
+			// Field by field: a value as a whole is written twice, and read before it is there.
+			from, to := &group[i], &t.segment[i]
+			to.a, to.lda = unsafe.Add(a, 4*from.A), uintptr(4*lda)
+			to.b, to.ldb, to.k = unsafe.Add(b, 4*from.B), uintptr(4*from.Step), from.K
 		}
 		t.c = c
 		for left, n := rows, blocks; ; n-- {
