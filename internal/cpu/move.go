@@ -85,20 +85,54 @@ func copyAll(r *run, l *loader, dst, src unsafe.Pointer, n int) {
 	})
 }
 
+// compilePad writes each row once: a row of x between margins, or a margin.
 func compilePad(r *run, s *plan.Step) (kernel, error) {
 	m := s.Attrs.(op.Margins)
 	x, out := &s.In[0], &s.Out[0]
-	l, st, n := newLoader(x, 0), out.Shape.Strides(), out.Shape.Size()
-	start := 0
-	for i, b := range m.Before {
-		start += b * st[i]
+	last := len(out.Shape) - 1
+	if last < 0 {
+		return r.compileCopy(s)
+	}
+	l, size := newLoader(x, 0), out.DType.Bytes()
+	cols, inner := out.Shape[last], x.Shape[last]
+	rows, cost := out.Shape[:last].Size(), float64(out.Shape.Size())*0.2
+	chunks := r.chunksFor(cost, rows)
+	var src, dst unsafe.Pointer
+	f := func(c int, _ *pool.Worker) {
+		for row := rows * c / chunks; row < rows*(c+1)/chunks; row++ {
+			p := unsafe.Add(dst, row*cols*size)
+			from := rowInside(row, out.Shape[:last], x.Shape[:last], m.Before)
+			if from < 0 || inner == 0 {
+				fillAny(p, out.DType, m.Value, cols)
+				continue
+			}
+			before := m.Before[last]
+			fillAny(p, out.DType, m.Value, before)
+			l.copyRange(unsafe.Add(p, before*size), src, from*inner, inner)
+			fillAny(unsafe.Add(p, (before+inner)*size), out.DType, m.Value, cols-before-inner)
+		}
 	}
 	return func() error {
-		p := r.at(out)
-		fillAny(p, out.DType, m.Value, n)
-		scatterBox(r, &l, r.at(x), p, start, x.Shape, st, out.DType.Bytes())
+		src, dst = r.at(x), r.at(out)
+		r.split(chunks, cost, f)
 		return nil
 	}, nil
+}
+
+// rowInside returns which element of a box, that begins at before, element i of the array
+// around it is, or -1.
+func rowInside(i int, around, box ir.Shape, before []int) int {
+	at, step := 0, 1
+	for d := len(around) - 1; d >= 0; d-- {
+		k := i%around[d] - before[d]
+		if uint(k) >= uint(box[d]) {
+			return -1
+		}
+		at += k * step
+		step *= box[d]
+		i /= around[d]
+	}
+	return at
 }
 
 // fillAny fills memory of a dtype, halves included.
