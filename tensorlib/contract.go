@@ -70,7 +70,7 @@ func matmul(a, b *ir.Node) *ir.Node {
 	}
 	x, y := wrap(a).Unsqueeze(-2), wrap(b).T().Unsqueeze(-3)
 	if k == 0 {
-		return filled(0, I64, append(batch, m, n)).n("MatMul")
+		return filled(0, I64, slices.Concat(batch, Shape{m, n})).n("MatMul")
 	}
 	return x.Mul(y).Sum(-1).n("MatMul")
 }

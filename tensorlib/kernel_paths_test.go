@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	lt "loris/tensorlib"
@@ -215,6 +216,39 @@ func TestNarrowedBesideUsed(t *testing.T) {
 			}
 			if d := apart(used.Mul(0.5), want); !(d < 1e-5) {
 				t.Errorf("beside %s, first %v: what is used is off by %v", narrow, first, d)
+			}
+		}
+	}
+}
+
+// TestProductsOfViews multiplies views, with negative strides among them, of numbers whose
+// products are exact, and compares with the product of copies in f32.
+func TestProductsOfViews(t *testing.T) {
+	r := lt.NewRand(7)
+	views := map[string]func(x *lt.Tensor) *lt.Tensor{
+		"rows":    func(x *lt.Tensor) *lt.Tensor { return x.Contiguous().Eval() },
+		"columns": func(x *lt.Tensor) *lt.Tensor { return x.T().Contiguous().Eval().T() },
+		"flipped": func(x *lt.Tensor) *lt.Tensor { return x.Flip(-2).Contiguous().Eval().Flip(-2) },
+		"turned":  func(x *lt.Tensor) *lt.Tensor { return x.T().Flip(-2).Contiguous().Eval().Flip(-2).T() },
+		"each other": func(x *lt.Tensor) *lt.Tensor {
+			return x.Repeat(1, 1, 2).Eval().At(lt.All, lt.All, lt.R(0, x.Shape()[2]))
+		},
+		"flipped both": func(x *lt.Tensor) *lt.Tensor { return x.Flip(-1, -2).Contiguous().Eval().Flip(-1, -2) },
+	}
+	for _, s := range [][3]int{{1, 1, 1}, {2, 5, 3}, {3, 40, 2}, {9, 7, 20}, {20, 1, 8}, {5, 0, 4}} {
+		x, w := r.Normal(2, s[0], s[1]).Mul(4).Round().Eval(), r.Normal(2, s[1], s[2]).Mul(4).Round().Eval()
+		want := x.MatMul(w).Floats()
+		for _, d := range []lt.DType{lt.F64, lt.I32} {
+			for left, of := range views {
+				for right, and := range views {
+					a, b := of(x.Cast(d)), and(w.Cast(d))
+					if got := a.MatMul(b).Cast(lt.F32).Floats(); !slices.Equal(got, want) {
+						t.Errorf("%s %v, %s @ %s: %v, want %v", d, s, left, right, got, want)
+					}
+					if !a.Shape().Equal(x.Shape()) || !b.Shape().Equal(w.Shape()) {
+						t.Fatalf("%s %v: the factors have become %v and %v", d, s, a.Shape(), b.Shape())
+					}
+				}
 			}
 		}
 	}

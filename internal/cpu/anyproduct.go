@@ -65,8 +65,7 @@ func plainProduct[T number](r *run, s *plan.Step) kernel {
 // addScaled adds a times the elements of b from at on to y.
 func addScaled[T number](y []T, a T, b unsafe.Pointer, at, stride int) {
 	if stride == 1 && len(y) > 0 {
-		row := slice[T](b, at+len(y))[at:]
-		for j, v := range row[:len(y)] {
+		for j, v := range sliceAt[T](b, at, len(y)) {
 			y[j] += a * v
 		}
 		return
@@ -84,7 +83,7 @@ func dot[T number](n int, a unsafe.Pointer, atA, strideA int, b unsafe.Pointer, 
 		}
 		return sum
 	}
-	x, y := slice[T](a, atA+n)[atA:], slice[T](b, atB+n)[atB:]
+	x, y := sliceAt[T](a, atA, n), sliceAt[T](b, atB, n)
 	var s0, s1, s2, s3 T
 	for ; len(x) >= 4 && len(y) >= 4; x, y = x[4:], y[4:] {
 		s0 += x[0] * y[0]

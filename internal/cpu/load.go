@@ -18,6 +18,11 @@ type number interface {
 // slice views memory as n values.
 func slice[T any](p unsafe.Pointer, n int) []T { return unsafe.Slice((*T)(p), n) }
 
+// sliceAt views n elements from element at on, which lies before p where strides are negative.
+func sliceAt[T any](p unsafe.Pointer, at, n int) []T {
+	return slice[T](unsafe.Add(p, at*int(unsafe.Sizeof(*new(T)))), n)
+}
+
 // loader gathers a range of a strided operand, halves widened.
 type loader struct {
 	operand int // index in Step.In
