@@ -14,11 +14,11 @@ import (
 
 const (
 	macNanos    = 0.02     // of a multiplication and addition on one thread, for estimates
+	fewLines    = 8        // outputs of a group, from which down each takes longer
 	leastMacs   = 1e5      // of a chunk
 	mostCopy    = 64 << 20 // bytes of a copy, from which on plain loops do
 	mostTaps    = 1 << 18  // of all channels, likewise
 	leastPlaces = 128      // of a tile that is cut for more chunks
-
 )
 
 // convProducts returns the kernel of a convolution of float32 or of one of its
@@ -40,7 +40,7 @@ func (r *run) convProducts(s *plan.Step, t *taps) (kernel, bool) {
 func (r *run) convForward(s *plan.Step, t *taps) (kernel, bool) {
 	size := t.kh * t.kw
 	see := forwardSight(t)
-	p := &shifted{t: t, planes: newPlanes(see, t.cg, r.convTiles(s, t), leastPlaces), outputs: t.perGroup, result: t.oh * t.ow, to: [2]int{t.ow, 1}, direct: true}
+	p := &shifted{t: t, planes: newPlanes(see, t.cg, r.convTiles(t), leastPlaces), outputs: t.perGroup, result: t.oh * t.ow, to: [2]int{t.ow, 1}, direct: true}
 	f := p.family(see.rows, see.cols, size)
 	for m := range t.perGroup {
 		f.lines = append(f.lines, line{m * t.cg * size, m * t.oh * t.ow, t.oh, t.ow})
@@ -64,7 +64,7 @@ func (r *run) convBack(s *plan.Step, t *taps) (kernel, bool) {
 	if len(see.rows) == 0 || len(see.cols) == 0 {
 		return nil, false
 	}
-	p := &shifted{t: t, planes: newPlanes(see, t.perGroup, r.convTiles(s, t), leastPlaces), outputs: t.cg, result: t.h * t.w, to: [2]int{st[0] * t.w, st[1]}, direct: st == [2]int{1, 1}}
+	p := &shifted{t: t, planes: newPlanes(see, t.perGroup, r.convTiles(t), leastPlaces), outputs: t.cg, result: t.h * t.w, to: [2]int{st[0] * t.w, st[1]}, direct: st == [2]int{1, 1}}
 	families := map[string]*family{}
 	for y, rows := range seen[0] {
 		for x, cols := range seen[1] {
@@ -98,7 +98,7 @@ func shiftsKey(seen []tap) string {
 }
 
 // convTiles returns into how many tiles the grid of an image and group is best cut.
-func (r *run) convTiles(s *plan.Step, t *taps) int {
+func (r *run) convTiles(t *taps) int {
 	return int(min(float64(4*r.pool.Threads()), t.macs()/leastMacs)) / (t.n * t.a.Groups)
 }
 
@@ -197,7 +197,7 @@ func (r *run) shiftedKernel(step *plan.Step, s *shifted) (kernel, bool) {
 		if s.gaps {
 			clear(slice[float32](s.dst, out.n))
 		}
-		r.split(chunks, t.macs()*macNanos, s.chunk)
+		r.split(chunks, t.macs()*macNanos*max(1, fewLines/float64(s.outputs)), s.chunk)
 		out.put(r, s.dst)
 		return nil
 	}, true

@@ -194,33 +194,22 @@ func (p *planes) fillPlane(plane, from []float32, row, rows int, s strip) {
 	}
 	down, across := p.step[0], p.step[1]
 	n := s.hi - s.lo
-	long := (n-1)*across + 1
 	for i := range rows {
-		if r := row + i*down; r >= 0 && r < p.h {
-			to, src := plane[i*p.pitch+s.lo:][:n], from[r*p.w+s.first:][:long]
-			switch {
-			case across == 1 && n >= 16:
-				copy(to, src)
-			case across == 2:
-				everySecond(to, src)
-			default:
-				for j := range to {
-					to[j] = src[j*across]
-				}
+		r := row + i*down
+		if r < 0 || r >= p.h {
+			continue
+		}
+		to, src := plane[i*p.pitch+s.lo:][:n], from[r*p.w+s.first:]
+		switch {
+		case across == 1 && n >= 16:
+			copy(to, src)
+		case across == 2:
+			gemm.EverySecond(to, src)
+		default:
+			for j := range to {
+				to[j] = src[j*across]
 			}
 		}
-	}
-}
-
-// everySecond copies src[0], src[2], …
-func everySecond(dst, src []float32) {
-	for len(dst) >= 4 && len(src) >= 8 {
-		d, s := (*[4]float32)(dst), (*[8]float32)(src)
-		d[0], d[1], d[2], d[3] = s[0], s[2], s[4], s[6]
-		dst, src = dst[4:], src[8:]
-	}
-	for i := range dst {
-		dst[i] = src[2*i]
 	}
 }
 

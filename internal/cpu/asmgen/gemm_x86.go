@@ -83,6 +83,7 @@ func gemmX86() string {
 	dotX86(t, "dotAVX512", zmm, 3, 8)
 	dotX86(t, "dotAVX2", ymm, 3, 4)
 	transposeX86(t)
+	everySecondX86(t)
 	return t.String()
 }
 

@@ -41,3 +41,16 @@ func transposeX86(t *lane.Text) {
 	t.P("VZEROUPPER")
 	t.P("RET")
 }
+
+// everySecondX86 writes the copy of the even elements of blocks of 16.
+func everySecondX86(t *lane.Text) {
+	t.Fn("everySecondAVX2", "(dst, src unsafe.Pointer, blocks int)", 24)
+	t.PS("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ blocks+16(FP), CX; TESTQ CX, CX; JEQ everySecondDone")
+	t.Label("everySecondBlock")
+	t.P("VMOVUPS (SI), Y0")
+	t.P("VSHUFPS $0x88, 32(SI), Y0, Y0") // of each half: two of the first vector, two of the second
+	t.P("VPERMPD $0xd8, Y0, Y0")
+	t.PS("VMOVUPS Y0, (DI); ADDQ $64, SI; ADDQ $32, DI; DECQ CX; JNE everySecondBlock")
+	t.Label("everySecondDone")
+	t.PS("VZEROUPPER; RET")
+}

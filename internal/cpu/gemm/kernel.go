@@ -51,6 +51,9 @@ type kernel struct {
 	// addresses move by steps from block to block; nil where plain Go does it.
 	transpose func(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uintptr, blocks int, dstStep, srcStep uintptr)
 
+	// everySecond copies elements 0, 2, … of blocks of 16; nil where plain Go does it.
+	everySecond func(dst, src unsafe.Pointer, blocks int)
+
 	rounding *rounding // how factors become pairs of bfloat16; nil: they stay float32
 }
 
@@ -70,7 +73,7 @@ func (k *kernel) readWidth(cols int) int {
 
 const dotRows = 3
 
-var genericKernel = &kernel{"generic 4x8", 4, 8, []func(*tile){tileGeneric}, dotGeneric, 1, 4, nil, nil}
+var genericKernel = &kernel{"generic 4x8", 4, 8, []func(*tile){tileGeneric}, dotGeneric, 1, 4, nil, nil, nil}
 
 // kernelFor returns the micro-kernel of a level.
 func kernelFor(l feature.Level) *kernel {

@@ -8586,3 +8586,23 @@ transposeBlock:
 	JNE  transposeBlock
 	VZEROUPPER
 	RET
+
+// func everySecondAVX2(dst, src unsafe.Pointer, blocks int)
+TEXT ·everySecondAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ blocks+16(FP), CX
+	TESTQ CX, CX
+	JEQ everySecondDone
+everySecondBlock:
+	VMOVUPS (SI), Y0
+	VSHUFPS $0x88, 32(SI), Y0, Y0
+	VPERMPD $0xd8, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $64, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNE everySecondBlock
+everySecondDone:
+	VZEROUPPER
+	RET

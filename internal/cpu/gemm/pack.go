@@ -204,6 +204,18 @@ func Transpose(dst []float32, ld int, src Matrix, rows, cols int) {
 	transpose(dst, ld, src, 0, rows, 0, cols)
 }
 
+// EverySecond copies src[0], src[2], … to all of dst.
+func EverySecond(dst, src []float32) {
+	if active.everySecond != nil && len(src) >= 16 {
+		blocks := min(len(dst)/8, len(src)/16) // whole blocks are read
+		active.everySecond(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), blocks)
+		dst, src = dst[8*blocks:], src[16*blocks:]
+	}
+	for i := range dst {
+		dst[i] = src[2*i]
+	}
+}
+
 // transpose copies element (k, j) of b to d[(k-k0)·ld + j-j0]. It walks some columns
 // at once, so that both sides are read and written in runs.
 func transpose(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) {
