@@ -45,6 +45,11 @@ type joinedMoments struct {
 // than an evaluation of their own.
 const fewestJoined = 8
 
+// largestJoined is how many elements parameters may have on average: from there on their
+// arithmetic takes far longer than their nodes, and joining would need the memory of all
+// moments once more.
+const largestJoined = 128 << 10
+
 // mostParted is how often moments are joined in vain before they stay apart: the
 // parameters change from step to step, or the device cannot update them as one.
 const mostParted = 3
@@ -143,20 +148,21 @@ func (o *AdamW) onePass(params, grads []*lt.Tensor, c adamWConstants) bool {
 // join moves the moments of the parameters into one tensor, and reports whether they
 // can be.
 func (o *AdamW) join(params []*lt.Tensor) bool {
-	size := 0
-	rows := [2][]*lt.Tensor{}
-	for _, p := range params {
+	size, n := 0, len(params)
+	rows := make([]*lt.Tensor, 2*n)
+	for i, p := range params {
 		s := o.moments[p]
 		if s == nil || s[0].DType() != lt.F32 || s[1].DType() != lt.F32 {
 			return false
 		}
-		for k := range rows {
-			rows[k] = append(rows[k], s[k].Reshape(p.Size()))
-		}
+		rows[i], rows[n+i] = s[0].Reshape(p.Size()), s[1].Reshape(p.Size())
 		size += p.Size()
 	}
+	if size > n*largestJoined {
+		return false
+	}
 	moments := lt.Zeros(2, size)
-	moments.Set(lt.Stack(0, lt.Concat(0, rows[0]...), lt.Concat(0, rows[1]...)))
+	moments.Set(lt.Concat(0, rows...).Reshape(2, size))
 	o.joined.params, o.joined.moments = slices.Clone(params), moments
 	for _, p := range params {
 		delete(o.moments, p)
