@@ -72,18 +72,7 @@ func columnFold[T number](o ir.Op, d ir.DType) func(dst, src unsafe.Pointer, row
 	if fold, ok := any(foldRowsOf(o)).(func([]T, unsafe.Pointer, int, int)); ok && fold != nil {
 		c.fold = fold
 	} else {
-		one := rowFold[T](o)
-		if bools, ok := any(boolFold(o)).(func(d, x []T)); ok && one == nil {
-			one = bools
-		}
-		if multiply, ok := any(multiplyRow).(func(d, x []T)); ok && o == op.Prod {
-			one = multiply
-		}
-		c.fold = func(dst []T, src unsafe.Pointer, stride, rows int) {
-			for i := range rows {
-				one(dst, slice[T](unsafe.Add(src, i*stride*int(unsafe.Sizeof(dst[0]))), len(dst)))
-			}
-		}
+		c.fold = columnLoop[T](o)
 	}
 	return func(dst, src unsafe.Pointer, rows, n, stride int, scratch unsafe.Pointer) {
 		size := int(unsafe.Sizeof(T(0)))
@@ -128,47 +117,128 @@ func (c *columns[T]) narrow(dst []T, src unsafe.Pointer, rows int, scratch unsaf
 	}
 }
 
-// rowFold returns the function that folds a row into a row of results; Any and All are of bools.
-func rowFold[T number](o ir.Op) func(d, x []T) {
+// columnLoop returns the function that folds rows into a row of results; Any and All are
+// of bools. Four rows at once read and write the results a quarter as often.
+func columnLoop[T number](o ir.Op) func(dst []T, src unsafe.Pointer, stride, rows int) {
+	if f, ok := any(intFold(o)).(func(d, x []T)); ok && f != nil {
+		return loopRows(f, nil)
+	}
+	if f, ok := any(boolFold(o)).(func(d, x []T)); ok && f != nil {
+		return loopRows(f, nil)
+	}
+	if f, ok := any(productFold(o)).(func(d, x []T)); ok && f != nil {
+		return loopRows(f, nil)
+	}
 	switch o {
 	case op.Sum:
-		return func(d, x []T) {
-			x = x[:len(d)]
-			for i := range d {
-				d[i] += x[i]
+		return loopRows(func(d, x []T) {
+			for i, v := range x {
+				d[i] += v
 			}
-		}
+		}, func(d, x, y, z, w []T) {
+			for i := range d {
+				d[i] = d[i] + x[i] + y[i] + z[i] + w[i]
+			}
+		})
 	case op.Prod:
-		return func(d, x []T) {
-			x = x[:len(d)]
-			for i := range d {
-				d[i] *= x[i]
+		return loopRows(func(d, x []T) {
+			for i, v := range x {
+				d[i] *= v
 			}
-		}
+		}, func(d, x, y, z, w []T) {
+			for i := range d {
+				d[i] = d[i] * x[i] * y[i] * z[i] * w[i]
+			}
+		})
 	case op.Max:
-		return func(d, x []T) {
-			x = x[:len(d)]
-			for i := range d {
-				d[i] = max(d[i], x[i])
-			}
+		if T(1)/2 != 0 {
+			return loopRows(raise[T], nil)
 		}
+		return loopRows(func(d, x []T) {
+			for i, v := range x {
+				d[i] = max(d[i], v)
+			}
+		}, func(d, x, y, z, w []T) {
+			for i := range d {
+				d[i] = max(d[i], x[i], y[i], z[i], w[i])
+			}
+		})
+	}
+	if T(1)/2 != 0 {
+		return loopRows(lower[T], nil)
+	}
+	return loopRows(func(d, x []T) {
+		for i, v := range x {
+			d[i] = min(d[i], v)
+		}
+	}, func(d, x, y, z, w []T) {
+		for i := range d {
+			d[i] = min(d[i], x[i], y[i], z[i], w[i])
+		}
+	})
+}
+
+// raise and lower keep the larger and the smaller floats, NaN where there is one. A new best
+// is rare: a branch costs less than a maximum with NaN.
+func raise[T number](d, x []T) {
+	for i, v := range x {
+		if m := d[i]; !(v <= m) && m == m {
+			d[i] = v
+		}
+	}
+}
+
+func lower[T number](d, x []T) {
+	for i, v := range x {
+		if m := d[i]; !(v >= m) && m == m {
+			d[i] = v
+		}
+	}
+}
+
+// loopRows folds rows one by one, or four at once where there is a function for that.
+func loopRows[T number](one func(d, x []T), four func(d, x, y, z, w []T)) func(dst []T, src unsafe.Pointer, stride, rows int) {
+	return func(dst []T, src unsafe.Pointer, stride, rows int) {
+		n := len(dst)
+		row := func(i int) []T { return slice[T](unsafe.Add(src, i*stride*int(unsafe.Sizeof(dst[0]))), n)[:n] }
+		i := 0
+		for ; four != nil && i+4 <= rows; i += 4 {
+			four(dst, row(i), row(i+1), row(i+2), row(i+3))
+		}
+		for ; i < rows; i++ {
+			one(dst, row(i))
+		}
+	}
+}
+
+// productFold and intFold have the kernels of package vec for rows of float32 and int32, nil
+// for other reductions.
+func productFold(o ir.Op) func(d, x []float32) {
+	if o != op.Prod {
+		return nil
+	}
+	return func(d, x []float32) { vec.Binary(vec.Mul, d, d, x) }
+}
+
+func intFold(o ir.Op) func(d, x []int32) {
+	switch o {
+	case op.Max:
+		return func(d, x []int32) { vec.BinaryInts(vec.Maximum, d, d, x) }
 	case op.Min:
-		return func(d, x []T) {
-			x = x[:len(d)]
-			for i := range d {
-				d[i] = min(d[i], x[i])
-			}
-		}
+		return func(d, x []int32) { vec.BinaryInts(vec.Minimum, d, d, x) }
 	}
 	return nil
 }
 
-// boolFold is rowFold of Any and All.
+// boolFold is of Any and All, eight at a time.
 func boolFold(o ir.Op) func(d, x []uint8) {
-	if o == op.Any {
+	switch o {
+	case op.Any:
 		return func(d, x []uint8) { foldWords(d, x, func(a, b uint64) uint64 { return a | b }) }
+	case op.All:
+		return func(d, x []uint8) { foldWords(d, x, func(a, b uint64) uint64 { return a & b }) }
 	}
-	return func(d, x []uint8) { foldWords(d, x, func(a, b uint64) uint64 { return a & b }) }
+	return nil
 }
 
 // foldWords folds eight bytes at a time.
@@ -182,8 +252,6 @@ func foldWords(d, x []uint8, f func(a, b uint64) uint64) {
 		d[i] = uint8(f(uint64(d[i]), uint64(x[i])))
 	}
 }
-
-func multiplyRow(d, x []float32) { vec.Binary(vec.Mul, d, d, x) }
 
 // foldRowsOf returns the float32 fold of package vec, or nil.
 func foldRowsOf(o ir.Op) func(dst []float32, src unsafe.Pointer, stride, rows int) {

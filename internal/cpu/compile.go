@@ -111,11 +111,28 @@ func (c *compiler) shape() {
 		}
 		return
 	}
-	pr.rowsTile = max(1, min(p.Rows, tileElements/p.Cols))
-	if inPlace { // nothing but the reducer's own calls bounds a tile
-		pr.rowsTile = max(pr.rowsTile, min(p.Rows/16, 16*tileElements/p.Cols))
+	// Longer tiles cost less for each row, as long as there are enough of them: with few
+	// registers they stay in the nearest caches, too, and with none nothing bounds them.
+	most := tileElements
+	pr.rowsTile = max(1, min(p.Rows, most/p.Cols))
+	switch {
+	case inPlace:
+		most *= 16
+	case c.elementwise() <= 3:
+		most *= 4
 	}
+	pr.rowsTile = max(pr.rowsTile, min(p.Rows/16, most/p.Cols))
 	pr.tile = pr.rowsTile * p.Cols
+}
+
+// elementwise counts what a program computes for each element.
+func (c *compiler) elementwise() (n int) {
+	for i := range c.p.Instrs {
+		if !c.p.Instrs[i].Row {
+			n++
+		}
+	}
+	return n
 }
 
 // reducesInPlace reports whether a program only reduces operands, which it reads where
@@ -517,6 +534,8 @@ func (c *compiler) takes(i int) reducer {
 	switch y := &c.p.Instrs[x.Index]; {
 	case y.Op == op.Square && y.DType == ir.F32:
 		return c.sumOf(vec.SumSquares)
+	case y.Op == op.Cast && y.DType == ir.F32 && computed(c.dtypeOf(y.Args[0])) == ir.F32:
+		return c.sumOf(vec.Sum) // registers hold halves as f32
 	case y.Op == op.Cast && y.DType == ir.I64:
 		return castSums(c.dtypeOf(y.Args[0]))
 	}

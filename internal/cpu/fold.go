@@ -120,8 +120,10 @@ func smallest[T number](x []T) T {
 func largestFloat[T number](x []T) T {
 	m := lowest[T]()
 	for _, v := range x {
-		if v > m || v != v {
-			m = v
+		if !(v <= m) {
+			if m = v; v != v {
+				break
+			}
 		}
 	}
 	return m
@@ -130,8 +132,10 @@ func largestFloat[T number](x []T) T {
 func smallestFloat[T number](x []T) T {
 	m := highest[T]()
 	for _, v := range x {
-		if v < m || v != v {
-			m = v
+		if !(v >= m) {
+			if m = v; v != v {
+				break
+			}
 		}
 	}
 	return m

@@ -19,6 +19,17 @@ func Binary(op Op, dst, a, b []float32) {
 	over(op, dst, a, b, b, 1, 1, 1)
 }
 
+// BinaryInts is Binary for int32 values.
+func BinaryInts(op Op, dst, a, b []int32) {
+	if op.Arity() != 2 || fastKernels[op][I32] < 0 || len(a) != len(dst) || len(b) != len(dst) {
+		panic(fmt.Sprintf("vec: %s of %d int32 values", op, len(dst)))
+	}
+	bits := func(s []int32) []float32 {
+		return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(s))), len(s))
+	}
+	overType(op, I32, bits(dst), bits(a), bits(b), bits(b), 1, 1, 1)
+}
+
 // Repeats is the length of a block of equal values, see [BinaryRepeated].
 const Repeats = splatBytes / 4
 
@@ -62,8 +73,11 @@ func check(op Op, arity int, lens ...int) {
 }
 
 // over runs whole vectors in place and the rest in a copy.
-func over(op Op, dst, a, b, c []float32, sa, sb, sc int) {
-	run := op.find(F32)
+func over(op Op, dst, a, b, c []float32, sa, sb, sc int) { overType(op, F32, dst, a, b, c, sa, sb, sc) }
+
+// overType is over for the bits of values of a type of 32 bits.
+func overType(op Op, typ Type, dst, a, b, c []float32, sa, sb, sc int) {
+	run := op.find(typ)
 	if rows[op].swap {
 		a, b, sa, sb = b, a, sb, sa
 	}
