@@ -111,28 +111,15 @@ func (c *compiler) shape() {
 		}
 		return
 	}
-	// Longer tiles cost less for each row, as long as there are enough of them: with few
-	// registers they stay in the nearest caches, too, and with none nothing bounds them.
-	most := tileElements
-	pr.rowsTile = max(1, min(p.Rows, most/p.Cols))
-	switch {
-	case inPlace:
-		most *= 16
-	case c.elementwise() <= 3:
+	// Longer tiles cost less for each row, as long as there are enough of them: registers
+	// leave the first-level cache, but the calls of each row cost more than that. Without
+	// registers nothing bounds a tile.
+	most := 4 * tileElements
+	if inPlace {
 		most *= 4
 	}
-	pr.rowsTile = max(pr.rowsTile, min(p.Rows/16, most/p.Cols))
+	pr.rowsTile = max(1, min(p.Rows, tileElements/p.Cols), min(p.Rows/16, most/p.Cols))
 	pr.tile = pr.rowsTile * p.Cols
-}
-
-// elementwise counts what a program computes for each element.
-func (c *compiler) elementwise() (n int) {
-	for i := range c.p.Instrs {
-		if !c.p.Instrs[i].Row {
-			n++
-		}
-	}
-	return n
 }
 
 // reducesInPlace reports whether a program only reduces operands, which it reads where
@@ -492,7 +479,7 @@ func (c *compiler) instr(i int) error {
 		c.count(in, from == ir.F32)
 	case isRowOp(in.Op):
 		a.kind = doRowOp
-		a.rowOp = rowOps(in)
+		a.rowOp = rowOps(in, c.p.Cols)
 		a.elem, a.dstE = 4, 4
 		c.count(in, true)
 	default:

@@ -92,8 +92,8 @@ func vecReducer(all rowSum, both func(a, b float32) float32) reducer {
 // the weight and the bias or nil.
 type rowOp = func(dst, x, w, b unsafe.Pointer, rows, cols int)
 
-// rowOps returns the kernel of a row op.
-func rowOps(in *plan.Instr) rowOp {
+// rowOps returns the kernel of a row op on rows of cols elements.
+func rowOps(in *plan.Instr, cols int) rowOp {
 	switch in.Op {
 	case op.Softmax:
 		return func(dst, x, _, _ unsafe.Pointer, rows, cols int) {
@@ -104,21 +104,33 @@ func rowOps(in *plan.Instr) rowOp {
 			vec.LogSoftmax(vec.Rows{Data: dst, Stride: cols}, vec.Rows{Data: x, Stride: cols}, rows, cols)
 		}
 	}
-	return normOp(in.Attrs.(op.Norm), in.Op == op.LayerNorm)
+	return normOp(in.Attrs.(op.Norm), in.Op == op.LayerNorm, cols)
 }
 
-// normOp returns RMSNorm, or LayerNorm if layer.
-func normOp(a op.Norm, layer bool) rowOp {
+// normOp returns RMSNorm, or LayerNorm if layer, of rows of cols elements: without a weight
+// it multiplies by ones, without a bias it adds zeros.
+func normOp(a op.Norm, layer bool, cols int) rowOp {
+	ones, zeros := make([]float32, cols), make([]float32, cols)
+	for i := range ones {
+		ones[i] = 1
+	}
 	return func(dst, x, w, b unsafe.Pointer, rows, cols int) {
 		if a.Bias && !a.Weight {
 			w, b = nil, w
 		}
 		y, v := vec.Rows{Data: dst, Stride: cols}, vec.Rows{Data: x, Stride: cols}
+		weight, bias := ones, zeros
+		if w != nil {
+			weight = slice[float32](w, cols)
+		}
+		if b != nil {
+			bias = slice[float32](b, cols)
+		}
 		switch {
-		case layer && w != nil && b != nil:
-			vec.LayerNorm(y, v, slice[float32](w, cols), slice[float32](b, cols), nil, float32(a.Eps), rows, cols)
-		case !layer && w != nil && b == nil:
-			vec.RMSNorm(y, v, slice[float32](w, cols), vec.Rows{}, nil, float32(a.Eps), rows, cols)
+		case layer:
+			vec.LayerNorm(y, v, weight, bias, nil, float32(a.Eps), rows, cols)
+		case b == nil:
+			vec.RMSNorm(y, v, weight, vec.Rows{}, nil, float32(a.Eps), rows, cols)
 		default:
 			normRows[float32](dst, x, w, b, 0, rows, cols, a.Eps, layer)
 		}

@@ -118,7 +118,7 @@ func compileNorm(r *run, s *plan.Step) (kernel, error) {
 		f = normRows[float64]
 	}
 	var src, dst, w, b unsafe.Pointer
-	fast := normOp(a, s.Op == op.LayerNorm)
+	fast := normOp(a, s.Op == op.LayerNorm, cols)
 	run := r.eachRow(out.n/cols, rowCost(s.In[0].DType, out.n, normNanos), func(from, to int, _ *pool.Worker) {
 		if computed(s.In[0].DType) == ir.F32 {
 			p, q := w, b
