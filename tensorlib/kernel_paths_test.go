@@ -87,8 +87,8 @@ func holdConvolution(t *testing.T, xs, ws []int, o lt.ConvOptions) {
 // tiles and rows are padded.
 func TestConvolutionsSpreadNaNs(t *testing.T) {
 	draw := lt.NewRand(9)
-	for _, size := range [][2]int{{5, 7}, {9, 64}, {30, 31}} {
-		x, k := draw.Normal(2, 3, size[0], size[1]), draw.Normal(20, 3, 3, 3).Eval()
+	for i, size := range [][2]int{{5, 7}, {9, 64}, {30, 31}, {12, 37}, {6, 50}} {
+		x, k := draw.Normal(2, 3, size[0], size[1]), draw.Normal([...]int{20, 5, 17, 1, 2}[i], 3, 3, 3).Eval()
 		x = x.SetAt(math.NaN(), 1, 2, 0, 0).SetAt(math.NaN(), 0, 0, size[0]-1, size[1]-1).Eval()
 		for _, o := range []lt.ConvOptions{{}, {Pad: [2]int{1, 1}}, {Stride: [2]int{2, 2}}, {Pad: [2]int{2, 0}, Dilation: [2]int{1, 2}}} {
 			var results [2][]*lt.Tensor

@@ -15,6 +15,7 @@ import (
 const (
 	macNanos    = 0.02     // of a multiplication and addition on one thread, for estimates
 	fewLines    = 8        // outputs of a group, from which down each takes longer
+	mostAlone   = 128      // taps of an output that is alone in its group and a sum of rows
 	leastMacs   = 1e5      // of a chunk
 	mostCopy    = 64 << 20 // bytes of a copy, from which on plain loops do
 	mostTaps    = 1 << 18  // of all channels, likewise
@@ -115,6 +116,7 @@ type shifted struct {
 	result   int    // size of a plane of results
 	direct   bool   // lines are planes of results, one after another
 	to       [2]int // from result to result of places below and beside each other, in elements
+	alone    bool   // lines are alone, with few taps, and sums of rows
 	gaps     bool   // some results see nothing
 	rows     int    // of kernels that stay in the second-level cache
 	band     int    // rows of places that go through the buffer at once
@@ -165,6 +167,7 @@ func (r *run) shiftedKernel(step *plan.Step, s *shifted) (kernel, bool) {
 		lines += len(f.lines)
 		longest = max(longest, f.lda)
 	}
+	s.alone = lines == 1 && len(s.families[0].at) <= mostAlone
 	s.chooseBand()
 	s.width = (s.bandColumns(s.band) + nr - 1) / nr * nr
 	near := feature.Cache().L2 / 4 / 4

@@ -4,7 +4,9 @@ import (
 	"sync"
 	"unsafe"
 
+	"loris/internal/cpu/feature"
 	"loris/internal/cpu/gemm"
+	"loris/internal/cpu/gemv"
 	"loris/internal/cpu/pool"
 )
 
@@ -44,7 +46,11 @@ func (s *shifted) chunk(chunk int, w *pool.Worker) {
 				x.c, x.ldc = buffer, s.width
 				for i := 0; i < h; i += s.band {
 					rows := min(s.band, h-i)
-					x.flat(i*s.pitch, (rows-1)*s.pitch+wide)
+					if places := (rows-1)*s.pitch + wide; s.alone {
+						x.sums(i*s.pitch, places)
+					} else {
+						x.flat(i*s.pitch, places)
+					}
 					for m, l := range f.lines[from : from+x.lines] {
 						s.store(unsafe.Add(dst, 4*(l.first+i*s.to[0])), unsafe.Add(buffer, 4*m*s.width), min(rows, l.h-v-i), min(wide, l.w-u))
 					}
@@ -85,7 +91,7 @@ const (
 func (s *shifted) modeOf(h, w int) mode {
 	_, nr, part := gemm.TileSize()
 	switch {
-	case !s.direct:
+	case !s.direct || s.alone:
 		return buffered
 	case s.pitch == w && s.to[0] == w && h*w >= part:
 		return oneRow
@@ -115,7 +121,10 @@ func (s *shifted) bandColumns(rows int) int {
 // chooseBand sets how many rows of places go through the buffer at once: so few that it
 // stays near, and such that little is computed beyond the last.
 func (s *shifted) chooseBand() {
-	const near = 256 // places
+	near := 256 // places
+	if s.alone {
+		near = feature.Cache().L1 / 4 / 4
+	}
 	first := min(s.tileH, (near+s.pitch-1)/s.pitch)
 	s.band = first
 	for rows := first; rows <= min(s.tileH, 2*first); rows++ {
@@ -146,6 +155,17 @@ func (x *convTile) flat(from, n int) {
 	_, nr, _ := gemm.TileSize()
 	for col := 0; col < n; col += nr {
 		x.compute(from+col, col, min(nr, n-col))
+	}
+}
+
+// sums computes n places of one line to the buffer, as sums of rows: a tile of one row
+// waits for itself.
+func (x *convTile) sums(from, n int) {
+	y := slice[float32](x.c, n)
+	clear(y)
+	for i := range x.f.spans {
+		s := &x.f.spans[i]
+		gemv.Rows(gemv.F32, y, unsafe.Add(x.b, 4*(from+s.B)), 4*s.Step, slice[float32](unsafe.Add(x.a, 4*s.A), s.K))
 	}
 }
 

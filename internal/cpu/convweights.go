@@ -38,9 +38,13 @@ type kernelGrad struct {
 
 func (r *run) convWeights(s *plan.Step, t *taps) (kernel, bool) {
 	_, nr, _ := gemm.TileSize()
-	macs := float64(t.n*t.o*t.oh*t.ow) * float64(t.cg*t.kh*t.kw)
-	wanted := min(mostParts, int(macs/partMacs)) / t.n
-	k := &kernelGrad{t: t, planes: newPlanes(forwardSight(t), t.cg, wanted, leastPlaces)}
+	if t.perGroup <= gemm.DotRows {
+		if k, ok := r.convDots(s, t); ok {
+			return k, true
+		}
+	}
+	macs := t.macs()
+	k := &kernelGrad{t: t, planes: newPlanes(forwardSight(t), t.cg, t.gradTiles(), leastPlaces)}
 	if k.bytes() > mostCopy {
 		return nil, false
 	}
@@ -65,6 +69,10 @@ func (r *run) convWeights(s *plan.Step, t *taps) (kernel, bool) {
 		return nil
 	}, true
 }
+
+// gradTiles returns into how many tiles the grid of an image is best cut: not by the
+// number of threads, on which sums would depend.
+func (t *taps) gradTiles() int { return min(mostParts, int(t.macs()/partMacs)) / t.n }
 
 // sums returns where the sums of a part lie: a row of nr outputs for each tap.
 func (k *kernelGrad) sums(item int) unsafe.Pointer {

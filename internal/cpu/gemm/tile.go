@@ -9,7 +9,12 @@ type Span struct{ A, B, Step, K int }
 
 // Tile runs the micro-kernel over such factors, for products that are no [Call], such
 // as convolutions. One may be used by one goroutine at a time.
-type Tile struct{ t tile }
+type Tile struct {
+	t        tile
+	out      [dotRows * 8]float32
+	ends     [dotRows * 16]float32 // of rows, padded with zeros
+	otherEnd [8 * 16]float32
+}
 
 // TileSize returns how large the products of a [Tile] are that take full registers,
 // and of how many columns narrower ones are made.
@@ -65,3 +70,49 @@ func (x *Tile) Run(c unsafe.Pointer, ldc int, a unsafe.Pointer, lda int, b unsaf
 // Forget drops the addresses of the last run: memory outside the heap may go away before
 // the collector looks.
 func (x *Tile) Forget() { x.t = tile{} }
+
+// DotRows is how many rows the products of Dots have that use registers best.
+const DotRows = dotRows
+
+// Dots adds A·Bᵀ to rows × cols of C, for rows of A and B of k contiguous elements, as dot
+// products. Rows of C, A and B lie ldc, lda and ldb elements apart.
+func (x *Tile) Dots(c unsafe.Pointer, ldc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb, k, rows, cols int) {
+	for i := 0; i < rows; i += dotRows {
+		m := min(dotRows, rows-i)
+		for j := 0; j < cols; {
+			n := active.dotCols
+			for n > cols-j {
+				n /= 2
+			}
+			x.dots(unsafe.Add(c, 4*(i*ldc+j)), ldc, unsafe.Add(a, 4*i*lda), lda, unsafe.Add(b, 4*j*ldb), ldb, k, m, n)
+			j += n
+		}
+	}
+}
+
+func (x *Tile) dots(c unsafe.Pointer, ldc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb, k, m, n int) {
+	add := func() {
+		for i := range m {
+			for j := range n {
+				*(*float32)(unsafe.Add(c, 4*(i*ldc+j))) += x.out[active.dotCols*i+j]
+			}
+		}
+	}
+	lanes := active.lanes
+	whole := k - k%lanes
+	for from := 0; from < whole; from += dotLength {
+		active.dot(&x.out[0], unsafe.Add(a, 4*from), uintptr(4*lda), unsafe.Add(b, 4*from), uintptr(4*ldb), min(dotLength, whole-from), m, n)
+		add()
+	}
+	if whole == k {
+		return
+	}
+	for i := range m {
+		fillTail(x.ends[16*i:], unsafe.Add(a, 4*(i*lda+whole)), k-whole, lanes)
+	}
+	for j := range n {
+		fillTail(x.otherEnd[16*j:], unsafe.Add(b, 4*(j*ldb+whole)), k-whole, lanes)
+	}
+	active.dot(&x.out[0], unsafe.Pointer(&x.ends), 64, unsafe.Pointer(&x.otherEnd), 64, lanes, m, n)
+	add()
+}

@@ -82,3 +82,33 @@ func TestEverySecond(t *testing.T) {
 		}
 	})
 }
+
+// TestDots takes rows that overlap, ends that are no whole vector and all numbers of columns.
+func TestDots(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		var x Tile
+		for range 200 {
+			k, rows, cols, ldb := r.IntN(200), 1+r.IntN(7), 1+r.IntN(20), 1+r.IntN(30)
+			a, b, c := make([]float32, rows*(k+3)), make([]float32, cols*ldb+k), make([]float32, rows*cols)
+			for _, s := range [][]float32{a, b, c} {
+				for i := range s {
+					s[i] = float32(r.NormFloat64())
+				}
+			}
+			got := slices.Clone(c)
+			x.Dots(unsafe.Pointer(&got[0]), cols, unsafe.Pointer(unsafe.SliceData(a)), k+3, unsafe.Pointer(&b[0]), ldb, k, rows, cols)
+			for i := range rows {
+				for j := range cols {
+					want := float64(c[i*cols+j])
+					for p := range k {
+						want += float64(a[i*(k+3)+p]) * float64(b[j*ldb+p])
+					}
+					if math.Abs(float64(got[i*cols+j])-want) > 1e-3 {
+						t.Fatalf("%d rows, %d columns of %d: element (%d, %d) is %v, want %v", rows, cols, k, i, j, got[i*cols+j], want)
+					}
+				}
+			}
+		}
+	})
+}
