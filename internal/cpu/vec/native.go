@@ -65,7 +65,7 @@ const (
 // native returns the machine code for inputs of which those in the set repeat one
 // element in a row, nil if the program has operations or operands that it cannot have.
 func (p *Program) native(repeat uint64) *machineCode {
-	if !native.Supported(level) || len(p.inputs) > 64 {
+	if !native.Supported(level) || len(p.inputs) > 64 || len(p.outputs) >= native.MaxOperands { // the last loop writes all outputs
 		return nil
 	}
 	p.natives.Lock()
