@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"unsafe"
 
+	"loris/internal/cpu/gemm"
 	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/plan"
@@ -142,9 +143,9 @@ func reverse[T any](dst []T, src unsafe.Pointer) {
 	p := unsafe.Add(src, size-8)
 	switch size {
 	case 4:
-		for i := range words {
-			words[i] = bits.RotateLeft64(*(*uint64)(unsafe.Add(p, -8*i)), 32)
-		}
+		n := len(dst)
+		gemm.Reverse(slice[float32](unsafe.Pointer(&dst[0]), n), slice[float32](unsafe.Add(src, -4*(n-1)), n))
+		return
 	case 2:
 		for i := range words {
 			w := bits.RotateLeft64(*(*uint64)(unsafe.Add(p, -8*i)), 32)

@@ -84,6 +84,7 @@ func gemmX86() string {
 	dotX86(t, "dotAVX2", ymm, 3, 4)
 	transposeX86(t)
 	everySecondX86(t)
+	reverseX86(t)
 	return t.String()
 }
 

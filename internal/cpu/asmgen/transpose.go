@@ -54,3 +54,16 @@ func everySecondX86(t *lane.Text) {
 	t.Label("everySecondDone")
 	t.PS("VZEROUPPER; RET")
 }
+
+// reverseX86 writes the copy of blocks of 8 elements in reverse order; src is the last
+// block that is read.
+func reverseX86(t *lane.Text) {
+	t.Fn("reverseAVX2", "(dst, src unsafe.Pointer, blocks int)", 24)
+	t.PS("MOVQ dst+0(FP), DI; MOVQ src+8(FP), SI; MOVQ blocks+16(FP), CX; TESTQ CX, CX; JEQ reverseDone")
+	t.Label("reverseBlock")
+	t.P("VPERMPD $0x1b, (SI), Y0")
+	t.P("VPERMILPS $0xb1, Y0, Y0")
+	t.PS("VMOVUPS Y0, (DI); SUBQ $32, SI; ADDQ $32, DI; DECQ CX; JNE reverseBlock")
+	t.Label("reverseDone")
+	t.PS("VZEROUPPER; RET")
+}

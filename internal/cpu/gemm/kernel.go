@@ -54,6 +54,9 @@ type kernel struct {
 	// everySecond copies elements 0, 2, … of blocks of 16; nil where plain Go does it.
 	everySecond func(dst, src unsafe.Pointer, blocks int)
 
+	// reverse copies blocks of 8 elements, the last first; src is that one.
+	reverse func(dst, src unsafe.Pointer, blocks int)
+
 	rounding *rounding // how factors become pairs of bfloat16; nil: they stay float32
 }
 
@@ -73,7 +76,7 @@ func (k *kernel) readWidth(cols int) int {
 
 const dotRows = 3
 
-var genericKernel = &kernel{"generic 4x8", 4, 8, []func(*tile){tileGeneric}, dotGeneric, 1, 4, nil, nil, nil}
+var genericKernel = &kernel{"generic 4x8", 4, 8, []func(*tile){tileGeneric}, dotGeneric, 1, 4, nil, nil, nil, nil}
 
 // kernelFor returns the micro-kernel of a level.
 func kernelFor(l feature.Level) *kernel {

@@ -44,14 +44,17 @@ func transposeAVX2(dst unsafe.Pointer, ldd uintptr, src unsafe.Pointer, lds uint
 //go:noescape
 func everySecondAVX2(dst, src unsafe.Pointer, blocks int)
 
+//go:noescape
+func reverseAVX2(dst, src unsafe.Pointer, blocks int)
+
 var kernels = map[feature.Level]*kernel{
-	feature.AVX512: {"avx512 14x32", 14, 32, []func(*tile){narrowAVX512, kernelAVX512}, dotAVX512, 16, 8, transposeAVX2, everySecondAVX2, nil},
-	feature.AVX2:   {"avx2 6x16", 6, 16, []func(*tile){narrowAVX2, kernelAVX2}, dotAVX2, 8, 4, transposeAVX2, everySecondAVX2, nil},
+	feature.AVX512: {"avx512 14x32", 14, 32, []func(*tile){narrowAVX512, kernelAVX512}, dotAVX512, 16, 8, transposeAVX2, everySecondAVX2, reverseAVX2, nil},
+	feature.AVX2:   {"avx2 6x16", 6, 16, []func(*tile){narrowAVX2, kernelAVX2}, dotAVX2, 8, 4, transposeAVX2, everySecondAVX2, reverseAVX2, nil},
 }
 
 // pairKernels multiply pairs of bfloat16, for processors that do so.
 var pairKernels = map[feature.Level]*kernel{
-	feature.AVX512: {"avx512 bf16 14x32", 14, 32, []func(*tile){narrowBF16, kernelBF16}, dotAVX512, 16, 8, transposeAVX2, everySecondAVX2,
+	feature.AVX512: {"avx512 bf16 14x32", 14, 32, []func(*tile){narrowBF16, kernelBF16}, dotAVX512, 16, 8, transposeAVX2, everySecondAVX2, reverseAVX2,
 		&rounding{roundRowBF16, roundPanelBF16}},
 }
 

@@ -8606,3 +8606,22 @@ everySecondBlock:
 everySecondDone:
 	VZEROUPPER
 	RET
+
+// func reverseAVX2(dst, src unsafe.Pointer, blocks int)
+TEXT ·reverseAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ blocks+16(FP), CX
+	TESTQ CX, CX
+	JEQ reverseDone
+reverseBlock:
+	VPERMPD $0x1b, (SI), Y0
+	VPERMILPS $0xb1, Y0, Y0
+	VMOVUPS Y0, (DI)
+	SUBQ $32, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNE reverseBlock
+reverseDone:
+	VZEROUPPER
+	RET

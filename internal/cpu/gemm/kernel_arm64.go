@@ -21,7 +21,7 @@ func narrow8NEON(t *tile)
 func dotNEON(out *float32, x unsafe.Pointer, ldx uintptr, y unsafe.Pointer, ldy uintptr, k, rows, cols int)
 
 var kernels = map[feature.Level]*kernel{
-	feature.NEON: {"neon 7x12", 7, 12, []func(*tile){narrow4NEON, narrow8NEON, kernelNEON}, dotNEON, 4, 4, nil, nil, nil},
+	feature.NEON: {"neon 7x12", 7, 12, []func(*tile){narrow4NEON, narrow8NEON, kernelNEON}, dotNEON, 4, 4, nil, nil, nil, nil},
 }
 
 var (

@@ -216,6 +216,20 @@ func EverySecond(dst, src []float32) {
 	}
 }
 
+// Reverse copies src, which is as long as dst, the last element first.
+func Reverse(dst, src []float32) {
+	n := len(dst)
+	done := 0
+	if active.reverse != nil && n >= 8 {
+		blocks := n / 8
+		active.reverse(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[n-8]), blocks)
+		done = 8 * blocks
+	}
+	for i := done; i < n; i++ {
+		dst[i] = src[n-1-i]
+	}
+}
+
 // transpose copies element (k, j) of b to d[(k-k0)·ld + j-j0]. It walks some columns
 // at once, so that both sides are read and written in runs.
 func transpose(d []float32, ld int, b Matrix, k0, k1, j0, j1 int) {

@@ -112,3 +112,24 @@ func TestDots(t *testing.T) {
 		}
 	})
 }
+
+func TestReverse(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		for n := range 70 {
+			src, dst := make([]float32, n), make([]float32, n+1)
+			for i := range src {
+				src[i] = float32(i)
+			}
+			dst[n] = -1
+			Reverse(dst[:n], src)
+			for i, v := range dst[:n] {
+				if v != float32(n-1-i) {
+					t.Fatalf("of %d: element %d is %v", n, i, v)
+				}
+			}
+			if dst[n] != -1 {
+				t.Fatalf("of %d: writes beyond", n)
+			}
+		}
+	})
+}
