@@ -16,7 +16,9 @@ const (
 	macNanos    = 0.02     // of a multiplication and addition on one thread, for estimates
 	fewLines    = 8        // outputs of a group, from which down each takes longer
 	mostAlone   = 128      // taps of an output that is alone in its group and a sum of rows
-	leastMacs   = 1e5      // of a chunk
+	chunkMacs   = 1e6      // of a chunk, or more
+	mostChunks  = 32       // that tiles are cut for
+	fewChunks   = 8        // from which down lines are computed in parts
 	mostCopy    = 64 << 20 // bytes of a copy, from which on plain loops do
 	mostTaps    = 1 << 18  // of all channels, likewise
 	leastPlaces = 128      // of a tile that is cut for more chunks
@@ -41,7 +43,7 @@ func (r *run) convProducts(s *plan.Step, t *taps) (kernel, bool) {
 func (r *run) convForward(s *plan.Step, t *taps) (kernel, bool) {
 	size := t.kh * t.kw
 	see := forwardSight(t)
-	p := &shifted{t: t, planes: newPlanes(see, t.cg, r.convTiles(t), leastPlaces), outputs: t.perGroup, result: t.oh * t.ow, to: [2]int{t.ow, 1}, direct: true}
+	p := &shifted{t: t, planes: newPlanes(see, t.cg, t.tiles(), leastPlaces), outputs: t.perGroup, result: t.oh * t.ow, to: [2]int{t.ow, 1}, direct: true}
 	f := p.family(see.rows, see.cols, size)
 	for m := range t.perGroup {
 		f.lines = append(f.lines, line{m * t.cg * size, m * t.oh * t.ow, t.oh, t.ow})
@@ -65,7 +67,7 @@ func (r *run) convBack(s *plan.Step, t *taps) (kernel, bool) {
 	if len(see.rows) == 0 || len(see.cols) == 0 {
 		return nil, false
 	}
-	p := &shifted{t: t, planes: newPlanes(see, t.perGroup, r.convTiles(t), leastPlaces), outputs: t.cg, result: t.h * t.w, to: [2]int{st[0] * t.w, st[1]}, direct: st == [2]int{1, 1}}
+	p := &shifted{t: t, planes: newPlanes(see, t.perGroup, t.tiles(), leastPlaces), outputs: t.cg, result: t.h * t.w, to: [2]int{st[0] * t.w, st[1]}, direct: st == [2]int{1, 1}}
 	families := map[string]*family{}
 	for y, rows := range seen[0] {
 		for x, cols := range seen[1] {
@@ -98,10 +100,9 @@ func shiftsKey(seen []tap) string {
 	return string(b)
 }
 
-// convTiles returns into how many tiles the grid of an image and group is best cut.
-func (r *run) convTiles(t *taps) int {
-	return int(min(float64(4*r.pool.Threads()), t.macs()/leastMacs)) / (t.n * t.a.Groups)
-}
+// tiles returns into how many tiles the grid of an image and group is best cut. The work
+// decides, not the number of threads: sums show in which tile they were made.
+func (t *taps) tiles() int { return int(min(mostChunks, t.macs()/chunkMacs)) / (t.n * t.a.Groups) }
 
 // macs counts multiplications.
 func (t *taps) macs() float64 { return float64(t.n*t.o*t.oh*t.ow) * float64(t.cg*t.kh*t.kw) }
@@ -172,8 +173,8 @@ func (r *run) shiftedKernel(step *plan.Step, s *shifted) (kernel, bool) {
 	s.width = (s.bandColumns(s.band) + nr - 1) / nr * nr
 	near := feature.Cache().L2 / 4 / 4
 	s.rows = max(mr, min(near/longest, near/s.width)/mr*mr)
-	chunks, threads := t.n*t.a.Groups*s.tiles(), r.pool.Threads()
-	s.parts = max(1, min((threads+chunks-1)/chunks, lines/len(s.families)/mr, int(t.macs()/leastMacs)))
+	chunks := t.n * t.a.Groups * s.tiles()
+	s.parts = max(1, min((fewChunks+chunks-1)/chunks, lines/len(s.families)/(2*mr), int(t.macs()/chunkMacs)))
 	chunks *= s.parts
 	x, y, out := newArg(&step.In[0]), newArg(&step.In[1]), newResult(&step.Out[0])
 	var weights unsafe.Pointer

@@ -100,11 +100,7 @@ func newPlanes(s sight, channels, wanted, least int) *planes {
 	p := &planes{sight: s, channels: channels, tileH: s.gridH, tileW: s.gridW}
 	p.axes = [2]axis{newAxis(s.rows, s.step[0]), newAxis(s.cols, s.step[1])}
 	for {
-		p.pitch = p.tileW + p.axes[1].longer
-		p.plane = (p.tileH + p.axes[0].longer) * p.pitch
-		p.channel = len(p.axes[0].phases) * len(p.axes[1].phases) * p.plane
-		p.channel = ((p.channel+15)/16 | 1) * 16 // an odd number of lines, so that channels do not share sets of a cache
-		p.downs, p.acrosses = (s.gridH+p.tileH-1)/p.tileH, (s.gridW+p.tileW-1)/p.tileW
+		p.layOut()
 		large := p.bytes() > nearBytes()
 		if places := p.tileH * p.tileW; !large && (p.downs*p.acrosses >= wanted || places <= 2*least) || places <= least {
 			return p
@@ -126,10 +122,19 @@ func newPlanes(s sight, channels, wanted, least int) *planes {
 	}
 }
 
+// layOut follows from the size of the tiles.
+func (p *planes) layOut() {
+	p.pitch = p.tileW + p.axes[1].longer
+	p.plane = (p.tileH + p.axes[0].longer) * p.pitch
+	p.channel = len(p.axes[0].phases) * len(p.axes[1].phases) * p.plane
+	p.channel = ((p.channel+15)/16 | 1) * 16 // an odd number of lines, so that channels do not share sets of a cache
+	p.downs, p.acrosses = (p.gridH+p.tileH-1)/p.tileH, (p.gridW+p.tileW-1)/p.tileW
+}
+
 // bytes returns the size of a copy, and what is read beyond its end.
 func (p *planes) bytes() int {
 	_, nr, _ := gemm.TileSize()
-	return 4 * (p.channels*p.channel + p.pitch + nr)
+	return 4 * (p.channels*p.channel + p.pitch + max(nr, sumsWidth))
 }
 
 func (p *planes) tiles() int { return p.downs * p.acrosses }
@@ -228,43 +233,60 @@ type order struct {
 const channelBlock = 64 // channels whose rows stay in the first-level cache while all taps pass
 
 // orderOf returns the sequence of fewer runs: as the taps lie in a kernel, or with
-// channels innermost. Kernels of channels lie weights apart.
+// channels innermost. Kernels of channels lie weights apart. It does not depend on how the
+// grid is cut, which threads decide and sums must not show.
 func (p *planes) orderOf(rows, cols []tap, weights int, t *taps) *order {
-	add := func(o *order, c int, row, col tap) {
-		i, y := p.axes[0].find(row)
-		j, x := p.axes[1].find(col)
-		o.weight = append(o.weight, c*weights+row.index*t.kw+col.index)
-		o.at = append(o.at, c*p.channel+(i*len(p.axes[1].phases)+j)*p.plane+y*p.pitch+x)
+	whole := *p
+	whole.tileH, whole.tileW = p.gridH, p.gridW
+	whole.layOut()
+	all := len(rows)*len(cols) == t.kh*t.kw
+	if len(whole.inner(rows, cols, weights, t).runs()) >= len(whole.natural(rows, cols, weights, t).runs()) {
+		o := p.natural(rows, cols, weights, t)
+		o.same = all && weights == t.kh*t.kw
+		return o
 	}
-	blocks := (p.channels + channelBlock - 1) / channelBlock
-	natural, inner := new(order), new(order)
+	o := p.inner(rows, cols, weights, t)
+	if !all {
+		o.blocks = nil
+	}
+	return o
+}
+
+func (p *planes) natural(rows, cols []tap, weights int, t *taps) *order {
+	o := new(order)
 	for c := range p.channels {
 		for _, row := range rows {
 			for _, col := range cols {
-				add(natural, c, row, col)
+				o.add(p, c, row, col, weights, t)
 			}
 		}
 	}
+	return o
+}
+
+func (p *planes) inner(rows, cols []tap, weights int, t *taps) *order {
+	o := new(order)
+	blocks := (p.channels + channelBlock - 1) / channelBlock
 	for b := range blocks {
+		from, to := p.channels*b/blocks, p.channels*(b+1)/blocks
+		o.blocks = append(o.blocks, from)
 		for _, row := range rows {
 			for _, col := range cols {
-				for c := p.channels * b / blocks; c < p.channels*(b+1)/blocks; c++ {
-					add(inner, c, row, col)
+				for c := from; c < to; c++ {
+					o.add(p, c, row, col, weights, t)
 				}
 			}
 		}
 	}
-	whole := len(rows)*len(cols) == t.kh*t.kw
-	if len(inner.runs()) >= len(natural.runs()) {
-		natural.same = whole && weights == t.kh*t.kw
-		return natural
-	}
-	if whole {
-		for b := range blocks + 1 {
-			inner.blocks = append(inner.blocks, p.channels*b/blocks)
-		}
-	}
-	return inner
+	o.blocks = append(o.blocks, p.channels)
+	return o
+}
+
+func (o *order) add(p *planes, c int, row, col tap, weights int, t *taps) {
+	i, y := p.axes[0].find(row)
+	j, x := p.axes[1].find(col)
+	o.weight = append(o.weight, c*weights+row.index*t.kw+col.index)
+	o.at = append(o.at, c*p.channel+(i*len(p.axes[1].phases)+j)*p.plane+y*p.pitch+x)
 }
 
 // runs cuts a sequence into runs of equal steps: where each begins, and the end.

@@ -158,10 +158,14 @@ func (x *convTile) flat(from, n int) {
 	}
 }
 
+// sumsWidth is of how many places sums are multiples: ends might be added up otherwise,
+// and where they are depends on the tiles.
+const sumsWidth = 16
+
 // sums computes n places of one line to the buffer, as sums of rows: a tile of one row
 // waits for itself.
 func (x *convTile) sums(from, n int) {
-	y := slice[float32](x.c, n)
+	y := slice[float32](x.c, (n+sumsWidth-1)/sumsWidth*sumsWidth)
 	clear(y)
 	for i := range x.f.spans {
 		s := &x.f.spans[i]
