@@ -33,7 +33,7 @@ func BenchmarkReduceOf(b *testing.B) {
 	numbers := lt.NewRand(1).Randint(0, 100, 1024, 1024)
 	for _, d := range []lt.DType{lt.F32, lt.F64, lt.BF16, lt.I32, lt.I64, lt.U8, lt.Bool} {
 		x := numbers.Cast(d).Eval()
-		ops := map[string]func(...int) *lt.Tensor{"sum": x.Sum, "prod": x.Prod, "max": x.Max}
+		ops := map[string]func(...int) *lt.Tensor{"sum": x.Sum, "prod": x.Prod, "max": x.Max, "argmax": func(a ...int) *lt.Tensor { return x.ArgMax(a[0]) }}
 		if d == lt.Bool {
 			ops = map[string]func(...int) *lt.Tensor{"sum": x.Sum, "any": x.Any, "all": x.All}
 		}

@@ -56,6 +56,35 @@ func TestRanksOfLongLines(t *testing.T) {
 	}
 }
 
+// TestArgMaxOfTies finds the first of equal elements, and the first NaN, along both axes.
+func TestArgMaxOfTies(t *testing.T) {
+	g := lt.NewRand(7)
+	for _, n := range []int{1, 63, 64, 65, 128, 200, 1030} {
+		x := g.Randint(0, 40, n, 3).Cast(lt.F32)
+		for _, y := range []*lt.Tensor{x, lt.Where(x.Eq(17.0), math.NaN(), x), x.Cast(lt.I64), x.Cast(lt.F64), x.Cast(lt.BF16)} {
+			v := y.Floats()
+			for name, smallest := range map[string]bool{"ArgMax": false, "ArgMin": true} {
+				want := make([]int, 3)
+				for c := range want {
+					for i := range n {
+						a, best := v[3*i+c], v[3*want[c]+c]
+						if best == best && (a != a || smallest && a < best || !smallest && a > best) {
+							want[c] = i
+						}
+					}
+				}
+				down, along := y.ArgMax(0), y.T().Contiguous().ArgMax(1)
+				if smallest {
+					down, along = y.ArgMin(0), y.T().Contiguous().ArgMin(1)
+				}
+				if !slices.Equal(down.Ints(), want) || !slices.Equal(along.Ints(), want) {
+					t.Errorf("%s of %d %s: %v down, %v along, want %v", name, n, y.DType(), down.Ints(), along.Ints(), want)
+				}
+			}
+		}
+	}
+}
+
 // BenchmarkSort sorts a long line and many short ones, and takes the best of a
 // vocabulary.
 func BenchmarkSort(b *testing.B) {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"unsafe"
 
+	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/op"
 )
@@ -59,20 +60,19 @@ func sum[T number](x []T) T {
 		h := len(x) / 2
 		return sum(x[:h]) + sum(x[h:])
 	}
-	return sumAs[T](x)
+	return sumRunOf(x)
 }
 
-// sumAs adds the elements as T.
-func sumAs[T, E number](x []E) T {
+func sumRunOf[T number](x []T) T {
 	var a, b, c, d T
 	for ; len(x) >= 4; x = x[4:] {
-		a += T(x[0])
-		b += T(x[1])
-		c += T(x[2])
-		d += T(x[3])
+		a += x[0]
+		b += x[1]
+		c += x[2]
+		d += x[3]
 	}
 	for _, v := range x {
-		a += T(v)
+		a += v
 	}
 	return a + b + (c + d)
 }
@@ -199,24 +199,27 @@ func sumBytes(x []uint8) int64 {
 func castSums(d ir.DType) reducer {
 	switch d {
 	case ir.I32:
-		return castSum(sumAs[int64, int32])
-	case ir.U8, ir.Bool:
-		return castSum(sumBytes)
-	}
-	return nil
-}
-
-func castSum[E number](all func([]E) int64) reducer {
-	return func(dst, a unsafe.Pointer, rows, cols int, more bool) {
-		d, x := slice[int64](dst, rows), slice[E](a, rows*cols)
-		for i := range d {
-			v := all(x[i*cols : (i+1)*cols])
-			if more {
-				v += d[i]
+		return func(dst, a unsafe.Pointer, rows, cols int, more bool) {
+			d := slice[int64](dst, rows)
+			before := d[0]
+			vec.SumInts(d, a, rows, cols)
+			if more { // then it is one row
+				d[0] += before
 			}
-			d[i] = v
+		}
+	case ir.U8, ir.Bool:
+		return func(dst, a unsafe.Pointer, rows, cols int, more bool) {
+			d, x := slice[int64](dst, rows), slice[uint8](a, rows*cols)
+			for i := range d {
+				v := sumBytes(x[i*cols : (i+1)*cols])
+				if more {
+					v += d[i]
+				}
+				d[i] = v
+			}
 		}
 	}
+	return nil
 }
 
 func lowest[T number]() T {

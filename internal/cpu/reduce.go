@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"loris/internal/cpu/pool"
+	"loris/internal/cpu/vec"
 	"loris/internal/ir"
 	"loris/internal/op"
 	"loris/internal/plan"
@@ -121,13 +122,36 @@ func compileArg(r *run, s *plan.Step) (kernel, error) {
 	x, out := newArg(&s.In[0]), &s.Out[0]
 	l := linesOf(s.In[0].Shape, axis)
 	f := typed(s.In[0].DType, argLine[float32], argLine[float64], argLine[int32], argLine[int64], argLine[uint8])
-	cost := float64(x.n) * 1.5
-	chunks := r.chunksFor(cost, max(1, l.count))
+	var rows func(out []int64, x vec.Rows, rows, n int)
+	if computed(s.In[0].DType) == ir.F32 && l.stride == 1 {
+		if rows = vec.ArgMax; s.Op == op.ArgMin {
+			rows = vec.ArgMin
+		}
+	}
+	cost, units, strips := float64(x.n)*1.5, l.count, 1
+	columns := typed(s.In[0].DType, argColumns[float32], argColumns[float64], argColumns[int32], argColumns[int64], argColumns[uint8])
+	if l.stride > 1 {
+		strips = (l.stride + argStrip - 1) / argStrip
+		units = l.count / l.stride * strips
+	}
+	chunks := r.chunksFor(cost, max(1, units))
 	var src unsafe.Pointer
-	job := func(c int, _ *pool.Worker) {
+	job := func(c int, w *pool.Worker) {
 		d := slice[int64](r.at(out), l.count)
-		for i := l.count * c / chunks; i < l.count*(c+1)/chunks; i++ {
-			d[i] = f(src, l.start(i), l.length, l.stride, s.Op == op.ArgMin)
+		from, to := units*c/chunks, units*(c+1)/chunks
+		switch {
+		case rows != nil:
+			rows(d[from:to], vec.Rows{Data: unsafe.Add(src, 4*from*l.length), Stride: l.length}, to-from, l.length)
+		case l.stride > 1:
+			for i := from; i < to; i++ {
+				first := i % strips * argStrip
+				at := i/strips*l.stride + first
+				columns(d[at:at+min(argStrip, l.stride-first)], src, l.start(at), l.length, l.stride, s.Op == op.ArgMin, w.Scratch(8*argStrip).Pointer())
+			}
+		default:
+			for i := from; i < to; i++ {
+				d[i] = f(src, l.start(i), l.length, l.stride, s.Op == op.ArgMin)
+			}
 		}
 	}
 	return func() error {
@@ -135,6 +159,33 @@ func compileArg(r *run, s *plan.Step) (kernel, error) {
 		r.split(chunks, cost, job)
 		return nil
 	}, nil
+}
+
+// argStrip is how many columns argColumns is for.
+const argStrip = 512
+
+// argColumns is argLine for neighbouring lines, whose elements lie side by side.
+func argColumns[T number](out []int64, p unsafe.Pointer, start, n, stride int, smallest bool, scratch unsafe.Pointer) {
+	size := int(unsafe.Sizeof(T(0)))
+	best := slice[T](scratch, len(out))
+	copy(best, slice[T](unsafe.Add(p, start*size), len(out)))
+	clear(out)
+	for i := 1; i < n; i++ {
+		x := slice[T](unsafe.Add(p, (start+i*stride)*size), len(out))
+		if smallest {
+			for k, v := range x {
+				if b := best[k]; !(v >= b) && b == b {
+					best[k], out[k] = v, int64(i)
+				}
+			}
+			continue
+		}
+		for k, v := range x {
+			if b := best[k]; !(v <= b) && b == b {
+				best[k], out[k] = v, int64(i)
+			}
+		}
+	}
 }
 
 // argLine returns the first of the largest (or smallest) elements; NaN wins.

@@ -266,6 +266,21 @@ var rowKernels = []rowKernel{
 	reduction("ProdRows", 0x3f800000, (*lane.Builder).Times, (*lane.Builder).Times),
 	extreme("MaxRows", negInf, lane.OpMax),
 	extreme("MinRows", infinity, lane.OpMin),
+	{"SumIntsRows", 8, func(r *rowBuilder) { // of int32: Σ of their lower halves, unsigned, and of their upper ones
+		add := func(b *lane.Builder, x, y lane.Value) lane.Value { return b.Add(lane.OpIAdd, 0, x, y) }
+		r.setAcc(0, 0)
+		r.setAcc(1, 0)
+		r.pass(func(b *lane.Builder) {
+			x := b.Add(lane.OpLoad, xIn)
+			lower, upper := b.Add(lane.OpAnd, 0, x, b.Bits(0xffff)), b.Add(lane.OpSar, 16, x)
+			b.Accumulate(func(acc, x lane.Value) lane.Value { return add(b, acc, x) }, r.acc(0), lower)
+			b.Accumulate(func(acc, x lane.Value) lane.Value { return add(b, acc, x) }, r.acc(1), upper)
+		})
+		r.fold(0, 0, add)
+		r.fold(1, 1, add)
+		r.store(0, 0)
+		r.store(1, 4)
+	}},
 	{"DotRows", 4, func(r *rowBuilder) { // Σ x·b
 		r.setAcc(0, 0)
 		r.pass(func(b *lane.Builder) {

@@ -114,6 +114,15 @@ var rowTwins = [rowKernelCount]rowMicro{
 	kProdRows:       foldRow(1, func(acc float64, x float32) float64 { return float64(float32(acc) * x) }),
 	kMaxRows:        foldRow(math.Inf(-1), func(acc float64, x float32) float64 { return larger(acc, float64(x)) }),
 	kMinRows:        foldRow(math.Inf(1), func(acc float64, x float32) float64 { return smaller(acc, float64(x)) }),
+	kSumIntsRows: eachRow(2, func(_ *rowArgs, _, x, _, _, out []float32) {
+		lower, upper := int32(0), int32(0)
+		for _, v := range x {
+			b := int32(math.Float32bits(v))
+			lower += b & 0xffff
+			upper += b >> 16
+		}
+		out[0], out[1] = math.Float32frombits(uint32(lower)), math.Float32frombits(uint32(upper))
+	}),
 	kDotRows: eachRow(1, func(_ *rowArgs, _, x, b, _, out []float32) {
 		sum := 0.0
 		for i, v := range x {

@@ -1,6 +1,7 @@
 package vec
 
 import (
+	"math"
 	"unsafe"
 
 	"loris/internal/cpu/feature"
@@ -34,7 +35,7 @@ var accumulators = map[feature.Level]int{feature.AVX512: 4, feature.AVX2: 2, fea
 
 // rowOuts tells how many numbers a kernel gives for a row beside its rows of results.
 var rowOuts = [rowKernelCount]int{
-	kSumRows: 1, kProdRows: 1, kSumSquaresRows: 1, kDotRows: 1, kCenteredSquaresRows: 1, kMaxRows: 1, kMinRows: 1,
+	kSumRows: 1, kSumIntsRows: 2, kProdRows: 1, kSumSquaresRows: 1, kDotRows: 1, kCenteredSquaresRows: 1, kMaxRows: 1, kMinRows: 1,
 	kLogSumExpRows: 1, kCrossEntropyRows: 1, kRMSNormRows: 1, kRMSNormResidualRows: 1, kAddRMSNormRows: 1, kLayerNormRows: 2,
 }
 
@@ -142,6 +143,25 @@ func Prod(out []float32, x Rows, rows, n int) {
 	}
 }
 
+// intBlock bounds the elements whose halves are summed in 32 bits.
+const intBlock = 16 << 10
+
+// SumInts sets out[i] to the sum of row i of int32 values.
+func SumInts(out []int64, x unsafe.Pointer, rows, n int) {
+	s := scraps.Get().(*scrap)
+	for i := range out[:rows] {
+		out[i] = 0
+		for o := 0; o < n; o += intBlock {
+			halves := s.numbers(2)
+			s.r = rowArgs{x: unsafe.Add(x, 4*(i*n+o)), rows: 1, n: min(intBlock, n-o), out: unsafe.Pointer(&halves[0])}
+			runRows(kSumIntsRows, &s.r)
+			out[i] += int64(int32(math.Float32bits(halves[0]))) + int64(int32(math.Float32bits(halves[1])))<<16
+		}
+	}
+	s.r = rowArgs{}
+	scraps.Put(s)
+}
+
 // MeanVar sets mean[i] and variance[i] of row i; the squares are divided by
 // n - correction (0 or 1; NaN if that is 0). Either result may be nil. It visits each
 // row twice, which is exact where one pass would cancel.
@@ -166,18 +186,41 @@ func ArgMax(out []int64, x Rows, rows, n int) { argBest(out, x, rows, n, Max) }
 // ArgMin sets out[i] to the index of the first smallest element of row i, or of its first NaN.
 func ArgMin(out []int64, x Rows, rows, n int) { argBest(out, x, rows, n, Min) }
 
+// argBlock is how many elements argBest searches for the best one.
+const argBlock = 64
+
 func argBest(out []int64, x Rows, rows, n int, best func([]float32, Rows, int, int)) {
+	blocks := n / argBlock
+	if blocks < 2 {
+		blocks = 0
+	}
+	s := scraps.Get().(*scrap)
+	defer scraps.Put(s)
+	tops := s.numbers(blocks + 2)
 	for i := range rows {
-		s := scraps.Get().(*scrap)
-		r := Rows{unsafe.Add(x.Data, 4*i*x.Stride), 0}
-		best(s.numbers(1), r, 1, n)
-		top := s.b[0]
-		scraps.Put(s)
-		for j, v := range unsafe.Slice((*float32)(r.Data), n) {
-			if v == top || v != v {
-				out[i] = int64(j)
-				break
-			}
+		p := unsafe.Add(x.Data, 4*i*x.Stride)
+		all := tops[:0]
+		if blocks > 0 { // the best of each block, then of what is left
+			all = tops[:blocks]
+			best(all, Rows{p, argBlock}, blocks, argBlock)
+		}
+		if rest := n - blocks*argBlock; rest > 0 {
+			all = all[:len(all)+1]
+			best(all[len(all)-1:], Rows{unsafe.Add(p, 4*blocks*argBlock), 0}, 1, rest)
+		}
+		best(tops[blocks+1:], RowsOf(all, 0), 1, len(all))
+		top := tops[blocks+1]
+		first := argBlock * indexOf(all, top)
+		out[i] = int64(first + indexOf(unsafe.Slice((*float32)(p), n)[first:], top))
+	}
+}
+
+// indexOf returns where v, or NaN if that is NaN, is first.
+func indexOf(x []float32, v float32) int {
+	for i, y := range x {
+		if y == v || y != y {
+			return i
 		}
 	}
+	return 0
 }

@@ -31,6 +31,9 @@ func maxRowsAVX512(r *rowArgs)
 func minRowsAVX512(r *rowArgs)
 
 //go:noescape
+func sumIntsRowsAVX512(r *rowArgs)
+
+//go:noescape
 func dotRowsAVX512(r *rowArgs)
 
 //go:noescape
@@ -91,6 +94,9 @@ func maxRowsAVX2(r *rowArgs)
 func minRowsAVX2(r *rowArgs)
 
 //go:noescape
+func sumIntsRowsAVX2(r *rowArgs)
+
+//go:noescape
 func dotRowsAVX2(r *rowArgs)
 
 //go:noescape
@@ -136,6 +142,7 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kProdRows:            prodRowsAVX512,
 		kMaxRows:             maxRowsAVX512,
 		kMinRows:             minRowsAVX512,
+		kSumIntsRows:         sumIntsRowsAVX512,
 		kDotRows:             dotRowsAVX512,
 		kCenteredSquaresRows: centeredSquaresRowsAVX512,
 		kSoftmaxRows:         softmaxRowsAVX512,
@@ -158,6 +165,7 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kProdRows:            prodRowsAVX2,
 		kMaxRows:             maxRowsAVX2,
 		kMinRows:             minRowsAVX2,
+		kSumIntsRows:         sumIntsRowsAVX2,
 		kDotRows:             dotRowsAVX2,
 		kCenteredSquaresRows: centeredSquaresRowsAVX2,
 		kSoftmaxRows:         softmaxRowsAVX2,

@@ -31,6 +31,9 @@ func maxRowsNEON(r *rowArgs)
 func minRowsNEON(r *rowArgs)
 
 //go:noescape
+func sumIntsRowsNEON(r *rowArgs)
+
+//go:noescape
 func dotRowsNEON(r *rowArgs)
 
 //go:noescape
@@ -76,6 +79,7 @@ var rowMicros = map[feature.Level][rowKernelCount]rowMicro{
 		kProdRows:            prodRowsNEON,
 		kMaxRows:             maxRowsNEON,
 		kMinRows:             minRowsNEON,
+		kSumIntsRows:         sumIntsRowsNEON,
 		kDotRows:             dotRowsNEON,
 		kCenteredSquaresRows: centeredSquaresRowsNEON,
 		kSoftmaxRows:         softmaxRowsNEON,

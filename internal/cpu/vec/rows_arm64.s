@@ -736,8 +736,8 @@ done56:
 	BNE  nextRow50
 	RET
 
-// func dotRowsNEON(r *rowArgs)
-TEXT ·dotRowsNEON(SB), NOSPLIT, $0-8
+// func sumIntsRowsNEON(r *rowArgs)
+TEXT ·sumIntsRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
 	MOVD 0(R0), R1
 	MOVD 8(R0), R2
@@ -749,19 +749,25 @@ TEXT ·dotRowsNEON(SB), NOSPLIT, $0-8
 nextRow57:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVW $0x0000ffff, R8
+	VDUP R8, V31.S4
 	MOVD 88(R0), R9
-	MOVD R4, R14
 	MOVD R2, R12
 	SUBS $8, R9, R9
 	BLT  done59
 loop58:
-	FMOVQ 0(R14), F9
-	FMOVQ 16(R14), F10
-	FMOVQ 0(R12), F11
-	FMOVQ 16(R12), F12
-	WORD $0x4e29cd60 // fmla v0.4s, v11.4s, v9.4s
-	WORD $0x4e2acd81 // fmla v1.4s, v12.4s, v10.4s
-	ADD  $32, R14, R14
+	FMOVQ 0(R12), F9
+	FMOVQ 16(R12), F10
+	WORD $0x4e3f1d2b // and v11.16b, v9.16b, v31.16b
+	WORD $0x4e3f1d4c // and v12.16b, v10.16b, v31.16b
+	WORD $0x4f300529 // sshr v9.4s, v9.4s, #16
+	WORD $0x4f30054a // sshr v10.4s, v10.4s, #16
+	WORD $0x4eab8400 // add v0.4s, v0.4s, v11.4s
+	WORD $0x4eac8421 // add v1.4s, v1.4s, v12.4s
+	WORD $0x4ea98442 // add v2.4s, v2.4s, v9.4s
+	WORD $0x4eaa8463 // add v3.4s, v3.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
 	BGE  loop58
@@ -770,10 +776,11 @@ done59:
 	SUBS $4, R9, R9
 	BLT  done61
 loop60:
-	FMOVQ 0(R14), F9
-	FMOVQ 0(R12), F10
-	WORD $0x4e29cd40 // fmla v0.4s, v10.4s, v9.4s
-	ADD  $16, R14, R14
+	FMOVQ 0(R12), F9
+	WORD $0x4e3f1d2a // and v10.16b, v9.16b, v31.16b
+	WORD $0x4f300529 // sshr v9.4s, v9.4s, #16
+	WORD $0x4eaa8400 // add v0.4s, v0.4s, v10.4s
+	WORD $0x4ea98442 // add v2.4s, v2.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
 	BGE  loop60
@@ -781,23 +788,31 @@ done61:
 	ADD  $4, R9, R9
 	CBZ  R9, done63
 loop62:
-	FMOVS (R14), F9
-	FMOVS (R12), F10
-	VMOV V0.B16, V11.B16
-	WORD $0x4e29cd4b // fmla v11.4s, v10.4s, v9.4s
+	FMOVS (R12), F9
+	WORD $0x4e3f1d2a // and v10.16b, v9.16b, v31.16b
+	WORD $0x4f300529 // sshr v9.4s, v9.4s, #16
+	WORD $0x4eaa840b // add v11.4s, v0.4s, v10.4s
 	VMOV V11.S[0], V0.S[0]
-	ADD  $4, R14, R14
+	WORD $0x4ea9844c // add v12.4s, v2.4s, v9.4s
+	VMOV V12.S[0], V2.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
 	BNE  loop62
 done63:
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4ea18400 // add v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
 	VREV64 V0.S4, V4.S4
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4ea48400 // add v0.4s, v0.4s, v4.4s
 	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	WORD $0x4ea38442 // add v2.4s, v2.4s, v3.4s
+	VEXT $8, V2.B16, V2.B16, V4.B16
+	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
+	VREV64 V2.S4, V4.S4
+	WORD $0x4ea48442 // add v2.4s, v2.4s, v4.4s
+	WORD $0x4ea21c46 // orr v6.16b, v2.16b, v2.16b
 	FMOVS F5, 0(R6)
+	FMOVS F6, 4(R6)
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -806,13 +821,13 @@ done63:
 	ADD  R8, R4, R4
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
-	ADD  $4, R6, R6
+	ADD  $8, R6, R6
 	SUBS $1, R7, R7
 	BNE  nextRow57
 	RET
 
-// func centeredSquaresRowsNEON(r *rowArgs)
-TEXT ·centeredSquaresRowsNEON(SB), NOSPLIT, $0-8
+// func dotRowsNEON(r *rowArgs)
+TEXT ·dotRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
 	MOVD 0(R0), R1
 	MOVD 8(R0), R2
@@ -822,21 +837,21 @@ TEXT ·centeredSquaresRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
 nextRow64:
-	MOVWU 96(R0), R8
-	VDUP R8, V5.S4
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
+	MOVD R4, R14
 	MOVD R2, R12
 	SUBS $8, R9, R9
 	BLT  done66
 loop65:
-	FMOVQ 0(R12), F9
-	FMOVQ 16(R12), F10
-	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
-	WORD $0x4ea5d54a // fsub v10.4s, v10.4s, v5.4s
-	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
-	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
+	FMOVQ 0(R14), F9
+	FMOVQ 16(R14), F10
+	FMOVQ 0(R12), F11
+	FMOVQ 16(R12), F12
+	WORD $0x4e29cd60 // fmla v0.4s, v11.4s, v9.4s
+	WORD $0x4e2acd81 // fmla v1.4s, v12.4s, v10.4s
+	ADD  $32, R14, R14
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
 	BGE  loop65
@@ -845,9 +860,10 @@ done66:
 	SUBS $4, R9, R9
 	BLT  done68
 loop67:
-	FMOVQ 0(R12), F9
-	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
-	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
+	FMOVQ 0(R14), F9
+	FMOVQ 0(R12), F10
+	WORD $0x4e29cd40 // fmla v0.4s, v10.4s, v9.4s
+	ADD  $16, R14, R14
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
 	BGE  loop67
@@ -855,11 +871,12 @@ done68:
 	ADD  $4, R9, R9
 	CBZ  R9, done70
 loop69:
-	FMOVS (R12), F9
-	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
-	VMOV V0.B16, V10.B16
-	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
-	VMOV V10.S[0], V0.S[0]
+	FMOVS (R14), F9
+	FMOVS (R12), F10
+	VMOV V0.B16, V11.B16
+	WORD $0x4e29cd4b // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.S[0], V0.S[0]
+	ADD  $4, R14, R14
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
 	BNE  loop69
@@ -884,6 +901,79 @@ done70:
 	BNE  nextRow64
 	RET
 
+// func centeredSquaresRowsNEON(r *rowArgs)
+TEXT ·centeredSquaresRowsNEON(SB), NOSPLIT, $0-8
+	MOVD r+0(FP), R0
+	MOVD 0(R0), R1
+	MOVD 8(R0), R2
+	MOVD 16(R0), R3
+	MOVD 24(R0), R4
+	MOVD 32(R0), R5
+	MOVD 40(R0), R6
+	MOVD 80(R0), R7
+nextRow71:
+	MOVWU 96(R0), R8
+	VDUP R8, V5.S4
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	MOVD 88(R0), R9
+	MOVD R2, R12
+	SUBS $8, R9, R9
+	BLT  done73
+loop72:
+	FMOVQ 0(R12), F9
+	FMOVQ 16(R12), F10
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	WORD $0x4ea5d54a // fsub v10.4s, v10.4s, v5.4s
+	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
+	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
+	ADD  $32, R12, R12
+	SUBS $8, R9, R9
+	BGE  loop72
+done73:
+	ADD  $8, R9, R9
+	SUBS $4, R9, R9
+	BLT  done75
+loop74:
+	FMOVQ 0(R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
+	ADD  $16, R12, R12
+	SUBS $4, R9, R9
+	BGE  loop74
+done75:
+	ADD  $4, R9, R9
+	CBZ  R9, done77
+loop76:
+	FMOVS (R12), F9
+	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
+	VMOV V0.B16, V10.B16
+	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
+	VMOV V10.S[0], V0.S[0]
+	ADD  $4, R12, R12
+	SUBS $1, R9, R9
+	BNE  loop76
+done77:
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VEXT $8, V0.B16, V0.B16, V4.B16
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	VREV64 V0.S4, V4.S4
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4ea01c05 // orr v5.16b, v0.16b, v0.16b
+	FMOVS F5, 0(R6)
+	MOVD 48(R0), R8
+	ADD  R8, R1, R1
+	MOVD 56(R0), R8
+	ADD  R8, R2, R2
+	MOVD 64(R0), R8
+	ADD  R8, R4, R4
+	MOVD 72(R0), R8
+	ADD  R8, R5, R5
+	ADD  $4, R6, R6
+	SUBS $1, R7, R7
+	BNE  nextRow71
+	RET
+
 // func softmaxRowsNEON(r *rowArgs)
 TEXT ·softmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD r+0(FP), R0
@@ -894,7 +984,7 @@ TEXT ·softmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow71:
+nextRow78:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -902,36 +992,36 @@ nextRow71:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done73
-loop72:
+	BLT  done80
+loop79:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop72
-done73:
+	BGE  loop79
+done80:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done75
-loop74:
+	BLT  done82
+loop81:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop74
-done75:
+	BGE  loop81
+done82:
 	ADD  $4, R9, R9
-	CBZ  R9, done77
-loop76:
+	CBZ  R9, done84
+loop83:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop76
-done77:
+	BNE  loop83
+done84:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -966,8 +1056,8 @@ done77:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done79
-loop78:
+	BLT  done86
+loop85:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1047,12 +1137,12 @@ loop78:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop78
-done79:
+	BGE  loop85
+done86:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done81
-loop80:
+	BLT  done88
+loop87:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1094,11 +1184,11 @@ loop80:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop80
-done81:
+	BGE  loop87
+done88:
 	ADD  $4, R9, R9
-	CBZ  R9, done83
-loop82:
+	CBZ  R9, done90
+loop89:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1141,8 +1231,8 @@ loop82:
 	ADD  $4, R12, R12
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop82
-done83:
+	BNE  loop89
+done90:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1155,8 +1245,8 @@ done83:
 	MOVD 88(R0), R9
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done85
-loop84:
+	BLT  done92
+loop91:
 	FMOVQ 0(R11), F9
 	FMOVQ 16(R11), F10
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -1165,29 +1255,29 @@ loop84:
 	FMOVQ F10, 16(R11)
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop84
-done85:
+	BGE  loop91
+done92:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done87
-loop86:
+	BLT  done94
+loop93:
 	FMOVQ 0(R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVQ F9, 0(R11)
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop86
-done87:
+	BGE  loop93
+done94:
 	ADD  $4, R9, R9
-	CBZ  R9, done89
-loop88:
+	CBZ  R9, done96
+loop95:
 	FMOVS (R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVS F9, (R11)
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop88
-done89:
+	BNE  loop95
+done96:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1197,7 +1287,7 @@ done89:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow71
+	BNE  nextRow78
 	RET
 
 // func logSoftmaxRowsNEON(r *rowArgs)
@@ -1210,7 +1300,7 @@ TEXT ·logSoftmaxRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow90:
+nextRow97:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1218,36 +1308,36 @@ nextRow90:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done92
-loop91:
+	BLT  done99
+loop98:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop91
-done92:
+	BGE  loop98
+done99:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done94
-loop93:
+	BLT  done101
+loop100:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop93
-done94:
+	BGE  loop100
+done101:
 	ADD  $4, R9, R9
-	CBZ  R9, done96
-loop95:
+	CBZ  R9, done103
+loop102:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop95
-done96:
+	BNE  loop102
+done103:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -1281,8 +1371,8 @@ done96:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done98
-loop97:
+	BLT  done105
+loop104:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1359,12 +1449,12 @@ loop97:
 	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop97
-done98:
+	BGE  loop104
+done105:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done100
-loop99:
+	BLT  done107
+loop106:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1404,11 +1494,11 @@ loop99:
 	WORD $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop99
-done100:
+	BGE  loop106
+done107:
 	ADD  $4, R9, R9
-	CBZ  R9, done102
-loop101:
+	CBZ  R9, done109
+loop108:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1449,8 +1539,8 @@ loop101:
 	VMOV V12.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop101
-done102:
+	BNE  loop108
+done109:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1536,8 +1626,8 @@ done102:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done104
-loop103:
+	BLT  done111
+loop110:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1549,12 +1639,12 @@ loop103:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop103
-done104:
+	BGE  loop110
+done111:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done106
-loop105:
+	BLT  done113
+loop112:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
@@ -1562,11 +1652,11 @@ loop105:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop105
-done106:
+	BGE  loop112
+done113:
 	ADD  $4, R9, R9
-	CBZ  R9, done108
-loop107:
+	CBZ  R9, done115
+loop114:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea7d529 // fsub v9.4s, v9.4s, v7.4s
@@ -1574,8 +1664,8 @@ loop107:
 	ADD  $4, R12, R12
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop107
-done108:
+	BNE  loop114
+done115:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -1585,7 +1675,7 @@ done108:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow90
+	BNE  nextRow97
 	RET
 
 // func logSumExpRowsNEON(r *rowArgs)
@@ -1598,7 +1688,7 @@ TEXT ·logSumExpRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow109:
+nextRow116:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1606,36 +1696,36 @@ nextRow109:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done111
-loop110:
+	BLT  done118
+loop117:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop110
-done111:
+	BGE  loop117
+done118:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done113
-loop112:
+	BLT  done120
+loop119:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop112
-done113:
+	BGE  loop119
+done120:
 	ADD  $4, R9, R9
-	CBZ  R9, done115
-loop114:
+	CBZ  R9, done122
+loop121:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop114
-done115:
+	BNE  loop121
+done122:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -1669,8 +1759,8 @@ done115:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done117
-loop116:
+	BLT  done124
+loop123:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -1747,12 +1837,12 @@ loop116:
 	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop116
-done117:
+	BGE  loop123
+done124:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done119
-loop118:
+	BLT  done126
+loop125:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1792,11 +1882,11 @@ loop118:
 	WORD $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop118
-done119:
+	BGE  loop125
+done126:
 	ADD  $4, R9, R9
-	CBZ  R9, done121
-loop120:
+	CBZ  R9, done128
+loop127:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -1837,8 +1927,8 @@ loop120:
 	VMOV V12.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop120
-done121:
+	BNE  loop127
+done128:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -1931,7 +2021,7 @@ done121:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow109
+	BNE  nextRow116
 	RET
 
 // func crossEntropyRowsNEON(r *rowArgs)
@@ -1944,7 +2034,7 @@ TEXT ·crossEntropyRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow122:
+nextRow129:
 	MOVW $0xff800000, R8
 	VDUP R8, V0.S4
 	MOVW $0xff800000, R8
@@ -1952,36 +2042,36 @@ nextRow122:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done124
-loop123:
+	BLT  done131
+loop130:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop123
-done124:
+	BGE  loop130
+done131:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done126
-loop125:
+	BLT  done133
+loop132:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop125
-done126:
+	BGE  loop132
+done133:
 	ADD  $4, R9, R9
-	CBZ  R9, done128
-loop127:
+	CBZ  R9, done135
+loop134:
 	FMOVS (R12), F9
 	WORD $0x4e29f40a // fmax v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop127
-done128:
+	BNE  loop134
+done135:
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -2016,8 +2106,8 @@ done128:
 	MOVD R2, R12
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done130
-loop129:
+	BLT  done137
+loop136:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
@@ -2097,12 +2187,12 @@ loop129:
 	ADD  $32, R12, R12
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop129
-done130:
+	BGE  loop136
+done137:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done132
-loop131:
+	BLT  done139
+loop138:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -2144,11 +2234,11 @@ loop131:
 	ADD  $16, R12, R12
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop131
-done132:
+	BGE  loop138
+done139:
 	ADD  $4, R9, R9
-	CBZ  R9, done134
-loop133:
+	CBZ  R9, done141
+loop140:
 	FMOVS (R12), F9
 	WORD $0x4ea5d529 // fsub v9.4s, v9.4s, v5.4s
 	WORD $0x4ea9f7c9 // fmin v9.4s, v30.4s, v9.4s
@@ -2191,8 +2281,8 @@ loop133:
 	ADD  $4, R12, R12
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop133
-done134:
+	BNE  loop140
+done141:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2281,8 +2371,8 @@ done134:
 	MOVD 88(R0), R9
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done136
-loop135:
+	BLT  done143
+loop142:
 	FMOVQ 0(R11), F9
 	FMOVQ 16(R11), F10
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -2291,29 +2381,29 @@ loop135:
 	FMOVQ F10, 16(R11)
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop135
-done136:
+	BGE  loop142
+done143:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done138
-loop137:
+	BLT  done145
+loop144:
 	FMOVQ 0(R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVQ F9, 0(R11)
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop137
-done138:
+	BGE  loop144
+done145:
 	ADD  $4, R9, R9
-	CBZ  R9, done140
-loop139:
+	CBZ  R9, done147
+loop146:
 	FMOVS (R11), F9
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	FMOVS F9, (R11)
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop139
-done140:
+	BNE  loop146
+done147:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2324,7 +2414,7 @@ done140:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow122
+	BNE  nextRow129
 	RET
 
 // func rMSNormRowsNEON(r *rowArgs)
@@ -2337,43 +2427,43 @@ TEXT ·rMSNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow141:
+nextRow148:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done143
-loop142:
+	BLT  done150
+loop149:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop142
-done143:
+	BGE  loop149
+done150:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done145
-loop144:
+	BLT  done152
+loop151:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop144
-done145:
+	BGE  loop151
+done152:
 	ADD  $4, R9, R9
-	CBZ  R9, done147
-loop146:
+	CBZ  R9, done154
+loop153:
 	FMOVS (R12), F9
 	VMOV V0.B16, V10.B16
 	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop146
-done147:
+	BNE  loop153
+done154:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2396,8 +2486,8 @@ done147:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done149
-loop148:
+	BLT  done156
+loop155:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -2412,12 +2502,12 @@ loop148:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop148
-done149:
+	BGE  loop155
+done156:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done151
-loop150:
+	BLT  done158
+loop157:
 	FMOVQ 0(R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -2427,11 +2517,11 @@ loop150:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop150
-done151:
+	BGE  loop157
+done158:
 	ADD  $4, R9, R9
-	CBZ  R9, done153
-loop152:
+	CBZ  R9, done160
+loop159:
 	FMOVS (R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVS (R13), F10
@@ -2441,8 +2531,8 @@ loop152:
 	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop152
-done153:
+	BNE  loop159
+done160:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2453,7 +2543,7 @@ done153:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow141
+	BNE  nextRow148
 	RET
 
 // func rMSNormResidualRowsNEON(r *rowArgs)
@@ -2466,43 +2556,43 @@ TEXT ·rMSNormResidualRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow154:
+nextRow161:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done156
-loop155:
+	BLT  done163
+loop162:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop155
-done156:
+	BGE  loop162
+done163:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done158
-loop157:
+	BLT  done165
+loop164:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop157
-done158:
+	BGE  loop164
+done165:
 	ADD  $4, R9, R9
-	CBZ  R9, done160
-loop159:
+	CBZ  R9, done167
+loop166:
 	FMOVS (R12), F9
 	VMOV V0.B16, V10.B16
 	WORD $0x4e29cd2a // fmla v10.4s, v9.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop159
-done160:
+	BNE  loop166
+done167:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2526,8 +2616,8 @@ done160:
 	MOVD R4, R14
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done162
-loop161:
+	BLT  done169
+loop168:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -2545,12 +2635,12 @@ loop161:
 	ADD  $32, R14, R14
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop161
-done162:
+	BGE  loop168
+done169:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done164
-loop163:
+	BLT  done171
+loop170:
 	FMOVQ 0(R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -2562,11 +2652,11 @@ loop163:
 	ADD  $16, R14, R14
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop163
-done164:
+	BGE  loop170
+done171:
 	ADD  $4, R9, R9
-	CBZ  R9, done166
-loop165:
+	CBZ  R9, done173
+loop172:
 	FMOVS (R12), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVS (R13), F10
@@ -2578,8 +2668,8 @@ loop165:
 	ADD  $4, R14, R14
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop165
-done166:
+	BNE  loop172
+done173:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2590,7 +2680,7 @@ done166:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow154
+	BNE  nextRow161
 	RET
 
 // func addRMSNormRowsNEON(r *rowArgs)
@@ -2603,7 +2693,7 @@ TEXT ·addRMSNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow167:
+nextRow174:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
@@ -2611,8 +2701,8 @@ nextRow167:
 	MOVD R4, R14
 	MOVD R5, R15
 	SUBS $8, R9, R9
-	BLT  done169
-loop168:
+	BLT  done176
+loop175:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	FMOVQ 0(R14), F11
@@ -2627,12 +2717,12 @@ loop168:
 	ADD  $32, R14, R14
 	ADD  $32, R15, R15
 	SUBS $8, R9, R9
-	BGE  loop168
-done169:
+	BGE  loop175
+done176:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done171
-loop170:
+	BLT  done178
+loop177:
 	FMOVQ 0(R12), F9
 	FMOVQ 0(R14), F10
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -2642,11 +2732,11 @@ loop170:
 	ADD  $16, R14, R14
 	ADD  $16, R15, R15
 	SUBS $4, R9, R9
-	BGE  loop170
-done171:
+	BGE  loop177
+done178:
 	ADD  $4, R9, R9
-	CBZ  R9, done173
-loop172:
+	CBZ  R9, done180
+loop179:
 	FMOVS (R12), F9
 	FMOVS (R14), F10
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -2658,8 +2748,8 @@ loop172:
 	ADD  $4, R14, R14
 	ADD  $4, R15, R15
 	SUBS $1, R9, R9
-	BNE  loop172
-done173:
+	BNE  loop179
+done180:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2682,8 +2772,8 @@ done173:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done175
-loop174:
+	BLT  done182
+loop181:
 	FMOVQ 0(R15), F9
 	FMOVQ 16(R15), F10
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
@@ -2698,12 +2788,12 @@ loop174:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop174
-done175:
+	BGE  loop181
+done182:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done177
-loop176:
+	BLT  done184
+loop183:
 	FMOVQ 0(R15), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVQ 0(R13), F10
@@ -2713,11 +2803,11 @@ loop176:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop176
-done177:
+	BGE  loop183
+done184:
 	ADD  $4, R9, R9
-	CBZ  R9, done179
-loop178:
+	CBZ  R9, done186
+loop185:
 	FMOVS (R15), F9
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	FMOVS (R13), F10
@@ -2727,8 +2817,8 @@ loop178:
 	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop178
-done179:
+	BNE  loop185
+done186:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2739,7 +2829,7 @@ done179:
 	ADD  R8, R5, R5
 	ADD  $4, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow167
+	BNE  nextRow174
 	RET
 
 // func layerNormRowsNEON(r *rowArgs)
@@ -2752,42 +2842,42 @@ TEXT ·layerNormRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow180:
+nextRow187:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done182
-loop181:
+	BLT  done189
+loop188:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	WORD $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop181
-done182:
+	BGE  loop188
+done189:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done184
-loop183:
+	BLT  done191
+loop190:
 	FMOVQ 0(R12), F9
 	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop183
-done184:
+	BGE  loop190
+done191:
 	ADD  $4, R9, R9
-	CBZ  R9, done186
-loop185:
+	CBZ  R9, done193
+loop192:
 	FMOVS (R12), F9
 	WORD $0x4e29d40a // fadd v10.4s, v0.4s, v9.4s
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop185
-done186:
+	BNE  loop192
+done193:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2803,8 +2893,8 @@ done186:
 	MOVD 88(R0), R9
 	MOVD R2, R12
 	SUBS $8, R9, R9
-	BLT  done188
-loop187:
+	BLT  done195
+loop194:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
@@ -2813,22 +2903,22 @@ loop187:
 	WORD $0x4e2acd41 // fmla v1.4s, v10.4s, v10.4s
 	ADD  $32, R12, R12
 	SUBS $8, R9, R9
-	BGE  loop187
-done188:
+	BGE  loop194
+done195:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done190
-loop189:
+	BLT  done197
+loop196:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x4e29cd20 // fmla v0.4s, v9.4s, v9.4s
 	ADD  $16, R12, R12
 	SUBS $4, R9, R9
-	BGE  loop189
-done190:
+	BGE  loop196
+done197:
 	ADD  $4, R9, R9
-	CBZ  R9, done192
-loop191:
+	CBZ  R9, done199
+loop198:
 	FMOVS (R12), F9
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	VMOV V0.B16, V10.B16
@@ -2836,8 +2926,8 @@ loop191:
 	VMOV V10.S[0], V0.S[0]
 	ADD  $4, R12, R12
 	SUBS $1, R9, R9
-	BNE  loop191
-done192:
+	BNE  loop198
+done199:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	VEXT $8, V0.B16, V0.B16, V4.B16
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
@@ -2860,8 +2950,8 @@ done192:
 	MOVD R5, R15
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done194
-loop193:
+	BLT  done201
+loop200:
 	FMOVQ 0(R12), F9
 	FMOVQ 16(R12), F10
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
@@ -2881,12 +2971,12 @@ loop193:
 	ADD  $32, R15, R15
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop193
-done194:
+	BGE  loop200
+done201:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done196
-loop195:
+	BLT  done203
+loop202:
 	FMOVQ 0(R12), F9
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -2899,11 +2989,11 @@ loop195:
 	ADD  $16, R15, R15
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop195
-done196:
+	BGE  loop202
+done203:
 	ADD  $4, R9, R9
-	CBZ  R9, done198
-loop197:
+	CBZ  R9, done205
+loop204:
 	FMOVS (R12), F9
 	WORD $0x4ea6d529 // fsub v9.4s, v9.4s, v6.4s
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
@@ -2916,8 +3006,8 @@ loop197:
 	ADD  $4, R15, R15
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop197
-done198:
+	BNE  loop204
+done205:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -2928,7 +3018,7 @@ done198:
 	ADD  R8, R5, R5
 	ADD  $8, R6, R6
 	SUBS $1, R7, R7
-	BNE  nextRow180
+	BNE  nextRow187
 	RET
 
 // func threefryRowsNEON(r *rowArgs)
@@ -2941,7 +3031,7 @@ TEXT ·threefryRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow199:
+nextRow206:
 	MOVWU 96(R0), R8
 	VDUP R8, V0.S4
 	MOVWU 100(R0), R8
@@ -2967,8 +3057,8 @@ nextRow199:
 	MOVD R1, R11
 	MOVD R4, R14
 	SUBS $8, R9, R9
-	BLT  done201
-loop200:
+	BLT  done208
+loop207:
 	FMOVQ 0(R12), F5
 	FMOVQ 16(R12), F6
 	WORD $0x4ea384a5 // add v5.4s, v5.4s, v3.4s
@@ -3215,12 +3305,12 @@ loop200:
 	ADD  $32, R11, R11
 	ADD  $32, R14, R14
 	SUBS $8, R9, R9
-	BGE  loop200
-done201:
+	BGE  loop207
+done208:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done203
-loop202:
+	BLT  done210
+loop209:
 	FMOVQ 0(R12), F5
 	WORD $0x4ea384a5 // add v5.4s, v5.4s, v3.4s
 	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
@@ -3346,11 +3436,11 @@ loop202:
 	ADD  $16, R11, R11
 	ADD  $16, R14, R14
 	SUBS $4, R9, R9
-	BGE  loop202
-done203:
+	BGE  loop209
+done210:
 	ADD  $4, R9, R9
-	CBZ  R9, done205
-loop204:
+	CBZ  R9, done212
+loop211:
 	FMOVS (R12), F5
 	WORD $0x4ea384a5 // add v5.4s, v5.4s, v3.4s
 	WORD $0x4ea084a5 // add v5.4s, v5.4s, v0.4s
@@ -3476,8 +3566,8 @@ loop204:
 	ADD  $4, R11, R11
 	ADD  $4, R14, R14
 	SUBS $1, R9, R9
-	BNE  loop204
-done205:
+	BNE  loop211
+done212:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -3487,7 +3577,7 @@ done205:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow199
+	BNE  nextRow206
 	RET
 
 // func adamWRowsNEON(r *rowArgs)
@@ -3500,7 +3590,7 @@ TEXT ·adamWRowsNEON(SB), NOSPLIT, $0-8
 	MOVD 32(R0), R5
 	MOVD 40(R0), R6
 	MOVD 80(R0), R7
-nextRow206:
+nextRow213:
 	MOVWU 96(R0), R8
 	VDUP R8, V0.S4
 	MOVWU 100(R0), R8
@@ -3524,8 +3614,8 @@ nextRow206:
 	MOVD R3, R13
 	MOVD R1, R11
 	SUBS $8, R9, R9
-	BLT  done208
-loop207:
+	BLT  done215
+loop214:
 	FMOVQ 0(R12), F8
 	FMOVQ 16(R12), F9
 	FMOVQ 0(R14), F10
@@ -3572,12 +3662,12 @@ loop207:
 	ADD  $32, R13, R13
 	ADD  $32, R11, R11
 	SUBS $8, R9, R9
-	BGE  loop207
-done208:
+	BGE  loop214
+done215:
 	ADD  $8, R9, R9
 	SUBS $4, R9, R9
-	BLT  done210
-loop209:
+	BLT  done217
+loop216:
 	FMOVQ 0(R12), F8
 	FMOVQ 0(R14), F9
 	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
@@ -3604,11 +3694,11 @@ loop209:
 	ADD  $16, R13, R13
 	ADD  $16, R11, R11
 	SUBS $4, R9, R9
-	BGE  loop209
-done210:
+	BGE  loop216
+done217:
 	ADD  $4, R9, R9
-	CBZ  R9, done212
-loop211:
+	CBZ  R9, done219
+loop218:
 	FMOVS (R12), F8
 	FMOVS (R14), F9
 	WORD $0x6e21dd0a // fmul v10.4s, v8.4s, v1.4s
@@ -3635,8 +3725,8 @@ loop211:
 	ADD  $4, R13, R13
 	ADD  $4, R11, R11
 	SUBS $1, R9, R9
-	BNE  loop211
-done212:
+	BNE  loop218
+done219:
 	MOVD 48(R0), R8
 	ADD  R8, R1, R1
 	MOVD 56(R0), R8
@@ -3646,5 +3736,5 @@ done212:
 	MOVD 72(R0), R8
 	ADD  R8, R5, R5
 	SUBS $1, R7, R7
-	BNE  nextRow206
+	BNE  nextRow213
 	RET

@@ -14,6 +14,7 @@ const (
 	kProdRows
 	kMaxRows
 	kMinRows
+	kSumIntsRows
 	kDotRows
 	kCenteredSquaresRows
 	kSoftmaxRows
@@ -39,6 +40,7 @@ var rowKernelNames = [rowKernelCount]string{
 	"ProdRows",
 	"MaxRows",
 	"MinRows",
+	"SumIntsRows",
 	"DotRows",
 	"CenteredSquaresRows",
 	"SoftmaxRows",
