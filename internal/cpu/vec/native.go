@@ -10,7 +10,7 @@ import (
 
 // A program that has run for a while becomes machine code: its operations in one loop or
 // a few, with intermediate values in vector registers instead of tiles. The values are
-// the same to the last bit.
+// the same to the last bit, but for those of NaN.
 
 // nativeAfter is how many nanoseconds the kernel of a short program works before it is
 // compiled, unless LORIS_NATIVE is "always" or "never".
