@@ -51,6 +51,7 @@ func (r *run) convDots(s *plan.Step, t *taps) (kernel, bool) {
 		r.split(t.a.Groups*k.parts, t.macs()*macNanos*2, k.chunk)
 		r.split(t.a.Groups, float64(k.parts*t.a.Groups*size), add)
 		out.put(r, k.dw)
+		k.x, k.g, k.dw, k.partial = nil, nil, nil, nil
 		return nil
 	}, true
 }

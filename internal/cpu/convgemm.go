@@ -162,11 +162,11 @@ func (r *run) shiftedKernel(step *plan.Step, s *shifted) (kernel, bool) {
 	}
 	t := s.t
 	mr, nr, _ := gemm.TileSize()
-	packed, lines, longest := 0, 0, 0
+	packed, lines, longest, most := 0, 0, 0, 0
 	for _, f := range s.families {
 		packed += t.a.Groups * len(f.lines) * f.lda
 		lines += len(f.lines)
-		longest = max(longest, f.lda)
+		longest, most = max(longest, f.lda), max(most, len(f.lines))
 	}
 	s.alone = lines == 1 && len(s.families[0].at) <= mostAlone
 	s.chooseBand()
@@ -185,10 +185,6 @@ func (r *run) shiftedKernel(step *plan.Step, s *shifted) (kernel, bool) {
 			}
 		}
 	}
-	rows := 0
-	for _, f := range s.families {
-		rows = max(rows, t.a.Groups*len(f.lines))
-	}
 	return func() error {
 		s.src, s.dst = x.get(r), out.get(r)
 		weights = y.get(r)
@@ -197,14 +193,24 @@ func (r *run) shiftedKernel(step *plan.Step, s *shifted) (kernel, bool) {
 			f.kernels = kernels
 			kernels = unsafe.Add(kernels, 4*t.a.Groups*len(f.lines)*f.lda)
 		}
-		r.split(rows, float64(packed), pack)
+		r.split(t.a.Groups*most, float64(packed), pack)
 		if s.gaps {
 			clear(slice[float32](s.dst, out.n))
 		}
 		r.split(chunks, t.macs()*macNanos*max(1, fewLines/float64(s.outputs)), s.chunk)
 		out.put(r, s.dst)
+		s.forget()
+		weights = nil
 		return nil
 	}, true
+}
+
+// forget drops addresses: memory outside the heap may go away before the collector looks.
+func (s *shifted) forget() {
+	s.src, s.dst = nil, nil
+	for _, f := range s.families {
+		f.kernels = nil
+	}
 }
 
 // pack brings the kernels of one line into the order of k.

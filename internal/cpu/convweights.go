@@ -66,6 +66,7 @@ func (r *run) convWeights(s *plan.Step, t *taps) (kernel, bool) {
 		r.split(t.a.Groups*k.parts*k.shares, macs*macNanos, k.chunk)
 		r.split(sums*blocks, float64(k.parts*sums*len(k.at)*nr)/8, add)
 		out.put(r, k.dw)
+		k.x, k.g, k.dw, k.partial = nil, nil, nil, nil
 		return nil
 	}, true
 }
