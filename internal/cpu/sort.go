@@ -92,18 +92,21 @@ func keyRank(d ir.DType) func(l *rank) {
 	return func(l *rank) { rankByKey[uint8](l, byteKeys) }
 }
 
-// floatKeys orders floats, NaN last either way. Signs are random, and cost no branch.
-func floatKeys(words []uint64, src unsafe.Pointer, stride int, flip uint32) {
+// floatKey orders the bits of floats, NaN last either way. Signs are random, and cost no branch.
+func floatKey(b, flip uint32) uint32 {
 	const sign, infinity = 1 << 31, 0xff << 24
+	if b<<1 == 0 {
+		return sign ^ flip // both zeros
+	}
+	if b<<1 > infinity {
+		return math.MaxUint32
+	}
+	return b ^ (uint32(int32(b)>>31) | sign) ^ flip
+}
+
+func floatKeys(words []uint64, src unsafe.Pointer, stride int, flip uint32) {
 	for i := range words {
-		b := element[uint32](src, i*stride)
-		key := b ^ (uint32(int32(b)>>31) | sign) ^ flip
-		if b<<1 == 0 {
-			key = sign ^ flip // both zeros
-		} else if b<<1 > infinity {
-			key = math.MaxUint32
-		}
-		words[i] = uint64(key)<<32 | uint64(i)
+		words[i] = uint64(floatKey(element[uint32](src, i*stride), flip))<<32 | uint64(i)
 	}
 }
 
@@ -125,8 +128,16 @@ func rankByKey[T number](l *rank, keys func(words []uint64, src unsafe.Pointer, 
 	if l.descending {
 		flip = math.MaxUint32
 	}
-	keys(words, unsafe.Add(l.src, l.from*int(unsafe.Sizeof(T(0)))), l.fromStride, flip)
+	src := unsafe.Add(l.src, l.from*int(unsafe.Sizeof(T(0))))
 	const few, short, long = 64, 96, 8192
+	line, isFloat := any(slice[T](src, l.n)).([]float32)
+	if isFloat && l.fromStride == 1 && l.most > 0 && l.most <= few && l.most < l.n/8 {
+		for place, w := range leastFloats(words, line, l.most, flip) {
+			emit[T](l, place, int(uint32(w)))
+		}
+		return
+	}
+	keys(words, src, l.fromStride, flip)
 	other := slice[uint64](unsafe.Add(l.scratch, 8*l.n), l.n)
 	switch {
 	case l.most <= few && l.most < l.n/8:
@@ -152,14 +163,48 @@ func least(words []uint64, k int) []uint64 {
 	best := words[:k]
 	slices.Sort(best)
 	for _, w := range words[k:] {
-		if w >= best[k-1] {
-			continue
+		if w < best[k-1] {
+			insert(best, w)
 		}
-		at := k - 1
-		for ; at > 0 && best[at-1] > w; at-- {
-			best[at] = best[at-1]
+	}
+	return best
+}
+
+// insert puts a word into an ordered list, whose last one it takes the place of.
+func insert(best []uint64, w uint64) {
+	at := len(best) - 1
+	for ; at > 0 && best[at-1] > w; at-- {
+		best[at] = best[at-1]
+	}
+	best[at] = w
+}
+
+// leastFloats is least of the words of a line, which it makes of few elements only: most are
+// no better than the last of the best so far. It keeps them in words.
+func leastFloats(words []uint64, line []float32, k int, flip uint32) []uint64 {
+	best := words[:k]
+	floatKeys(best, unsafe.Pointer(&line[0]), 1, flip)
+	slices.Sort(best)
+	last := line[uint32(best[k-1])]
+	try := func(i int) {
+		w := uint64(floatKey(math.Float32bits(line[i]), flip))<<32 | uint64(i)
+		if w < best[k-1] {
+			insert(best, w)
+			last = line[uint32(best[k-1])]
 		}
-		best[at] = w
+	}
+	if flip != 0 {
+		for i := k; i < len(line); i++ {
+			if !(line[i] <= last) {
+				try(i)
+			}
+		}
+		return best
+	}
+	for i := k; i < len(line); i++ {
+		if !(line[i] >= last) {
+			try(i)
+		}
 	}
 	return best
 }
