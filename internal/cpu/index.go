@@ -272,7 +272,7 @@ func compileScatter(r *run, s *plan.Step) (kernel, error) {
 		cost = float64(updates.n) * 0.2
 	}
 	const strip = 64 // columns, whole cache lines
-	parts := r.chunksFor(cost, 4*r.pool.Threads())
+	parts := r.chunksFor(cost, 2*r.pool.Threads())
 	chunks := max(1, min(parts, t.outer))
 	cols := max(1, min((parts+chunks-1)/chunks, t.inner/strip))
 	job := func(c int, _ *pool.Worker) {
