@@ -11,91 +11,114 @@ type real interface {
 	~float32 | ~float64 | ~int32 | ~int64
 }
 
-// load reads element i of an operand whose step is 0 or 1.
-func load[T any](p unsafe.Pointer, i, step int) T {
+// some returns the elements from i on of an operand whose step is 1, or those of a block of
+// equal values, whose step is 0.
+func some[T any](p unsafe.Pointer, i, step int) *[lanes]T {
 	var v T
-	return *(*T)(unsafe.Add(p, (i&-step)*int(unsafe.Sizeof(v))))
+	return (*[lanes]T)(unsafe.Add(p, i*step*int(unsafe.Sizeof(v))))
 }
 
 func plainAdd[T real](dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*T)(dst), n)
-	for i := range d {
-		d[i] = load[T](a, i, sa) + load[T](b, i, sb)
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[T](dst, i, 1), some[T](a, i, sa), some[T](b, i, sb)
+		for k := range d {
+			d[k] = x[k] + y[k]
+		}
 	}
 }
 
 func plainSub[T real](dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*T)(dst), n)
-	for i := range d {
-		d[i] = load[T](a, i, sa) - load[T](b, i, sb)
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[T](dst, i, 1), some[T](a, i, sa), some[T](b, i, sb)
+		for k := range d {
+			d[k] = x[k] - y[k]
+		}
 	}
 }
 
 func plainMul[T real](dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*T)(dst), n)
-	for i := range d {
-		d[i] = load[T](a, i, sa) * load[T](b, i, sb)
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[T](dst, i, 1), some[T](a, i, sa), some[T](b, i, sb)
+		for k := range d {
+			d[k] = x[k] * y[k]
+		}
 	}
 }
 
 func plainDiv(dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*float64)(dst), n)
-	for i := range d {
-		d[i] = load[float64](a, i, sa) / load[float64](b, i, sb)
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[float64](dst, i, 1), some[float64](a, i, sa), some[float64](b, i, sb)
+		for k := range d {
+			d[k] = x[k] / y[k]
+		}
 	}
 }
 
 func plainMin[T real](dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*T)(dst), n)
-	for i := range d {
-		d[i] = min(load[T](a, i, sa), load[T](b, i, sb))
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[T](dst, i, 1), some[T](a, i, sa), some[T](b, i, sb)
+		for k := range d {
+			d[k] = min(x[k], y[k])
+		}
 	}
 }
 
 func plainMax[T real](dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*T)(dst), n)
-	for i := range d {
-		d[i] = max(load[T](a, i, sa), load[T](b, i, sb))
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[T](dst, i, 1), some[T](a, i, sa), some[T](b, i, sb)
+		for k := range d {
+			d[k] = max(x[k], y[k])
+		}
 	}
 }
 
 func plainLt[T real](dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*int32)(dst), n)
-	for i := range d {
-		d[i] = mask(load[T](a, i, sa) < load[T](b, i, sb))
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[int32](dst, i, 1), some[T](a, i, sa), some[T](b, i, sb)
+		for k := range d {
+			d[k] = mask(x[k] < y[k])
+		}
 	}
 }
 
 func plainLe[T real](dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*int32)(dst), n)
-	for i := range d {
-		d[i] = mask(load[T](a, i, sa) <= load[T](b, i, sb))
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[int32](dst, i, 1), some[T](a, i, sa), some[T](b, i, sb)
+		for k := range d {
+			d[k] = mask(x[k] <= y[k])
+		}
 	}
 }
 
 func plainEq[T real](dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*int32)(dst), n)
-	for i := range d {
-		d[i] = mask(load[T](a, i, sa) == load[T](b, i, sb))
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[int32](dst, i, 1), some[T](a, i, sa), some[T](b, i, sb)
+		for k := range d {
+			d[k] = mask(x[k] == y[k])
+		}
 	}
 }
 
 func plainNe[T real](dst, a, b, _ unsafe.Pointer, sa, sb, _, n int) {
-	d := unsafe.Slice((*int32)(dst), n)
-	for i := range d {
-		d[i] = mask(load[T](a, i, sa) != load[T](b, i, sb))
+	for i := 0; i < n; i += lanes {
+		d, x, y := some[int32](dst, i, 1), some[T](a, i, sa), some[T](b, i, sb)
+		for k := range d {
+			d[k] = mask(x[k] != y[k])
+		}
 	}
 }
 
 // plainSelect takes all elements of 64 bits.
 func plainSelect(dst, m, a, b unsafe.Pointer, sm, sa, sb, n int) {
-	d := unsafe.Slice((*uint64)(dst), n)
-	for i := range d {
-		v := load[uint64](b, i, sb)
-		if load[int32](m, i, sm) < 0 {
-			v = load[uint64](a, i, sa)
+	for i := 0; i < n; i += lanes {
+		d, c, x, y := some[uint64](dst, i, 1), some[int32](m, i, sm), some[uint64](a, i, sa), some[uint64](b, i, sb)
+		for k := range d {
+			v := y[k]
+			if c[k] < 0 {
+				v = x[k]
+			}
+			d[k] = v
 		}
-		d[i] = v
 	}
 }
 
