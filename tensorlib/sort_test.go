@@ -56,6 +56,29 @@ func TestRanksOfLongLines(t *testing.T) {
 	}
 }
 
+// TestRanksOfColumns sorts lines that do not lie together as it does those that do.
+func TestRanksOfColumns(t *testing.T) {
+	for _, shape := range [][]int{{50, 5}, {200, 16}, {300, 37}, {3, 120, 20}} {
+		x := lt.NewRand(len(shape)).Randint(-60, 60, shape...)
+		axis := len(shape) - 2
+		for _, d := range []lt.DType{lt.F32, lt.F64, lt.I32, lt.I64, lt.U8, lt.F16} {
+			y := x.Cast(d).Eval()
+			turned := y.T().Contiguous().Eval()
+			same := func(name string, a, b *lt.Tensor) {
+				if !slices.Equal(a.Floats(), b.T().Floats()) {
+					t.Errorf("%s along %d of %v %s", name, axis, shape, d)
+				}
+			}
+			same("Sort", y.Sort(axis), turned.Sort(axis+1))
+			same("ArgSort", y.ArgSort(axis), turned.ArgSort(axis+1))
+			a, ai := y.TopK(7, axis)
+			b, bi := turned.TopK(7, axis+1)
+			same("TopK", a, b)
+			same("TopK's places", ai, bi)
+		}
+	}
+}
+
 // TestArgMaxOfTies finds the first of equal elements, and the first NaN, along both axes.
 func TestArgMaxOfTies(t *testing.T) {
 	g := lt.NewRand(7)

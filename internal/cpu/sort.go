@@ -38,15 +38,32 @@ func rankKernel(r *run, s *plan.Step, axis, k int, descending bool) (kernel, err
 	if s.In[0].DType.Bytes() == 8 {
 		perElement = 32
 	}
-	cost := float64(x.n) * 15
-	chunks := r.chunksFor(cost, from.count)
+	size := computed(s.In[0].DType).Bytes()
+	transposed := typed(s.In[0].DType, rankTogether[uint32], rankTogether[uint64], rankTogether[uint32], rankTogether[uint64], rankTogether[uint8])
+	cost, units, groups := float64(x.n)*15, from.count, 1
+	if from.stride > 1 {
+		groups = (from.stride + rankGroup - 1) / rankGroup
+		units = from.count / from.stride * groups
+	}
+	chunks := r.chunksFor(cost, units)
 	var src, dst unsafe.Pointer
 	job := func(c int, w *pool.Worker) {
-		l := &rank{dst: dst, index: r.at(&s.Out[1]), src: src, scratch: w.Scratch(perElement * from.length).Pointer(),
-			n: from.length, fromStride: from.stride, toStride: to.stride, most: k, descending: descending}
-		for i := from.count * c / chunks; i < from.count*(c+1)/chunks; i++ {
+		bytes := perElement * from.length
+		if from.stride > 1 {
+			bytes += rankGroup * (from.length*size + k*(size+8))
+		}
+		l := &rank{dst: dst, index: r.at(&s.Out[1]), src: src, scratch: w.Scratch(bytes).Pointer(),
+			n: from.length, fromStride: 1, toStride: 1, most: k, descending: descending}
+		for i := units * c / chunks; i < units*(c+1)/chunks; i++ {
 			if r.stopped() {
 				return
+			}
+			if from.stride > 1 {
+				first := i % groups * rankGroup
+				at := i/groups*from.stride + first
+				l.from, l.to = from.start(at), to.start(at)
+				transposed(*l, f, min(rankGroup, from.stride-first), from.stride, unsafe.Add(l.scratch, perElement*from.length))
+				continue
 			}
 			l.from, l.to = from.start(i), to.start(i)
 			f(l)
@@ -58,6 +75,29 @@ func rankKernel(r *run, s *plan.Step, axis, k int, descending bool) (kernel, err
 		out.put(r, dst)
 		return nil
 	}, nil
+}
+
+// rankGroup is how many lines that lie side by side are ranked together: what a line of the
+// cache holds.
+const rankGroup = 16
+
+// rankTogether ranks lines whose elements are stride apart in copies where they lie together.
+func rankTogether[T uint8 | uint32 | uint64](l rank, f func(l *rank), lines, stride int, scratch unsafe.Pointer) {
+	size, n, k := int(unsafe.Sizeof(T(0))), l.n, l.most
+	index, dst := slice[int64](l.index, l.to+(k-1)*stride+lines)[l.to:], slice[T](l.dst, l.to+(k-1)*stride+lines)[l.to:]
+	places, values := slice[int64](scratch, rankGroup*k), slice[T](unsafe.Add(scratch, 8*rankGroup*k), rankGroup*k)
+	line := unsafe.Add(scratch, rankGroup*(8+size)*k)
+	transposeTo[T](line, unsafe.Add(l.src, l.from*size), lines, n, stride)
+	l.src, l.dst, l.index = line, unsafe.Pointer(&values[0]), unsafe.Pointer(&places[0])
+	for i := range lines {
+		l.from, l.to = i*n, i*k
+		f(&l)
+	}
+	for i := range k {
+		for j := range lines {
+			dst[i*stride+j], index[i*stride+j] = values[j*k+i], places[j*k+i]
+		}
+	}
 }
 
 // rank is the ranking of one line.
