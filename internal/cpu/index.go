@@ -203,6 +203,9 @@ func compileTakeAlong(r *run, s *plan.Step) (kernel, error) {
 	x, idx, out := &s.In[0], &s.In[1], &s.Out[0]
 	n, bytes, idxBytes := out.Shape.Size(), x.DType.Bytes(), idx.DType.Bytes()
 	last := len(out.Shape) - 1
+	for last > 0 && out.Shape[last] == 1 { // a line is of the last dimension that has one
+		last--
+	}
 	cols := out.Shape[last]
 	line := alongLine{x.Shape[axis], x.Strides[axis], x.Strides[last], idx.Strides[last]}
 	if axis == last {

@@ -113,11 +113,7 @@ func plainSelect(dst, m, a, b unsafe.Pointer, sm, sa, sb, n int) {
 	for i := 0; i < n; i += lanes {
 		d, c, x, y := some[uint64](dst, i, 1), some[int32](m, i, sm), some[uint64](a, i, sa), some[uint64](b, i, sb)
 		for k := range d {
-			v := y[k]
-			if c[k] < 0 {
-				v = x[k]
-			}
-			d[k] = v
+			d[k] = y[k] ^ (x[k]^y[k])&uint64(int64(c[k]>>31)) // masks are random: no branch
 		}
 	}
 }
