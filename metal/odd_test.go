@@ -185,8 +185,8 @@ func firstDifference(got, want []float64) int {
 		}
 	}
 	bound := 2e-5 * largest
-	if largest < 2e-5 {
-		bound = 2e-5 // rows of equal numbers are normalised to nothing but rounding
+	if largest < 1e-4 {
+		bound = 1e-4 // rows of equal numbers are normalised to nothing but rounding
 	}
 	for i, w := range want {
 		if g := got[i]; g != w && !(g != g && w != w) && !(math.Abs(g-w) <= bound) {
