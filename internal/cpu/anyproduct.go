@@ -75,7 +75,7 @@ func addScaled[T number](y []T, a T, b unsafe.Pointer, at, stride int) {
 	}
 }
 
-// dot is the sum of n products of elements from atA and atB on, in four parts.
+// dot is the sum of n products of elements from atA and atB on.
 func dot[T number](n int, a unsafe.Pointer, atA, strideA int, b unsafe.Pointer, atB, strideB int) (sum T) {
 	if strideA != 1 || strideB != 1 || n == 0 {
 		for i := range n {
@@ -83,18 +83,7 @@ func dot[T number](n int, a unsafe.Pointer, atA, strideA int, b unsafe.Pointer, 
 		}
 		return sum
 	}
-	x, y := sliceAt[T](a, atA, n), sliceAt[T](b, atB, n)
-	var s0, s1, s2, s3 T
-	for ; len(x) >= 4 && len(y) >= 4; x, y = x[4:], y[4:] {
-		s0 += x[0] * y[0]
-		s1 += x[1] * y[1]
-		s2 += x[2] * y[2]
-		s3 += x[3] * y[3]
-	}
-	for i, v := range x {
-		sum += v * y[i]
-	}
-	return sum + ((s0 + s1) + (s2 + s3))
+	return inner(sliceAt[T](a, atA, n), sliceAt[T](b, atB, n))
 }
 
 // thinProduct is how many columns, or rows, products have for which the kernels of

@@ -286,9 +286,9 @@ func turn(x, y []float64, c, s float64) {
 }
 
 // inner is the inner product, in four sums.
-func inner(x, y []float64) float64 {
+func inner[T number](x, y []T) T {
 	y = y[:len(x)]
-	var a, b, c, d float64
+	var a, b, c, d T
 	for ; len(x) >= 4 && len(y) >= 4; x, y = x[4:], y[4:] {
 		a += x[0] * y[0]
 		b += x[1] * y[1]
