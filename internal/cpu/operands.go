@@ -97,11 +97,11 @@ func (c *compiler) loadInput(i int, in plan.Input, row bool) slot {
 	o := &c.s.In[c.s.Own+i]
 	if computed(in.DType) == in.DType && (o.IsDense() || in.Kind == plan.ColInput && o.Collapse().Strides[0] == 1) {
 		s := c.newSlot(0, row)
-		if in.Kind == plan.ColInput {
-			c.pr.directs = append(c.pr.directs, direct{slot: s, operand: c.s.Own + i, bytes: 0})
-		} else {
-			c.pr.directs = append(c.pr.directs, direct{slot: s, operand: c.s.Own + i, row: row, bytes: in.DType.Bytes()})
+		d := direct{slot: s, operand: c.s.Own + i, row: row}
+		if in.Kind != plan.ColInput { // which all tiles read from its start
+			d.bytes = in.DType.Bytes()
 		}
+		c.pr.directs = append(c.pr.directs, d)
 		return s
 	}
 	if o.IsScalar() && in.Kind == plan.EachInput {
@@ -117,12 +117,7 @@ func (c *compiler) loadInput(i int, in plan.Input, row bool) slot {
 		c.add(action{kind: doLoad, dst: s, load: len(c.pr.loads) - 1}, false)
 		return s
 	}
-	var s slot
-	if row {
-		s = c.register(true)
-	} else {
-		s = c.register(false)
-	}
+	s := c.register(row)
 	c.pr.loads = append(c.pr.loads, l)
 	c.add(action{kind: doLoad, row: row, dst: s, load: len(c.pr.loads) - 1}, row)
 	return s

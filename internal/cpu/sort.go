@@ -53,7 +53,7 @@ func rankKernel(r *run, s *plan.Step, axis, k int, descending bool) (kernel, err
 			bytes += rankGroup * (from.length*size + k*(size+8))
 		}
 		l := &rank{dst: dst, index: r.at(&s.Out[1]), src: src, scratch: w.Scratch(bytes).Pointer(),
-			n: from.length, fromStride: 1, toStride: 1, most: k, descending: descending}
+			n: from.length, most: k, descending: descending}
 		for i := units * c / chunks; i < units*(c+1)/chunks; i++ {
 			if r.stopped() {
 				return
@@ -100,17 +100,17 @@ func rankTogether[T uint8 | uint32 | uint64](l rank, f func(l *rank), lines, str
 	}
 }
 
-// rank is the ranking of one line.
+// rank is the ranking of one line, whose elements lie together.
 type rank struct {
-	dst, index, src, scratch                unsafe.Pointer
-	n, from, fromStride, to, toStride, most int
-	descending                              bool
+	dst, index, src, scratch unsafe.Pointer
+	n, from, to, most        int
+	descending               bool
 }
 
 // emit writes element i of the line as number place of the result.
 func emit[T number](l *rank, place, i int) {
-	o := l.to + place*l.toStride
-	v := element[T](l.src, l.from+i*l.fromStride)
+	o := l.to + place
+	v := element[T](l.src, l.from+i)
 	*(*T)(unsafe.Add(l.dst, o*int(unsafe.Sizeof(v)))) = v
 	*(*int64)(unsafe.Add(l.index, o*8)) = int64(i)
 }
@@ -144,25 +144,25 @@ func floatKey(b, flip uint32) uint32 {
 	return b ^ (uint32(int32(b)>>31) | sign) ^ flip
 }
 
-func floatKeys(words []uint64, src unsafe.Pointer, stride int, flip uint32) {
+func floatKeys(words []uint64, src unsafe.Pointer, flip uint32) {
 	for i := range words {
-		words[i] = uint64(floatKey(element[uint32](src, i*stride), flip))<<32 | uint64(i)
+		words[i] = uint64(floatKey(element[uint32](src, i), flip))<<32 | uint64(i)
 	}
 }
 
-func intKeys(words []uint64, src unsafe.Pointer, stride int, flip uint32) {
+func intKeys(words []uint64, src unsafe.Pointer, flip uint32) {
 	for i := range words {
-		words[i] = uint64(element[uint32](src, i*stride)^1<<31^flip)<<32 | uint64(i)
+		words[i] = uint64(element[uint32](src, i)^1<<31^flip)<<32 | uint64(i)
 	}
 }
 
-func byteKeys(words []uint64, src unsafe.Pointer, stride int, flip uint32) {
+func byteKeys(words []uint64, src unsafe.Pointer, flip uint32) {
 	for i := range words {
-		words[i] = uint64(uint32(element[uint8](src, i*stride))^flip)<<32 | uint64(i)
+		words[i] = uint64(uint32(element[uint8](src, i))^flip)<<32 | uint64(i)
 	}
 }
 
-func rankByKey[T number](l *rank, keys func(words []uint64, src unsafe.Pointer, stride int, flip uint32)) {
+func rankByKey[T number](l *rank, keys func(words []uint64, src unsafe.Pointer, flip uint32)) {
 	words := slice[uint64](l.scratch, l.n)
 	flip := uint32(0)
 	if l.descending {
@@ -171,13 +171,13 @@ func rankByKey[T number](l *rank, keys func(words []uint64, src unsafe.Pointer, 
 	src := unsafe.Add(l.src, l.from*int(unsafe.Sizeof(T(0))))
 	const few, short, long = 64, 96, 8192
 	line, isFloat := any(slice[T](src, l.n)).([]float32)
-	if isFloat && l.fromStride == 1 && l.most > 0 && l.most <= few && l.most < l.n/8 {
+	if isFloat && l.most > 0 && l.most <= few && l.most < l.n/8 {
 		for place, w := range leastFloats(words, line, l.most, flip) {
 			emit[T](l, place, int(uint32(w)))
 		}
 		return
 	}
-	keys(words, src, l.fromStride, flip)
+	keys(words, src, flip)
 	other := slice[uint64](unsafe.Add(l.scratch, 8*l.n), l.n)
 	switch {
 	case l.most <= few && l.most < l.n/8:
@@ -223,7 +223,7 @@ func insert(best []uint64, w uint64) {
 // no better than the last of the best so far. It keeps them in words.
 func leastFloats(words []uint64, line []float32, k int, flip uint32) []uint64 {
 	best := words[:k]
-	floatKeys(best, unsafe.Pointer(&line[0]), 1, flip)
+	floatKeys(best, unsafe.Pointer(&line[0]), flip)
 	slices.Sort(best)
 	last := line[uint32(best[k-1])]
 	try := func(i int) {
@@ -287,15 +287,20 @@ func radixPass(words, other []uint64, c []int32, shift int) (sorted, free []uint
 	if c[words[0]>>shift&mask] == int32(len(words)) {
 		return words, other // all digits are equal
 	}
-	sum := int32(0)
-	for d, n := range c {
-		c[d] = sum
-		sum += n
-	}
+	startsOf(c)
 	for _, w := range words {
 		d := &c[w>>shift&mask]
 		other[*d] = w
 		*d++
 	}
 	return other, words
+}
+
+// startsOf turns the counts of digits into where the first element of each belongs.
+func startsOf(counts []int32) {
+	sum := int32(0)
+	for d, n := range counts {
+		counts[d] = sum
+		sum += n
+	}
 }

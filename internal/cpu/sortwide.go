@@ -33,7 +33,7 @@ func rankByWideKey(l *rank, key func(b, flip uint64) uint64) {
 	}
 	line := slice[placed](l.scratch, l.n)
 	for i := range line {
-		line[i] = placed{key(element[uint64](l.src, l.from+i*l.fromStride), flip), i}
+		line[i] = placed{key(element[uint64](l.src, l.from+i), flip), i}
 	}
 	const short = 96
 	if l.n <= short {
@@ -65,11 +65,7 @@ func sortPlaced(line, other []placed) []placed {
 		if c[uint8(line[0].key>>shift)] == int32(len(line)) {
 			continue // all digits are equal
 		}
-		sum := int32(0)
-		for d, n := range c {
-			c[d] = sum
-			sum += n
-		}
+		startsOf(c[:])
 		for _, p := range line {
 			d := &c[uint8(p.key>>shift)]
 			other[*d] = p

@@ -16,26 +16,24 @@ type Limits struct {
 
 // String writes limits as %limit takes them.
 func (l Limits) String() string {
-	mem, t := "off", "off"
-	if l.Memory > 0 {
-		mem = formatBytes(l.Memory)
-	}
-	if l.Time > 0 {
-		t = l.Time.String()
-	}
-	return "mem=" + mem + "  time=" + t
+	return l.text(formatBytes, "  ")
 }
 
 // Args writes limits so that ParseLimits reads the same.
 func (l Limits) Args() string {
+	exact := func(bytes int64) string { return strconv.FormatInt(bytes, 10) }
+	return l.text(exact, " ")
+}
+
+func (l Limits) text(memory func(bytes int64) string, between string) string {
 	mem, t := "off", "off"
 	if l.Memory > 0 {
-		mem = strconv.FormatInt(l.Memory, 10)
+		mem = memory(l.Memory)
 	}
 	if l.Time > 0 {
 		t = l.Time.String()
 	}
-	return "mem=" + mem + " time=" + t
+	return "mem=" + mem + between + "time=" + t
 }
 
 func limit(_ context.Context, h Host, c Call) error {

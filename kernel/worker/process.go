@@ -43,8 +43,8 @@ type callResult struct {
 	err  error
 }
 
-// startProcess starts a worker, with settings in its environment, one end of a socket pair and with pipes for
-// what goes to its stdout and stderr past the interpreter.
+// startProcess starts a worker with settings in its environment, one end of a socket
+// pair, and pipes for what goes to its stdout and stderr past the interpreter.
 func startProcess(c Command, settings []string, sup *Supervisor) (*process, error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
