@@ -30,7 +30,7 @@ func of(name string, o Op, f func(b *Builder, x Value) Value) Function {
 	return Function{name, []Elem{F32, F32}, F32, func(b *Builder, x []Value) Value { return f(b, b.Add(o, 0, x...)) }}
 }
 
-// functions lists the elementwise kernels. vec has a Go twin under each name.
+// Functions lists the elementwise kernels. vec has a Go twin under each name.
 var Functions = []Function{
 	binary("Add", OpAdd), binary("Sub", OpSub), binary("Mul", OpMul), binary("Div", OpDiv),
 	ternary("MulAdd", OpFMA), ternary("MulSub", OpFMS), ternary("SubMul", OpFNMA),
